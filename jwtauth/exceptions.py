@@ -1,0 +1,38 @@
+"""What can go wrong with a token, and with the keys to judge it by."""
+
+from __future__ import annotations
+
+from math import ceil
+
+
+class TokenError(Exception):
+    """A token was refused.
+
+    ``code`` is stable and meant for programs, the message is meant for people. Neither holds any
+    part of the token, of a key or of the configuration.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(code, message)
+        self.code = code
+        self.message = message
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class KeysUnavailable(Exception):  # noqa: N818 - the name is part of the public contract.
+    """The key that a token names could not be looked up: nothing is known against the token.
+
+    ``retry_after`` is in whole seconds, at least 1, as HTTP's ``Retry-After`` wants it.
+    """
+
+    code = "keys_unavailable"
+    message = "The keys to verify this token are not available at the moment."
+
+    def __init__(self, retry_after: float = 1) -> None:
+        super().__init__(retry_after)
+        self.retry_after = max(1, ceil(retry_after))
+
+    def __str__(self) -> str:
+        return self.message

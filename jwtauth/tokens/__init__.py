@@ -1,0 +1,1 @@
+"""Judging tokens: pure functions and values that know neither Django nor the network."""

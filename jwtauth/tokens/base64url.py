@@ -1,0 +1,42 @@
+"""Strict base64url (RFC 7515 §2, RFC 4648 §5): every octet sequence has exactly one spelling."""
+
+from __future__ import annotations
+
+from binascii import a2b_base64, b2a_base64
+
+_ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+_STANDARD = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+
+# Every octet outside the alphabet becomes "!", which the strict decoder refuses.
+_TO_STANDARD = bytes(
+    _STANDARD[_ALPHABET.index(octet)] if octet in _ALPHABET else ord("!") for octet in range(256)
+)
+_FROM_STANDARD = bytes.maketrans(b"+/", b"-_")
+
+# The last characters that leave no stray bit, and the padding, by length modulo 4.
+_CANONICAL_ENDINGS: tuple[frozenset[int], ...] = (
+    frozenset(_ALPHABET),
+    frozenset(),
+    frozenset(b"AQgw"),
+    frozenset(_ALPHABET[::4]),
+)
+_PADDING = (b"", b"", b"==", b"=")
+
+
+def decode(segment: bytes) -> bytes:
+    """Decode unpadded base64url.
+
+    Raises ``ValueError`` for padding, characters outside the alphabet, impossible lengths and
+    stray trailing bits.
+    """
+    if not segment:
+        return b""
+    remainder = len(segment) & 3
+    if segment[-1] not in _CANONICAL_ENDINGS[remainder]:
+        raise ValueError("not canonical base64url")
+    return a2b_base64(segment.translate(_TO_STANDARD) + _PADDING[remainder], strict_mode=True)
+
+
+def encode(octets: bytes) -> bytes:
+    """Encode as unpadded base64url."""
+    return b2a_base64(octets, newline=False).rstrip(b"=").translate(_FROM_STANDARD)

@@ -1,0 +1,115 @@
+"""python-jose's key classes on ``cryptography``, and those that python-jose lacks.
+
+It brings RS* and ES* (RFC 7518 §3.3, §3.4). Written here and registered with it: EdDSA over
+Ed25519 (RFC 8037 §3.1), the same under its name ``Ed25519`` (RFC 9864 §2.2), and PS* (RFC 7518
+§3.5).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from jose import jwk
+from jose.backends.base import Key
+from jose.backends.cryptography_backend import CryptographyECKey, CryptographyRSAKey
+from jose.exceptions import JWKError
+
+from . import base64url
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Ed25519Key(Key):  # type: ignore[misc]
+    """An Ed25519 key of python-jose's kind, from an OKP JWK (RFC 8037 §2) or a prepared key."""
+
+    def __init__(
+        self, key: dict[str, Any] | Ed25519PublicKey | Ed25519PrivateKey, algorithm: str
+    ) -> None:
+        self._algorithm = algorithm
+        self.prepared_key = self._prepare(key) if isinstance(key, dict) else key
+
+    @staticmethod
+    def _prepare(jwk_dict: dict[str, Any]) -> Ed25519PublicKey | Ed25519PrivateKey:
+        if (jwk_dict.get("kty"), jwk_dict.get("crv")) != ("OKP", "Ed25519"):
+            raise JWKError("not an Ed25519 JWK")
+        if "d" in jwk_dict:
+            return Ed25519PrivateKey.from_private_bytes(base64url.decode(jwk_dict["d"].encode()))
+        return Ed25519PublicKey.from_public_bytes(base64url.decode(jwk_dict["x"].encode()))
+
+    def sign(self, msg: bytes) -> bytes:
+        if isinstance(self.prepared_key, Ed25519PublicKey):
+            raise JWKError("a public key cannot sign")
+        return self.prepared_key.sign(msg)
+
+    def verify(self, msg: bytes, sig: bytes) -> bool:
+        try:
+            self.prepared_key.verify(sig, msg)  # type: ignore[union-attr]
+        except InvalidSignature:
+            return False
+        return True
+
+    def public_key(self) -> Ed25519Key:
+        if isinstance(self.prepared_key, Ed25519PublicKey):
+            return self
+        return Ed25519Key(self.prepared_key.public_key(), self._algorithm)
+
+    def to_dict(self) -> dict[str, str]:
+        members = {"alg": self._algorithm, "kty": "OKP", "crv": "Ed25519"}
+        public = self.prepared_key
+        if isinstance(public, Ed25519PrivateKey):
+            members["d"] = base64url.encode(public.private_bytes_raw()).decode()
+            public = public.public_key()
+        members["x"] = base64url.encode(public.public_bytes_raw()).decode()
+        return members
+
+
+class RSAPSSKey(CryptographyRSAKey):  # type: ignore[misc]
+    """An RSA key of python-jose's kind for RSASSA-PSS, the salt as long as the hash."""
+
+    _HASHES: Final[dict[str, Callable[[], hashes.HashAlgorithm]]] = {
+        "PS256": hashes.SHA256,
+        "PS384": hashes.SHA384,
+        "PS512": hashes.SHA512,
+    }
+
+    def __init__(
+        self, key: dict[str, Any] | rsa.RSAPublicKey | rsa.RSAPrivateKey, algorithm: str
+    ) -> None:
+        super().__init__(key, algorithm.replace("PS", "RS"))
+        self._algorithm = algorithm
+        digest = self._HASHES[algorithm]()
+        self._scheme = padding.PSS(padding.MGF1(digest), salt_length=digest.digest_size), digest
+
+    def sign(self, msg: bytes) -> bytes:
+        signature: bytes = self.prepared_key.sign(msg, *self._scheme)
+        return signature
+
+    def verify(self, msg: bytes, sig: bytes) -> bool:
+        try:
+            self.prepared_key.verify(sig, msg, *self._scheme)
+        except InvalidSignature:
+            return False
+        return True
+
+    def public_key(self) -> RSAPSSKey:
+        if self.is_public():
+            return self
+        return RSAPSSKey(self.prepared_key.public_key(), self._algorithm)
+
+
+KEY_CLASSES: Final[dict[str, type[Key]]] = {
+    "EdDSA": Ed25519Key,
+    "Ed25519": Ed25519Key,
+    **dict.fromkeys(("RS256", "RS384", "RS512"), CryptographyRSAKey),
+    **dict.fromkeys(("PS256", "PS384", "PS512"), RSAPSSKey),
+    **dict.fromkeys(("ES256", "ES384", "ES512"), CryptographyECKey),
+}
+"""The class that verifies each algorithm: named, so that no other registration can replace it."""
+
+for _name in ("EdDSA", "Ed25519", "PS256", "PS384", "PS512"):
+    jwk.register_key(_name, KEY_CLASSES[_name])
