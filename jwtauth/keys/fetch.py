@@ -1,0 +1,220 @@
+"""Fetching a JWKS over HTTP: one deadline for all of it, a cap on the body, no redirects."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+from contextlib import suppress
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import HTTPError
+
+from jwtauth import __version__
+
+from .bounded import BoundedCall
+from .urls import problem_with
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MAX_BODY: Final = 512 * 1024
+"""Octets of a response that are read."""
+
+_CHUNK: Final = 16 * 1024
+_HEADERS: Final = {
+    "Accept": "application/jwk-set+json, application/json",
+    # A compressed body could be a bomb, and a key set is small.
+    "Accept-Encoding": "identity",
+    "User-Agent": f"jwtauth/{__version__}",
+}
+
+
+class FetchError(Exception):
+    """The issuer gave no answer that could be used; the message says why, for a log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """The text of a JWKS as the issuer served it, with its entity tag if there was one."""
+
+    text: str
+    etag: str | None = None
+
+
+class JWKSFetcher:
+    """Fetches the JWKS of one issuer; ``timeout`` in seconds covers all of it."""
+
+    def __init__(
+        self,
+        issuer: str,
+        *,
+        jwks_url: str | None,
+        discovery_url: str | None,
+        allow_plain_http: bool,
+    ) -> None:
+        self._issuer = issuer
+        self._jwks_url = jwks_url
+        self._discovery_url = discovery_url
+        self._allow_plain_http = allow_plain_http
+
+    def fetch(self, etag: str | None, timeout: float) -> Document | None:
+        """The JWKS, or ``None`` where the one with this entity tag is still current.
+
+        Raises ``FetchError``.
+        """
+        exchange = _Exchange(timeout)
+        call = BoundedCall(lambda: self._fetch(exchange, etag))
+        try:
+            return call.result(timeout)
+        except TimeoutError:
+            raise FetchError(f"no complete answer within {timeout:g} s") from None
+        finally:
+            exchange.abandon()
+
+    def _fetch(self, exchange: _Exchange, etag: str | None) -> Document | None:
+        url = self._jwks_url
+        if url is None:
+            url = self._discover(exchange)
+        return exchange.get(url, etag)
+
+    def _discover(self, exchange: _Exchange) -> str:
+        """The ``jwks_uri`` of the issuer's metadata (OpenID Connect Discovery 1.0 §4.3)."""
+        assert self._discovery_url is not None  # noqa: S101 - the settings give one of the two.
+        document = exchange.get(self._discovery_url, None)
+        try:
+            metadata = json.loads(document.text if document else "")
+        except (ValueError, RecursionError):
+            raise FetchError("the discovery document is not JSON") from None
+        if not isinstance(metadata, dict) or metadata.get("issuer") != self._issuer:
+            raise FetchError("the discovery document is of another issuer")
+        url = metadata.get("jwks_uri")
+        if not isinstance(url, str):
+            raise FetchError("the discovery document has no jwks_uri")
+        problem = problem_with(url, allow_plain_http=self._allow_plain_http)
+        if problem:
+            raise FetchError(f"the jwks_uri of the discovery document cannot be used: {problem}")
+        return url
+
+
+class _Exchange:
+    """All requests of one fetch, under one deadline, their sockets at hand to be shut down."""
+
+    def __init__(self, timeout: float) -> None:
+        self._deadline = time.monotonic() + timeout
+        self._sockets: list[socket.socket] = []
+        self._abandoned = False
+
+    def get(self, url: str, etag: str | None) -> Document | None:
+        _current.set(self)
+        try:
+            with requests.Session() as session:
+                session.mount("http://", _Adapter())
+                session.mount("https://", _Adapter())
+                headers = {**_HEADERS, "If-None-Match": etag} if etag else _HEADERS
+                with session.get(
+                    url,
+                    headers=headers,
+                    timeout=self._remaining(),
+                    allow_redirects=False,
+                    stream=True,
+                ) as response:
+                    return self._read(response, conditional=etag is not None)
+        except requests.exceptions.SSLError as error:
+            raise FetchError("the certificate or the TLS handshake was not accepted") from error
+        except requests.exceptions.Timeout as error:
+            raise FetchError("the issuer did not answer in time") from error
+        except (requests.RequestException, HTTPError, OSError, ValueError) as error:
+            raise FetchError(f"the connection failed ({type(error).__name__})") from error
+
+    def opened(self, connected: socket.socket) -> None:
+        """Take note of a new connection: of a duplicate, since TLS takes the original away."""
+        self._sockets.append(socket.socket(fileno=os.dup(connected.fileno())))
+        if self._abandoned:
+            self.abandon()
+
+    def abandon(self) -> None:
+        """Shut down what is still open, so that the thread reading from it comes to its end."""
+        self._abandoned = True
+        while self._sockets:
+            with self._sockets.pop() as duplicate, suppress(OSError):
+                duplicate.shutdown(socket.SHUT_RDWR)
+
+    def _remaining(self) -> float:
+        remaining = self._deadline - time.monotonic()
+        if remaining <= 0 or self._abandoned:
+            raise FetchError("no time left")
+        return remaining
+
+    def _read(self, response: requests.Response, *, conditional: bool) -> Document | None:
+        if conditional and response.status_code == requests.codes.not_modified:
+            return None
+        if response.is_redirect:
+            raise FetchError("the issuer redirects, which is not followed")
+        if response.status_code != requests.codes.ok:
+            raise FetchError(f"the issuer answered with status {response.status_code}")
+        if response.headers.get("Content-Encoding", "identity") != "identity":
+            raise FetchError("the issuer compressed its answer without being asked to")
+        body = bytearray()
+        for chunk in self._chunks(response):
+            body += chunk
+            if len(body) > MAX_BODY:
+                raise FetchError(f"the answer is larger than {MAX_BODY // 1024} KiB")
+        try:
+            return Document(body.decode("utf-8"), _usable_etag(response.headers.get("ETag")))
+        except UnicodeDecodeError:
+            raise FetchError("the answer is not UTF-8") from None
+
+    def _chunks(self, response: requests.Response) -> Iterator[bytes]:
+        while chunk := response.raw.read(_CHUNK, decode_content=False):
+            self._remaining()
+            yield chunk
+
+
+def _usable_etag(etag: str | None) -> str | None:
+    """The entity tag, where it can be sent back as it is (RFC 9110 §8.8.3)."""
+    if etag and len(etag) <= 256 and etag.isascii() and etag.isprintable():  # noqa: PLR2004
+        return etag
+    return None
+
+
+_current: ContextVar[_Exchange] = ContextVar("jwtauth_exchange")
+
+
+class _Connection(HTTPConnection):
+    def _new_conn(self) -> socket.socket:
+        connected = super()._new_conn()
+        _current.get().opened(connected)
+        return connected
+
+
+class _SecureConnection(_Connection, HTTPSConnection):
+    pass
+
+
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+class _SecurePool(HTTPSConnectionPool):
+    ConnectionCls = _SecureConnection
+
+
+class _Adapter(HTTPAdapter):
+    """requests' adapter, over connections whose sockets are known."""
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
+
+    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
+        manager = super().proxy_manager_for(*args, **kwargs)
+        manager.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
+        return manager

@@ -1,0 +1,195 @@
+"""What the processes of a deployment share about one issuer, through a Django cache.
+
+Four entries: the JWKS as it was fetched; the last failure, while it lasts; the lease of the one
+that fetches now; and the mark of the last fetch that a token caused. Nothing that comes out of the
+cache is trusted to be well-formed, and nothing here raises: a cache that fails, hangs or lies is
+the same as an empty one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import secrets
+from math import ceil
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+
+from django.core.cache import caches
+from django.db import connections
+
+from .bounded import BoundedCall
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from django.core.cache.backends.base import BaseCache
+
+T = TypeVar("T")
+
+logger = logging.getLogger("jwtauth")
+
+_SCHEMA: Final = 1
+_SECONDS_A_CALL: Final = 0.5
+
+
+class SharedDocument(NamedTuple):
+    """A JWKS that some process fetched at ``fetched_at`` (Unix time)."""
+
+    text: str
+    fetched_at: float
+    etag: str | None
+
+
+class SharedFailure(NamedTuple):
+    """So many fetches in a row failed; the next may start at ``retry_at`` (Unix time).
+
+    ``answered`` tells a well-formed JWKS without a usable key from an issuer that cannot be asked.
+    """
+
+    failures: int
+    retry_at: float
+    answered: bool
+    reason: str
+
+
+class SharedKeys:
+    """One issuer's part of the Django cache ``alias``."""
+
+    def __init__(self, alias: str, issuer: str, location: str) -> None:
+        self._alias = alias
+        # A digest: an issuer may be longer than a cache key, or hold what memcached refuses.
+        digest = hashlib.sha256(json.dumps([issuer, location]).encode()).hexdigest()[:40]
+        self._prefix = f"jwtauth:{_SCHEMA}:{digest}"
+        self._stuck: BoundedCall[Any] | None = None
+        self._well = True
+
+    def document(self) -> SharedDocument | None:
+        """The JWKS that was fetched last."""
+        value = self._read("jwks")
+        text, etag = value.get("text"), value.get("etag")
+        fetched_at = _number(value, "fetched_at")
+        if not isinstance(text, str) or not isinstance(etag, str | None) or fetched_at is None:
+            return None
+        return SharedDocument(text, fetched_at, etag)
+
+    def publish(self, document: SharedDocument, seconds: float) -> None:
+        """Share a JWKS for ``seconds``; what was said of failures no longer holds."""
+        text = json.dumps({"schema": _SCHEMA, **document._asdict()})
+
+        def write(cache: BaseCache) -> None:
+            cache.set(self._key("jwks"), text, _whole(seconds))
+            cache.delete(self._key("failure"))
+
+        self._call(write, None)
+
+    def failure(self) -> SharedFailure | None:
+        """The last failure, while nobody has succeeded since."""
+        value = self._read("failure")
+        failures, retry_at = _number(value, "failures"), _number(value, "retry_at")
+        if failures is None or retry_at is None:
+            return None
+        return SharedFailure(
+            max(1, int(failures)), retry_at, value.get("answered") is True, _reason(value)
+        )
+
+    def report(self, failure: SharedFailure, seconds: float) -> None:
+        """Share a failure for ``seconds``."""
+        text = json.dumps({"schema": _SCHEMA, **failure._asdict()})
+        self._call(lambda cache: cache.set(self._key("failure"), text, _whole(seconds)), None)
+
+    def acquire(self, name: str, seconds: float) -> str | None:
+        """Take what only one process may have for ``seconds``; ``None`` where another has it.
+
+        The value that comes back is for ``release``. Where the cache cannot tell, it is granted:
+        a cache that is down must not keep the keys from being fetched.
+        """
+        mine = secrets.token_hex(8)
+
+        def add(cache: BaseCache) -> bool:
+            key = self._key(name)
+            return cache.add(key, mine, _whole(seconds)) or cache.get(key) is None
+
+        return mine if self._call(add, True) else None  # noqa: FBT003
+
+    def release(self, name: str, mine: str) -> None:
+        """Give back early what ``acquire`` gave, unless another has it by now."""
+
+        def delete(cache: BaseCache) -> None:
+            if cache.get(self._key(name)) == mine:
+                cache.delete(self._key(name))
+
+        self._call(delete, None)
+
+    def _key(self, name: str) -> str:
+        return f"{self._prefix}:{name}"
+
+    def _read(self, name: str) -> dict[str, Any]:
+        text = self._call(lambda cache: cache.get(self._key(name)), None)
+        if not isinstance(text, str):
+            return {}
+        try:
+            value = json.loads(text)
+        except (ValueError, RecursionError):
+            return {}
+        if not isinstance(value, dict) or value.get("schema") != _SCHEMA:
+            return {}
+        return value
+
+    def _call(self, operation: Callable[[BaseCache], T], otherwise: T) -> T:
+        """What the operation on the cache gives, or ``otherwise`` where it fails or hangs.
+
+        It runs in a thread of its own: a hanging client holds up nobody for long, and a cache in
+        the database writes outside of the request's transaction.
+        """
+        if self._stuck is not None and self._stuck.running:
+            return otherwise
+        call = BoundedCall(lambda: self._with_cache(operation))
+        try:
+            result = call.result(_SECONDS_A_CALL)
+        except Exception as error:  # noqa: BLE001 - cache clients raise what they like.
+            self._stuck = call
+            self._report_health(well=False, reason=type(error).__name__)
+            return otherwise
+        self._report_health(well=True)
+        return result
+
+    def _with_cache(self, operation: Callable[[BaseCache], T]) -> T:
+        try:
+            return operation(caches[self._alias])
+        finally:
+            # This thread's own: nobody else closes what it opened.
+            caches[self._alias].close()
+            connections.close_all()
+
+    def _report_health(self, *, well: bool, reason: str = "") -> None:
+        if well is self._well:
+            return
+        self._well = well
+        if well:
+            logger.info('The cache "%s" works again.', self._alias)
+        else:
+            logger.warning(
+                'The cache "%s" fails (%s): each process fetches keys on its own until it works.',
+                self._alias,
+                reason,
+            )
+
+
+def _number(value: dict[str, Any], name: str) -> float | None:
+    number: Any = value.get(name)
+    # Not isfinite(), which raises on an integer beyond the range of a float.
+    if type(number) not in (int, float) or not abs(number) < 2**53:
+        return None
+    return float(number)
+
+
+def _reason(value: dict[str, Any]) -> str:
+    reason = value.get("reason")
+    # It goes to the log, where a line break would forge a line.
+    return reason if isinstance(reason, str) and reason.isprintable() else "unknown"
+
+
+def _whole(seconds: float) -> int:
+    # Memcached and Redis count whole seconds, and take 0 for never or for at once.
+    return max(1, ceil(seconds))
