@@ -1,0 +1,107 @@
+"""System checks: the problems of the validator as errors, and what may be meant as warnings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from django.conf import settings
+from django.core.cache.backends.dummy import DummyCache
+from django.core.cache.backends.filebased import FileBasedCache
+from django.core.cache.backends.locmem import LocMemCache
+from django.core.checks import CheckMessage, Error, Tags, Warning, register  # noqa: A004 - Django's own name
+from django.utils.module_loading import import_string
+
+from .conf import read_settings
+from .fields import FIELDS
+from .validation import RULES, quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+WARNINGS: Final = {
+    "jwtauth.W001": "VERIFY_AUDIENCE is off.",
+    "jwtauth.W002": "ZuploJWTAuthentication is not first in DEFAULT_AUTHENTICATION_CLASSES.",
+    "jwtauth.W003": "Processes cannot share the cache (under check --deploy).",
+}
+
+CHECK_IDS: Final = (
+    RULES | {field.id: f"{field.key} must be {field.accepts}." for field in FIELDS} | WARNINGS
+)
+"""Every id that a check or ``ImproperlyConfigured`` may name, and what it means."""
+
+_OUR_CLASS: Final = "jwtauth.authentication.ZuploJWTAuthentication"
+
+
+def register_checks() -> None:
+    """Register the checks with Django; once more changes nothing."""
+    register(check_settings, Tags.security)
+    register(check_authentication_classes, Tags.security)
+    register(check_cache, Tags.security, deploy=True)
+
+
+def check_settings(**_: Any) -> list[CheckMessage]:
+    """Errors: whatever ``ImproperlyConfigured`` would name. Warning W001."""
+    current, problems = read_settings()
+    messages: list[CheckMessage] = [
+        Error(problem.message, hint=problem.hint, id=problem.id) for problem in problems
+    ]
+    issuers = current.issuers.values() if current else ()
+    if unverified := [quoted(each.issuer) for each in issuers if not each.verify_audience]:
+        messages.append(
+            Warning(
+                f'JWTAUTH["VERIFY_AUDIENCE"] is off for {", ".join(unverified)}: tokens made for '
+                "any other service of that issuer are accepted here.",
+                hint="Set AUDIENCE to what the gateway puts into aud, and remove VERIFY_AUDIENCE.",
+                id="jwtauth.W001",
+            )
+        )
+    return messages
+
+
+def check_authentication_classes(**_: Any) -> list[CheckMessage]:
+    """Warning W002."""
+    # Django's own setting: DRF calls its wrapper around it internal.
+    framework = getattr(settings, "REST_FRAMEWORK", None)
+    given = framework.get("DEFAULT_AUTHENTICATION_CLASSES") if isinstance(framework, dict) else ()
+    classes = list(_classes(given))
+    ours = import_string(_OUR_CLASS) if classes else object
+    is_ours = [issubclass(each, ours) for each in classes]
+    if not any(is_ours) or is_ours[0]:
+        return []
+    return [
+        Warning(
+            "ZuploJWTAuthentication is not the first of "
+            'REST_FRAMEWORK["DEFAULT_AUTHENTICATION_CLASSES"], and Django REST Framework takes '
+            "the status and WWW-Authenticate of a refusal from the first.",
+            hint=f'Put "{_OUR_CLASS}", or your subclass of it, first.',
+            id="jwtauth.W002",
+        )
+    ]
+
+
+def check_cache(**_: Any) -> list[CheckMessage]:
+    """Warning W003."""
+    current, _problems = read_settings()
+    backend = settings.CACHES[current.cache].get("BACKEND") if current else None
+    unshared = (LocMemCache, DummyCache, FileBasedCache)
+    if not any(issubclass(each, unshared) for each in _classes([backend])):
+        return []
+    return [
+        Warning(
+            f'JWTAUTH["CACHE"] names a cache that the processes of a deployment cannot share '
+            f"({backend}): each of them would fetch the issuer's keys for itself.",
+            hint="Use a cache on Redis or Memcached.",
+            id="jwtauth.W003",
+        )
+    ]
+
+
+def _classes(given: Any) -> Iterator[type]:
+    """The classes among ``given``; what cannot be imported is for others to report."""
+    for each in given if isinstance(given, list | tuple) else ():
+        try:
+            found = import_string(each) if isinstance(each, str) else each
+        except Exception:  # noqa: BLE001, S112 - importing runs the project's code, which may raise anything
+            continue
+        if isinstance(found, type):
+            yield found

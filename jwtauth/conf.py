@@ -1,0 +1,45 @@
+"""The settings of this Django project for ``jwtauth``: read once, and again when they change."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.core.signals import setting_changed
+from django.dispatch import receiver
+
+from .options import IssuerSettings, Settings
+from .validation import Problem, backend_problems, validate
+
+__all__ = ["IssuerSettings", "Settings", "get_settings", "read_settings"]
+
+
+def get_settings() -> Settings:
+    """The settings, parsed at the first call.
+
+    Raises ``ImproperlyConfigured``, which names all problems at once: system checks do not run
+    under WSGI or ASGI, so that this may be the first to notice.
+    """
+    current, problems = read_settings()
+    if current is None or problems:
+        lines = (f"{problem.id}: {problem.message} {problem.hint}" for problem in problems)
+        raise ImproperlyConfigured("\n".join(("jwtauth is not configured correctly.", *lines)))
+    return current
+
+
+@functools.cache
+def read_settings() -> tuple[Settings | None, tuple[Problem, ...]]:
+    """The settings and what is wrong with them, for system checks and run time alike."""
+    current, problems = validate(
+        getattr(settings, "JWTAUTH", None), debug=bool(settings.DEBUG), caches=settings.CACHES
+    )
+    return current, (*problems, *backend_problems())
+
+
+@receiver(setting_changed)
+def _forget(*, setting: str, **_: Any) -> None:
+    # Sent by override_settings and its like, in tests.
+    if setting in {"JWTAUTH", "CACHES", "DEBUG"}:
+        read_settings.cache_clear()
