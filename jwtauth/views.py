@@ -1,0 +1,25 @@
+"""A view to see the whole path work."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rest_framework.permissions import IsAuthenticated
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from .authentication import ZuploJWTAuthentication
+
+if TYPE_CHECKING:
+    from rest_framework.request import Request
+
+
+class ProtectedView(APIView):
+    """Answers who came through the gateway with the claims of its token."""
+
+    authentication_classes = (ZuploJWTAuthentication,)
+    permission_classes = (IsAuthenticated,)
+
+    def get(self, request: Request) -> Response:
+        """Show the verified claims."""
+        return Response({"message": "Access granted", "user": request.auth})
