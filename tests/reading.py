@@ -1,0 +1,59 @@
+"""Reading a JWTAUTH without Django's settings: what most tests of the validator do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from jwtauth.validation import Problem, validate
+
+if TYPE_CHECKING:
+    from jwtauth.options import IssuerSettings, Settings
+
+URL = "https://issuer.test"
+TOP = {"ISSUER": URL}
+
+
+def read(raw: object, *, debug: bool = False) -> Settings:
+    """The settings, of what must be right."""
+    settings, problems = validate(raw, debug=debug, caches={"default", "keys"})
+    assert problems == []
+    assert settings is not None
+    return settings
+
+
+def read_issuer(raw: object, *, debug: bool = False) -> IssuerSettings:
+    """The settings of the only issuer."""
+    (issuer,) = read(raw, debug=debug).issuers.values()
+    return issuer
+
+
+def problems_of(raw: object) -> list[Problem]:
+    """The problems, or none, of anything."""
+    settings, problems = validate(raw, debug=False, caches={"default"})
+    assert (settings is None) == bool(problems)
+    return problems
+
+
+def the_problem(raw: object) -> Problem:
+    """The only problem, of what must be wrong."""
+    (problem,) = problems_of(raw)
+    assert problem.hint
+    assert len(problem.message) < 500
+    assert "\n" not in problem.message
+    return problem
+
+
+def resolve(claims: dict[str, Any], request: Any) -> None:
+    """A resolver, or an audience: what it does is of no matter here."""
+
+
+async def resolve_later(claims: dict[str, Any], request: Any) -> None:
+    """One that nobody awaits."""
+
+
+def nested(levels: int) -> Any:
+    """A value of so many levels, the innermost included."""
+    value: Any = "leaf"
+    for _ in range(levels - 1):
+        value = {"deeper": value}
+    return value

@@ -1,0 +1,209 @@
+"""The system checks, called as Django calls them and through ``manage.py check``."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from django.apps import apps
+from django.core.cache.backends.locmem import LocMemCache
+from django.core.checks import ERROR, WARNING
+from django.core.checks.registry import registry
+from django.core.management import call_command
+from django.core.management.base import SystemCheckError
+from jose import backends
+from rest_framework.authentication import SessionAuthentication
+
+import jwtauth
+from jwtauth import checks, conf
+from jwtauth.authentication import ZuploJWTAuthentication
+from jwtauth.fields import FIELDS
+from jwtauth.validation import RULES
+
+if TYPE_CHECKING:
+    from django.core.checks import CheckMessage
+    from pytest_django import Settings as DjangoSettings
+
+URL = "https://issuer.test"
+OURS = "jwtauth.authentication.ZuploJWTAuthentication"
+SESSION = "rest_framework.authentication.SessionAuthentication"
+LOCAL = "django.core.cache.backends.locmem.LocMemCache"
+REDIS = "django.core.cache.backends.redis.RedisCache"
+
+
+class OurSubclass(ZuploJWTAuthentication):
+    """A project's own."""
+
+
+class LocalSubclass(LocMemCache):
+    """A project's own."""
+
+
+def ids(messages: list[CheckMessage]) -> list[str | None]:
+    return [message.id for message in messages]
+
+
+def test_a_right_configuration_passes_manage_py_check(settings: DjangoSettings) -> None:
+    settings.JWTAUTH = {"ISSUER": URL}
+
+    call_command("check", fail_level="WARNING")
+
+
+def test_a_wrong_configuration_fails_manage_py_check(settings: DjangoSettings) -> None:
+    settings.JWTAUTH = {"ISSUER": URL, "LEEWAY": -1, "HEADER": ""}
+
+    with pytest.raises(SystemCheckError) as raised:
+        call_command("check")
+
+    assert 'JWTAUTH["LEEWAY"] must be a number of seconds' in str(raised.value)
+    assert 'JWTAUTH["HEADER"] must be' in str(raised.value)
+
+
+def test_check_deploy_warns_of_an_unshared_cache_and_check_does_not(
+    settings: DjangoSettings,
+) -> None:
+    settings.CACHES = {"default": {"BACKEND": LOCAL}}
+    settings.SILENCED_SYSTEM_CHECKS = [f"security.W{number:03}" for number in range(30)]
+
+    call_command("check", fail_level="WARNING")
+    with pytest.raises(SystemCheckError, match=r"jwtauth\.W003"):
+        call_command("check", deploy=True, fail_level="WARNING")
+
+
+def test_registering_again_changes_nothing() -> None:
+    before = registry.get_checks(include_deployment_checks=True)
+
+    apps.get_app_config("jwtauth").ready()
+
+    assert registry.get_checks(include_deployment_checks=True) == before
+
+
+def test_every_problem_is_an_error_with_its_id_and_hint(settings: DjangoSettings) -> None:
+    settings.JWTAUTH = {"LEEWAY": -1, "LEWAY": 5}
+
+    messages = checks.check_settings()
+
+    _current, problems = conf.read_settings()
+    assert [(each.id, each.msg, each.hint) for each in messages] == [
+        (each.id, each.message, each.hint) for each in problems
+    ]
+    assert len(messages) == 3
+    assert {each.level for each in messages} == {ERROR}
+
+
+def test_another_backend_of_python_jose_is_an_error(
+    settings: DjangoSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.JWTAUTH = {"ISSUER": URL}
+    monkeypatch.setattr(backends, "ECKey", None)
+
+    assert ids(checks.check_settings()) == ["jwtauth.E010"]
+
+
+def test_verify_audience_off_warns_and_names_the_issuers(settings: DjangoSettings) -> None:
+    settings.JWTAUTH = {
+        "ISSUERS": {"https://a.test": {"VERIFY_AUDIENCE": False}, "https://b.test": {}},
+    }
+
+    (message,) = checks.check_settings()
+
+    assert (message.id, message.level) == ("jwtauth.W001", WARNING)
+    assert "https://a.test" in message.msg
+    assert "https://b.test" not in message.msg
+    assert conf.get_settings()
+
+
+@pytest.mark.parametrize(
+    "classes",
+    [
+        [SESSION, OURS],
+        (SessionAuthentication, ZuploJWTAuthentication),
+        [SESSION, "tests.test_checks.OurSubclass"],
+        ["tests.missing.Authentication", SESSION, OurSubclass],
+    ],
+)
+def test_our_class_after_another_warns(settings: DjangoSettings, classes: Any) -> None:
+    settings.REST_FRAMEWORK = {"DEFAULT_AUTHENTICATION_CLASSES": classes}
+
+    (message,) = checks.check_authentication_classes()
+
+    assert (message.id, message.level) == ("jwtauth.W002", WARNING)
+    assert OURS in str(message.hint)
+
+
+@pytest.mark.parametrize(
+    "framework",
+    [
+        None,
+        {},
+        {"DEFAULT_AUTHENTICATION_CLASSES": []},
+        {"DEFAULT_AUTHENTICATION_CLASSES": None},
+        {"DEFAULT_AUTHENTICATION_CLASSES": OURS},
+        {"DEFAULT_AUTHENTICATION_CLASSES": [OURS, SESSION]},
+        {"DEFAULT_AUTHENTICATION_CLASSES": [OurSubclass, OURS]},
+        {"DEFAULT_AUTHENTICATION_CLASSES": [SESSION]},
+        {"DEFAULT_AUTHENTICATION_CLASSES": ["tests.missing.Authentication", OURS]},
+        {"DEFAULT_AUTHENTICATION_CLASSES": [None, "tests.test_checks.URL", OURS, SESSION]},
+    ],
+)
+def test_our_class_first_or_absent_does_not_warn(settings: DjangoSettings, framework: Any) -> None:
+    settings.REST_FRAMEWORK = framework
+
+    assert checks.check_authentication_classes() == []
+
+
+def test_a_project_without_rest_framework_settings_does_not_warn(settings: DjangoSettings) -> None:
+    del settings.REST_FRAMEWORK
+
+    assert checks.check_authentication_classes() == []
+
+
+@pytest.mark.parametrize(
+    ("backend", "expected"),
+    [
+        (LOCAL, ["jwtauth.W003"]),
+        ("tests.test_checks.LocalSubclass", ["jwtauth.W003"]),
+        ("django.core.cache.backends.dummy.DummyCache", ["jwtauth.W003"]),
+        ("django.core.cache.backends.filebased.FileBasedCache", ["jwtauth.W003"]),
+        (REDIS, []),
+        ("django.core.cache.backends.memcached.PyMemcacheCache", []),
+        ("django.core.cache.backends.db.DatabaseCache", []),
+        ("tests.missing.Cache", []),
+        (None, []),
+    ],
+)
+def test_a_cache_that_processes_cannot_share_warns(
+    settings: DjangoSettings, backend: Any, expected: list[str]
+) -> None:
+    settings.CACHES = {"default": {"BACKEND": REDIS}, "keys": {"BACKEND": backend}}
+    settings.JWTAUTH = {"ISSUER": URL, "CACHE": "keys"}
+
+    messages = checks.check_cache()
+
+    assert ids(messages) == expected
+    assert all("Redis or Memcached" in str(message.hint) for message in messages)
+
+
+def test_a_wrong_configuration_is_not_warned_about_as_well(settings: DjangoSettings) -> None:
+    settings.JWTAUTH = {"ISSUER": URL, "CACHE": "missing", "VERIFY_AUDIENCE": False}
+
+    assert {message.level for message in checks.check_settings()} == {ERROR}
+    assert checks.check_cache() == []
+
+
+def test_every_id_is_used_once_and_documented() -> None:
+    assert len(checks.CHECK_IDS) == len(RULES) + len(FIELDS) + len(checks.WARNINGS)
+    assert all(re.fullmatch(r"jwtauth\.[EW]\d{3}", each) for each in checks.CHECK_IDS)
+
+
+def test_every_id_in_the_code_is_documented() -> None:
+    modules = Path(jwtauth.__file__).parent.rglob("*.py")
+    used = {
+        each
+        for module in modules
+        for each in re.findall(r'"(jwtauth\.[EW]\d+)"', module.read_text("utf-8"))
+    }
+
+    assert used == set(checks.CHECK_IDS)

@@ -1,0 +1,190 @@
+"""Wrong values: each is a problem with its key's own id, its name in the message, and a hint."""
+
+from __future__ import annotations
+
+import enum
+import math
+import sys
+from decimal import Decimal
+from types import ModuleType
+from typing import Any
+
+import pytest
+from django.utils.functional import SimpleLazyObject
+
+from jwtauth.fields import BY_KEY
+from tests.reading import TOP, URL, nested, resolve_later, the_problem
+
+HUGE = 10**5000
+
+
+class Odd(enum.Enum):
+    """A type that JSON does not have."""
+
+    ONE = 1
+
+
+def endless() -> list[Any]:
+    value: list[Any] = []
+    value.extend([value, value])
+    return value
+
+
+def broken() -> None:
+    raise RuntimeError("secret")
+
+
+NO_FLAG = [None, 1, 0, "False"]
+NO_SECONDS = [None, True, "5", -1, -0.1, math.nan, math.inf, 10**9, HUGE, -HUGE, 1j]
+NO_NAME = [None, "", 5, ["a"], "\ud800"]
+WRONG_PER_ISSUER: dict[str, list[Any]] = {
+    "JWKS_URL": [
+        *(None, 5, "", "keys.test/jwks", "file:///keys.json", "ftp://keys.test/"),
+        *("https://", "https://u:p@keys.test/", "https://keys.test/#x", "https://[::1/"),
+        *("http://h:99999", "https://keys.test/ ", "https://keys.test/\ud800"),
+    ],
+    "DISCOVERY": NO_FLAG,
+    "VERIFY_AUDIENCE": NO_FLAG,
+    "ALGORITHMS": [
+        *(None, "RS256", [], {"RS256"}, ["none"], ["NONE"], ["HS256"], ["RS256", "hs512"]),
+        *(["rs256"], ["RS256", 5], [""], ["\ud800"], ["ES256K"], ["x" * 10_000]),
+    ],
+    "AUDIENCE": ["", [], 5, True, ["a", ""], ["a", None], {"a"}, "\ud800", resolve_later],
+    "REQUIRED_CLAIMS": [
+        *(None, [], "sub", {"": True}, {5: True}, {"\ud800": True}, {"a": []}),
+        *({"a": (1,)}, {"a": {1}}, {"a": math.nan}, {"a": math.inf}, {"a": [b"x"]}),
+        *({"a": {"b": {1: 2}}}, {"a": "\ud800"}, {"a": Decimal(1)}, {"a": Odd.ONE}),
+        *({"a": nested(21)}, {"a": endless()}, {"a": [{"\ud800": 1}]}),
+    ],
+    "TOKEN_TYPES": ["JWT", [], [""], [None], {"JWT"}, 5, False],
+    "LEEWAY": NO_SECONDS,
+    "JWKS_TTL": [*NO_SECONDS, 0],
+    "JWKS_STALE_TTL": NO_SECONDS,
+    "JWKS_COOLDOWN": [*NO_SECONDS, 0],
+    "JWKS_TIMEOUT": [*NO_SECONDS, 0, 5000],
+}
+WRONG_SHARED: dict[str, list[Any]] = {
+    "MAX_TOKEN_LENGTH": [None, True, 0, -1, 10.0, "9", 2**20 + 1, HUGE],
+    "HEADER": [
+        *(None, "", "X Token", "X-Token:", "X\n", "X-T\u00f6ken", "X_Token", b"X"),
+        *("Content-Type", "content-length", "Cookie", "Connection"),
+    ],
+    "PREFIX": [None, "Bearer ", "My Token", "a,b", "\n", "\u00fc", 5],
+    "REALM": [None, "", "a\nb", "caf\u00e9", "\x7f", 5],
+    "USER_RESOLVER": [
+        *(None, 5, "", "resolver", "tests.missing.resolver", "tests.reading.missing"),
+        *("tests.reading.URL", "..", "a..b", "\ud800.x", "\x00.x"),
+        *("tests.reading.resolve_later", resolve_later),
+    ],
+    "USER_ID_CLAIM": NO_NAME,
+    "SCOPE_CLAIM": NO_NAME,
+    "CACHE": [*NO_NAME, "missing"],
+    "TOKEN_CACHE_SIZE": [None, False, -1, 10.0, "9", 10**7 + 1, HUGE],
+}
+WRONG_ISSUERS: list[Any] = [
+    *(None, "", 5, " ", "https://issuer test", "https://issuer.test\n", "https://a.test\u200b"),
+    *("the-gateway", "ftp://issuer.test", "https://", "https://u:p@issuer.test"),
+    *("https://issuer.test?x", "https://issuer.test#x", "http://h:99999", "https://[::1"),
+]
+
+
+def pairs(values: dict[str, list[Any]]) -> list[Any]:
+    """Parameters; pytest's own ids would fail on the huge ints."""
+    return [
+        pytest.param(key, value, id=f"{key}-{number}")
+        for key, wrong in values.items()
+        for number, value in enumerate(wrong)
+    ]
+
+
+@pytest.mark.parametrize(("key", "value"), pairs(WRONG_PER_ISSUER | WRONG_SHARED))
+def test_wrong_value_is_a_problem_of_its_key(key: str, value: Any) -> None:
+    problem = the_problem(TOP | {key: value})
+
+    assert problem.id == BY_KEY[key].id
+    assert problem.message.startswith(f'JWTAUTH["{key}"]')
+
+
+@pytest.mark.parametrize(("key", "value"), pairs(WRONG_PER_ISSUER))
+def test_wrong_value_of_one_issuer_is_a_problem_that_names_the_issuer(key: str, value: Any) -> None:
+    problem = the_problem({"ISSUERS": {"https://a.test": {}, "https://b.test": {key: value}}})
+
+    assert problem.id == BY_KEY[key].id
+    assert problem.message.startswith(f'JWTAUTH["ISSUERS"]["https://b.test"]["{key}"]')
+
+
+@pytest.mark.parametrize("value", WRONG_ISSUERS)
+def test_wrong_issuer_is_a_problem_of_issuer(value: Any) -> None:
+    problem = the_problem({"ISSUER": value})
+
+    assert problem.id == BY_KEY["ISSUER"].id
+    assert problem.message.startswith('JWTAUTH["ISSUER"]')
+
+
+@pytest.mark.parametrize("value", WRONG_ISSUERS)
+def test_wrong_issuer_among_several_is_a_problem_of_issuer(value: Any) -> None:
+    problem = the_problem({"ISSUERS": {value: {}}})
+
+    assert problem.id == BY_KEY["ISSUER"].id
+    assert problem.message.startswith('JWTAUTH["ISSUERS"]')
+
+
+@pytest.mark.parametrize("value", [None, [], "https://issuer.test", {URL: None}, {URL: "x"}])
+def test_wrong_issuers_are_a_problem_of_issuers(value: Any) -> None:
+    problem = the_problem({"ISSUERS": value})
+
+    assert problem.id == BY_KEY["ISSUERS"].id
+    assert problem.message.startswith('JWTAUTH["ISSUERS"]')
+
+
+@pytest.mark.parametrize(
+    ("raw", "hint"),
+    [
+        (TOP | {"LEEWAYS": 5}, 'Did you mean "LEEWAY"?'),
+        (TOP | {"audience": "a"}, 'Did you mean "AUDIENCE"?'),
+        ({"ISSUERS": {URL: {"JWKS_URI": 5}}}, 'Did you mean "JWKS_URL"?'),
+        (TOP | {"ALGORITHMS": ["rs256"]}, 'Did you mean "RS256"?'),
+        (TOP | {"HEADER": "X_Token"}, "hyphen"),
+        (TOP | {"PREFIX": "Bearer "}, "without a space"),
+        (TOP | {"TOKEN_TYPES": "JWT"}, "Write a list"),
+        (TOP | {"ALGORITHMS": ["HS256"]}, "RS256"),
+        (TOP | {"zzz": 5}, "ISSUER"),
+    ],
+)
+def test_hint_says_what_to_write(raw: Any, hint: str) -> None:
+    assert hint in the_problem(raw).hint
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "words"),
+    [
+        ("none", "without a signature"),
+        ("None", "without a signature"),
+        ("HS384", '"HS384": the key of HMAC'),
+    ],
+)
+def test_algorithms_that_protect_nothing_say_why(algorithm: str, words: str) -> None:
+    assert words in the_problem(TOP | {"ALGORITHMS": [algorithm]}).message
+
+
+def test_a_lazy_jwtauth_that_fails_is_not_a_dict() -> None:
+    assert the_problem(SimpleLazyObject(broken)).id == "jwtauth.E001"
+
+
+def test_a_lazy_value_that_fails_is_a_problem_of_its_key() -> None:
+    problem = the_problem(TOP | {"AUDIENCE": SimpleLazyObject(broken)})
+
+    assert problem.id == BY_KEY["AUDIENCE"].id
+    assert problem.message == 'JWTAUTH["AUDIENCE"] cannot be read: RuntimeError.'
+
+
+def test_a_resolver_whose_module_fails_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Failing(ModuleType):
+        def __getattr__(self, name: str) -> Any:
+            raise RuntimeError("secret")
+
+    monkeypatch.setitem(sys.modules, "failing_module", Failing("failing_module"))
+
+    problem = the_problem(TOP | {"USER_RESOLVER": "failing_module.resolver"})
+
+    assert problem.message == 'JWTAUTH["USER_RESOLVER"] cannot be imported: RuntimeError.'

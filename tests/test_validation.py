@@ -1,0 +1,261 @@
+"""The validator of JWTAUTH as a whole: what holds for all keys, and between them."""
+
+from __future__ import annotations
+
+from dataclasses import FrozenInstanceError
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jose import backends
+
+from jwtauth.fields import BY_KEY, FIELDS
+from jwtauth.validation import backend_problems, quoted
+from tests.reading import TOP, URL, problems_of, read, read_issuer, resolve, the_problem
+
+IDENTITY_URL = "https://dev.zuplo.com/v1/client-auth/auth_o8PUdhKxSTOiB794GWPwLQCD"
+
+
+@pytest.mark.parametrize(
+    ("issuer", "base"),
+    [
+        ("https://issuer.test", "https://issuer.test"),
+        ("https://issuer.test/", "https://issuer.test"),
+        ("https://issuer.test/path", "https://issuer.test/path"),
+        ("https://issuer.test/path/", "https://issuer.test/path"),
+        ("http://localhost:8000/__zuplo/issuer", "http://localhost:8000/__zuplo/issuer"),
+    ],
+)
+def test_urls_are_made_from_the_issuer_without_doubling_its_slash(issuer: str, base: str) -> None:
+    settings = read_issuer({"ISSUER": issuer})
+    discovered = read_issuer({"ISSUER": issuer, "DISCOVERY": True})
+
+    assert settings.issuer == discovered.issuer == issuer
+    assert settings.jwks_url == f"{base}/.well-known/jwks.json"
+    assert discovered.discovery_url == f"{base}/.well-known/openid-configuration"
+
+
+def test_an_issuer_with_a_jwks_url_need_not_be_a_url() -> None:
+    settings = read_issuer({"ISSUER": "the-gateway", "JWKS_URL": "https://keys.test/"})
+
+    assert settings.issuer == "the-gateway"
+    assert settings.jwks_url == "https://keys.test/"
+
+
+def test_debug_allows_plain_http() -> None:
+    settings = read_issuer({"ISSUER": "http://gateway.test"}, debug=True)
+
+    assert settings.jwks_url == "http://gateway.test/.well-known/jwks.json"
+
+
+def test_a_key_left_out_of_an_issuer_falls_back_to_the_top_level() -> None:
+    settings = read(
+        {
+            "LEEWAY": 7,
+            "AUDIENCE": "everybody",
+            "ISSUERS": {"https://a.test": {"AUDIENCE": None}, "https://b.test": {"LEEWAY": 1}},
+        }
+    )
+
+    a, b = settings.issuers["https://a.test"], settings.issuers["https://b.test"]
+    assert (a.leeway, a.audience) == (7, None)
+    assert (b.leeway, b.audience) == (1, ("everybody",))
+
+
+def test_issuers_that_are_empty_are_as_good_as_left_out() -> None:
+    assert list(read(TOP | {"ISSUERS": {}}).issuers) == [URL]
+
+
+def test_an_issuer_can_turn_off_discovery_to_name_its_url() -> None:
+    settings = read(
+        {
+            "DISCOVERY": True,
+            "ISSUERS": {
+                "https://a.test": {},
+                "https://b.test": {"DISCOVERY": False, "JWKS_URL": "https://keys.test/"},
+            },
+        }
+    )
+
+    assert settings.issuers["https://a.test"].jwks_url is None
+    assert settings.issuers["https://b.test"].jwks_url == "https://keys.test/"
+
+
+@pytest.mark.parametrize("account", ["mine", ["mine", "ours"]])
+def test_identity_tokens_are_accepted_for_named_accounts(account: Any) -> None:
+    raw = {"ISSUER": IDENTITY_URL, "REQUIRED_CLAIMS": {"account": account}}
+
+    assert read_issuer(raw).required_claims == {"account": account}
+
+
+def test_the_settings_never_change() -> None:
+    wanted = ["a"]
+    entry: dict[str, Any] = {"REQUIRED_CLAIMS": {"claim": wanted}}
+    raw = {"ISSUERS": {URL: entry}}
+    settings = read(raw)
+
+    wanted.append("b")
+    entry["REQUIRED_CLAIMS"]["more"] = True
+    entry["LEEWAY"] = 9
+    raw["ISSUERS"]["https://more.test"] = {}
+
+    assert settings.issuers[URL].required_claims == {"claim": ["a"]}
+    assert list(settings.issuers) == [URL]
+    with pytest.raises(TypeError):
+        settings.issuers["https://more.test"] = settings.issuers[URL]  # type: ignore[index]
+    with pytest.raises(TypeError):
+        settings.issuers[URL].required_claims["more"] = True  # type: ignore[index]
+    with pytest.raises(FrozenInstanceError):
+        settings.header = "X"  # type: ignore[misc]
+
+
+RULES: list[tuple[str, Any, str]] = [
+    ("E001", None, "JWTAUTH is not set"),
+    ("E001", [], "JWTAUTH must be a dict, not an empty list"),
+    ("E001", "secret", "JWTAUTH must be a dict, not a value of type str"),
+    ("E002", TOP | {"LEEWAYS": 5}, 'JWTAUTH["LEEWAYS"] is not a key'),
+    ("E002", TOP | {5: 5}, "JWTAUTH has a key that is not a str but 5"),
+    ("E002", {"ISSUERS": {URL: {"x": 1}}}, f'JWTAUTH["ISSUERS"]["{URL}"]["x"] is not a key'),
+    ("E003", {}, "neither ISSUER nor ISSUERS"),
+    ("E003", {"ISSUERS": {}}, "neither ISSUER nor ISSUERS"),
+    ("E004", TOP | {"ISSUERS": {URL: {}}}, "both ISSUER and ISSUERS"),
+    ("E005", {"ISSUERS": {URL: {"HEADER": "X"}}}, f'JWTAUTH["ISSUERS"]["{URL}"]["HEADER"]'),
+    ("E005", {"ISSUERS": {URL: {"ISSUER": URL}}}, f'JWTAUTH["ISSUERS"]["{URL}"]["ISSUER"]'),
+    ("E006", {"ISSUERS": {URL: {}}, "JWKS_URL": "https://keys.test/"}, 'JWTAUTH["JWKS_URL"]'),
+    ("E007", TOP | {"DISCOVERY": True, "JWKS_URL": "https://k.test/"}, 'JWTAUTH["JWKS_URL"]'),
+    (
+        "E007",
+        {"ISSUERS": {URL: {"JWKS_URL": "https://k.test/"}}, "DISCOVERY": True},
+        f'JWTAUTH["ISSUERS"]["{URL}"]["JWKS_URL"] contradicts DISCOVERY',
+    ),
+    ("E008", {"ISSUER": "http://issuer.test"}, 'JWTAUTH["ISSUER"] is plain http'),
+    ("E008", TOP | {"JWKS_URL": "http://keys.test/"}, 'JWTAUTH["JWKS_URL"] is plain http'),
+    ("E008", {"ISSUER": "http://issuer.test", "DISCOVERY": True}, "is plain http"),
+    ("E008", {"ISSUERS": {"http://a.test": {}}}, 'JWTAUTH["ISSUERS"]["http://a.test"] is plain'),
+    ("E009", {"ISSUER": IDENTITY_URL}, 'JWTAUTH["ISSUER"] is the issuer of identity tokens'),
+    ("E009", {"ISSUER": "https://dev.zuplo.com/v1/client-auth/other"}, "identity tokens"),
+    ("E009", {"ISSUER": IDENTITY_URL, "REQUIRED_CLAIMS": {"project": "mine"}}, "account"),
+    ("E009", {"ISSUER": IDENTITY_URL, "REQUIRED_CLAIMS": {"account": True}}, "account"),
+    ("E009", {"ISSUER": IDENTITY_URL, "REQUIRED_CLAIMS": {"account": ["", "a"]}}, "account"),
+    (
+        "E009",
+        {"ISSUERS": {IDENTITY_URL: {"REQUIRED_CLAIMS": {}}}, "REQUIRED_CLAIMS": {"account": "a"}},
+        f'JWTAUTH["ISSUERS"]["{IDENTITY_URL}"]',
+    ),
+]
+
+
+@pytest.mark.parametrize(("number", "raw", "words"), RULES)
+def test_broken_rule_is_a_problem_with_an_id_of_its_own(number: str, raw: Any, words: str) -> None:
+    problem = the_problem(raw)
+
+    assert problem.id == f"jwtauth.{number}"
+    assert words in problem.message
+
+
+def test_every_problem_is_reported_at_once() -> None:
+    raw = {
+        "PREFIX": "two words",
+        "LEWAY": 5,
+        "DISCOVERY": "yes",
+        "ISSUERS": {
+            "http://a.test": {"LEEWAY": -1, "HEADER": "X"},
+            5: {"JWKS_TTL": 0},
+            "https://b.test": 7,
+        },
+    }
+
+    assert sorted(problem.id for problem in problems_of(raw)) == [
+        *("jwtauth.E002", "jwtauth.E005", "jwtauth.E008"),
+        *(BY_KEY[key].id for key in ("ISSUER", "ISSUERS", "DISCOVERY", "LEEWAY")),
+        *(BY_KEY[key].id for key in ("PREFIX", "JWKS_TTL")),
+    ]
+
+
+def test_one_wrong_value_is_one_problem_however_many_issuers_share_it() -> None:
+    raw = {"REQUIRED_CLAIMS": 5, "ISSUERS": {URL: {}, IDENTITY_URL: {}}}
+
+    assert the_problem(raw).id == BY_KEY["REQUIRED_CLAIMS"].id
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        *(TOP | {field.key: "not-for-the-log"} for field in FIELDS),
+        *(TOP | {field.key: ["not-for-the-log"]} for field in FIELDS if field.key != "ALGORITHMS"),
+        TOP | {"REQUIRED_CLAIMS": {"a": {"not-for-the-log"}}},
+        {"ISSUER": "https://user:not-for-the-log@issuer.test"},
+        {"ISSUERS": {"https://user:not-for-the-log@issuer.test": {}}},
+        {"ISSUERS": {"https://user:p/not-for-the-log@issuer.test": {"LEEWAY": -1}}},
+        {"ISSUERS": {"https://issuer.test?key=not-for-the-log": {"LEEWAY": -1}}},
+    ],
+)
+def test_no_value_that_may_be_a_secret_is_repeated(raw: Any) -> None:
+    assert not [problem for problem in problems_of(raw) if "not-for-the-log" in str(problem)]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("https://a.test", '"https://a.test"'),
+        ('a"b\n\ud800', r'"a\"b\n\ud800"'),
+        ("x" * 999, f'"{"x" * 200}..."'),
+        ("https://u:p@a.test/x?y#z", '"...@a.test/x?..."'),
+    ],
+)
+def test_names_are_quoted_bounded_and_without_secrets(name: str, expected: str) -> None:
+    assert quoted(name) == expected
+
+
+def test_python_jose_on_cryptography_is_fine() -> None:
+    assert backend_problems() == []
+
+
+@pytest.mark.parametrize("name", ["RSAKey", "ECKey"])
+@pytest.mark.parametrize("fallback", [None, type("FallbackKey", (), {})])
+def test_python_jose_on_another_backend_is_a_problem(
+    name: str, fallback: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backends, name, fallback)
+
+    (problem,) = backend_problems()
+
+    assert problem.id == "jwtauth.E010"
+    assert "python-jose[cryptography]" in problem.hint
+
+
+SCALARS = st.one_of(
+    *(st.none(), st.booleans(), st.integers(), st.floats(), st.binary(), st.complex_numbers()),
+    st.text(st.characters(codec=None)),
+    st.sampled_from(
+        [URL, "http://h:99999", "a..b", "none", 10**400, -(10**400), object(), resolve, str]
+    ),
+)
+KEYS = st.sampled_from([*BY_KEY, "LEEWAYS", "a"])
+VALUES: st.SearchStrategy[Any] = st.recursive(
+    SCALARS,
+    lambda inner: st.one_of(
+        *(st.lists(inner), st.lists(inner).map(tuple)),
+        st.dictionaries(st.one_of(KEYS, st.text(), st.integers(), st.none()), inner),
+    ),
+    max_leaves=8,
+)
+
+
+@settings(deadline=None)  # A busy machine is no failure.
+@given(VALUES)
+def test_no_value_of_jwtauth_raises(raw: Any) -> None:
+    problems_of(raw)
+
+
+@settings(deadline=None)  # A busy machine is no failure.
+@given(st.dictionaries(KEYS, VALUES, max_size=6))
+def test_no_value_of_any_key_raises(raw: dict[str, Any]) -> None:
+    problems_of(raw)
+
+
+@settings(deadline=None)  # A busy machine is no failure.
+@given(st.dictionaries(st.text(), st.dictionaries(KEYS, VALUES, max_size=4), max_size=3))
+def test_no_value_of_any_key_of_an_issuer_raises(raw: dict[str, Any]) -> None:
+    problems_of({"ISSUERS": raw})
