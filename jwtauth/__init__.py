@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .verification import verify_token
+    from .verification import averify_token, verify_token
 
-__all__ = ["__version__", "verify_token"]
+__all__ = ["__version__", "averify_token", "verify_token"]
 
 __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:
     # Looked up late: Django imports this package before its settings and apps are ready.
-    if name == "verify_token":
-        from .verification import verify_token  # noqa: PLC0415
+    if name in {"averify_token", "verify_token"}:
+        from . import verification  # noqa: PLC0415
 
-        return verify_token
+        return getattr(verification, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

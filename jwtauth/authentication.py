@@ -7,19 +7,25 @@ import traceback
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from asgiref.sync import sync_to_async
 from django.core.exceptions import ImproperlyConfigured, SuspiciousOperation
 from django.views.decorators.debug import sensitive_variables
 from rest_framework.authentication import BaseAuthentication
 
 from .conf import get_settings
 from .exceptions import KeysUnavailable, TokenError
+from .keys.waiting import MustWait, without_blocking
 from .refusals import ServiceUnavailable, TokenRefused, www_authenticate
+from .users import token_user
 from .verification import get_verifier
 
 if TYPE_CHECKING:
+    from rest_framework.exceptions import APIException
     from rest_framework.request import Request
 
 logger = logging.getLogger("jwtauth")
+
+_EXPECTED = (TokenError, KeysUnavailable, MustWait, ImproperlyConfigured, SuspiciousOperation)
 
 
 class ZuploJWTAuthentication(BaseAuthentication):
@@ -43,19 +49,15 @@ class ZuploJWTAuthentication(BaseAuthentication):
         try:
             claims = self.verify(token, request)
             return self.get_user(claims, request), claims
-        except TokenError as error:
-            # DRF asks for the header later, of another instance: the reason travels on the request.
-            request._jwtauth_refusal = error  # type: ignore[attr-defined]  # noqa: SLF001
-            raise TokenRefused(error) from None
-        except KeysUnavailable as error:
-            raise ServiceUnavailable(error) from None
+        except (TokenError, KeysUnavailable) as error:
+            raise self.refusal(error, request) from None
 
     def authenticate_header(self, request: Request) -> str:
         """The challenge of a 401; it names the reason only where a token was refused."""
-        error: TokenError | None = getattr(request, "_jwtauth_refusal", None)
-        if error is None:
+        reason: str | None = getattr(request, "_jwtauth_refusal", None)
+        if reason is None:
             return www_authenticate()
-        return www_authenticate(error="invalid_token", error_description=error.message)
+        return www_authenticate(error="invalid_token", error_description=reason)
 
     def get_token(self, request: Request) -> str | None:
         """The token that the request carries in ``HEADER`` after ``PREFIX``, if any."""
@@ -71,12 +73,20 @@ class ZuploJWTAuthentication(BaseAuthentication):
             value = value.lstrip(" ")
         return value
 
+    def refusal(self, error: TokenError | KeysUnavailable, request: Request) -> APIException:
+        """The exception that makes Django REST Framework answer with this error."""
+        if isinstance(error, KeysUnavailable):
+            return ServiceUnavailable(error)
+        # DRF asks for the header later, of another instance: the reason travels on the request.
+        request._jwtauth_refusal = error.message  # type: ignore[attr-defined]  # noqa: SLF001
+        return TokenRefused(error)
+
     @sensitive_variables("token")
     def verify(self, token: str, request: Request) -> dict[str, Any]:
         """The verified claims. Raises ``TokenError`` or ``KeysUnavailable``."""
         try:
             return get_verifier().verify(token, request)
-        except (TokenError, KeysUnavailable, ImproperlyConfigured, SuspiciousOperation):
+        except _EXPECTED:
             raise
         except Exception as error:  # noqa: BLE001 - no token may end in a 500.
             # Neither message nor traceback of what was raised: either may hold the token.
@@ -95,6 +105,30 @@ class ZuploJWTAuthentication(BaseAuthentication):
         if user is None or not user.is_active:
             raise TokenError("user_refused", "The token's user is not accepted.")
         return user
+
+
+class AsyncZuploJWTAuthentication(ZuploJWTAuthentication):
+    """The same for views that run in an event loop, such as those of ``adrf``.
+
+    Waiting for keys lets the loop go on, and ``USER_RESOLVER`` runs in a thread, unless it is the
+    default one, which does no I/O.
+    """
+
+    @sensitive_variables("token")
+    async def authenticate(  # type: ignore[override]
+        self, request: Request
+    ) -> tuple[Any, dict[str, Any]] | None:
+        """The user and the claims, as ``ZuploJWTAuthentication.authenticate`` gives them."""
+        token = self.get_token(request)
+        if token is None:
+            return None
+        try:
+            claims = await without_blocking(lambda: self.verify(token, request))
+            if get_settings().user_resolver is token_user:
+                return self.get_user(claims, request), claims
+            return await sync_to_async(self.get_user)(claims, request), claims
+        except (TokenError, KeysUnavailable) as error:
+            raise self.refusal(error, request) from None
 
 
 @cache

@@ -17,6 +17,7 @@ from .keys.fetch import JWKSFetcher
 from .keys.shared import SharedKeys
 from .keys.snapshot import Lifetimes
 from .keys.source import KeySource
+from .keys.waiting import without_blocking
 from .tokens.claims import ClaimsPolicy
 from .tokens.verifier import TrustedIssuer, Verifier
 
@@ -62,6 +63,12 @@ def verify_token(token: str, request: Any = None) -> dict[str, Any]:
         raise TokenError(error.code, error.message) from None
     except KeysUnavailable as error:
         raise KeysUnavailable(error.retry_after) from None
+
+
+@sensitive_variables()
+async def averify_token(token: str, request: Any = None) -> dict[str, Any]:
+    """The same as ``verify_token``, for coroutines: it never blocks the event loop on keys."""
+    return await without_blocking(lambda: verify_token(token, request))
 
 
 def _trusted(issuer: IssuerSettings, settings: Settings) -> TrustedIssuer:

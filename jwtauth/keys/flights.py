@@ -7,6 +7,8 @@ import threading
 import weakref
 from typing import TYPE_CHECKING
 
+from .waiting import Landing
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -14,13 +16,13 @@ if TYPE_CHECKING:
 
 
 class Flight:
-    """One piece of work under way; ``landed`` is set when it is over."""
+    """One piece of work under way; ``landed`` happens when it is over."""
 
     __slots__ = ("landed", "started_at")
 
     def __init__(self, started_at: float) -> None:
         self.started_at = started_at
-        self.landed = threading.Event()
+        self.landed = Landing()
 
 
 def in_background(work: Callable[[], None]) -> None:
@@ -68,7 +70,7 @@ class Flights:
         with self._lock:
             if self._flight is flight:
                 self._flight = None
-        flight.landed.set()
+        flight.landed.happen()
 
 
 _all: weakref.WeakSet[Flights] = weakref.WeakSet()

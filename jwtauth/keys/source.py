@@ -10,6 +10,7 @@ from .clock import Clock
 from .flights import Flights, in_background
 from .refresh import LONGEST_WAIT_FOR_EVIDENCE, Refresher
 from .state import KeyState
+from .waiting import began_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,11 +75,11 @@ class KeySource:
         ``KeysUnavailable`` where the issuer could not be asked.
         """
         state = self._state
-        began_at = self._clock.monotonic()
+        began = began_at(self._clock.monotonic())
 
         def is_enough(snapshot: Snapshot) -> bool:
             is_known = bool(snapshot.keys.select(kid, algorithm))
-            return is_known or state.is_evidence(snapshot, began_at)
+            return is_known or state.is_evidence(snapshot, began)
 
         # Twice, since the first flight may have been under way already, for less than this needs.
         for _ in range(2):

@@ -1,0 +1,175 @@
+"""Tokens in an event loop: the same verdicts, and the loop never stands still."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from adrf.views import APIView as AsyncAPIView
+from django.http import HttpRequest, JsonResponse
+from django.test import AsyncRequestFactory, RequestFactory
+from rest_framework.permissions import IsAuthenticated
+from rest_framework.response import Response
+
+import jwtauth
+from jwtauth.authentication import AsyncZuploJWTAuthentication
+from jwtauth.decorators import token_required
+from jwtauth.exceptions import KeysUnavailable, TokenError
+from jwtauth.testing import LoopbackIssuer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pytest_django import Settings
+
+
+@pytest.fixture
+def issuer(settings: Settings) -> Iterator[LoopbackIssuer]:
+    with LoopbackIssuer() as running:
+        settings.JWTAUTH = {"ISSUER": running.url}
+        yield running
+
+
+class View(AsyncAPIView):  # type: ignore[misc]
+    authentication_classes = (AsyncZuploJWTAuthentication,)
+    permission_classes = (IsAuthenticated,)
+
+    async def get(self, request: Any) -> Response:
+        return Response({"user": str(request.user), "claims": request.auth})
+
+
+@token_required
+async def aview(request: HttpRequest) -> JsonResponse:
+    return JsonResponse({"user": str(request.user), "claims": request.auth})  # type: ignore[attr-defined]
+
+
+@token_required
+def view(request: HttpRequest) -> JsonResponse:
+    return JsonResponse({"user": str(request.user), "claims": request.auth})  # type: ignore[attr-defined]
+
+
+def with_token(token: str | None) -> dict[str, Any]:
+    return {} if token is None else {"headers": {"Authorization": f"Bearer {token}"}}
+
+
+async def test_averify_token_gives_the_claims(issuer: LoopbackIssuer) -> None:
+    claims = await jwtauth.averify_token(issuer.token(role="admin"))
+    assert claims["role"] == "admin"
+
+
+async def test_averify_token_refuses_as_verify_token_does(issuer: LoopbackIssuer) -> None:
+    with pytest.raises(TokenError) as caught:
+        await jwtauth.averify_token(issuer.token(lifetime=-1))
+    assert caught.value.code == "token_expired"
+
+
+async def test_averify_token_says_that_keys_are_unavailable(issuer: LoopbackIssuer) -> None:
+    token = issuer.token()
+    issuer.stop()
+    with pytest.raises(KeysUnavailable):
+        await jwtauth.averify_token(token)
+
+
+async def test_the_loop_goes_on_while_the_first_tokens_wait_for_the_issuer(
+    issuer: LoopbackIssuer,
+) -> None:
+    issuer.hold()
+    tokens = [issuer.token(n=n) for n in range(50)]
+    waiting = [asyncio.ensure_future(jwtauth.averify_token(token)) for token in tokens]
+    # Only a loop that goes on comes to the line that lets the issuer answer.
+    await asyncio.to_thread(issuer.wait_for_fetches, 1, 5)
+    assert not any(task.done() for task in waiting)
+    issuer.release()
+    claims = await asyncio.gather(*waiting)
+    assert [each["n"] for each in claims] == list(range(50))
+    assert issuer.fetches == 1
+
+
+async def test_an_unknown_key_is_waited_for_once_and_then_refused(
+    issuer: LoopbackIssuer, settings: Settings
+) -> None:
+    settings.JWTAUTH = {"ISSUER": issuer.url, "JWKS_COOLDOWN": 0.001}
+    await jwtauth.averify_token(issuer.token())
+    with pytest.raises(TokenError) as caught:
+        await jwtauth.averify_token(issuer.token(headers={"kid": "another"}))
+    assert caught.value.code == "unknown_key"
+    assert issuer.fetches == 2
+
+
+async def test_an_issuer_that_hangs_costs_its_deadline_and_no_more(
+    issuer: LoopbackIssuer, settings: Settings
+) -> None:
+    settings.JWTAUTH = {"ISSUER": issuer.url, "JWKS_TIMEOUT": 0.2}
+    issuer.hold()
+    with pytest.raises(KeysUnavailable):
+        await jwtauth.averify_token(issuer.token())
+    issuer.release()
+
+
+async def test_a_view_of_adrf_is_opened_by_a_token(issuer: LoopbackIssuer) -> None:
+    request = AsyncRequestFactory().get("/", **with_token(issuer.token(sub="ada")))
+    response = await View.as_view()(request)
+    assert response.status_code == 200
+    assert response.data["user"] == "ada"
+
+
+@pytest.mark.parametrize(
+    ("token", "status"), [(None, 401), ("a.b.c", 401)], ids=["no token", "junk"]
+)
+async def test_a_view_of_adrf_stays_shut(
+    issuer: LoopbackIssuer, token: str | None, status: int
+) -> None:
+    response = await View.as_view()(AsyncRequestFactory().get("/", **with_token(token)))
+    assert response.status_code == status
+    assert response.headers["WWW-Authenticate"].startswith('Bearer realm="api"')
+
+
+async def test_another_user_resolver_runs_outside_of_the_loop(
+    issuer: LoopbackIssuer, settings: Settings
+) -> None:
+    def resolve(claims: dict[str, Any], request: Any) -> Any:
+        with pytest.raises(RuntimeError):
+            asyncio.get_running_loop()
+        return jwtauth_user(claims)
+
+    from jwtauth.users import TokenUser as jwtauth_user  # noqa: N813, PLC0415
+
+    settings.JWTAUTH = {"ISSUER": issuer.url, "USER_RESOLVER": resolve}
+    request = AsyncRequestFactory().get("/", **with_token(issuer.token(sub="ada")))
+    assert (await View.as_view()(request)).data["user"] == "ada"
+
+
+async def test_an_async_view_of_django_is_opened_by_a_token(issuer: LoopbackIssuer) -> None:
+    response = await aview(AsyncRequestFactory().get("/", **with_token(issuer.token(sub="ada"))))
+    assert json.loads(response.content)["user"] == "ada"
+
+
+def test_a_view_of_django_is_opened_by_a_token(issuer: LoopbackIssuer) -> None:
+    response = view(RequestFactory().get("/", **with_token(issuer.token(sub="ada"))))
+    assert json.loads(response.content)["user"] == "ada"
+
+
+def test_a_view_of_django_answers_as_rest_framework_does(issuer: LoopbackIssuer) -> None:
+    response = view(RequestFactory().get("/", **with_token(issuer.token(lifetime=-1))))
+    assert response.status_code == 401
+    assert json.loads(response.content)["code"] == "token_expired"
+    assert 'error="invalid_token"' in response["WWW-Authenticate"]
+
+
+async def test_an_async_view_of_django_without_a_token_is_challenged(
+    issuer: LoopbackIssuer,
+) -> None:
+    response = await aview(AsyncRequestFactory().get("/"))
+    assert response.status_code == 401
+    assert response["WWW-Authenticate"] == 'Bearer realm="api"'
+
+
+async def test_a_view_of_django_says_when_to_come_back(issuer: LoopbackIssuer) -> None:
+    token = issuer.token()
+    issuer.stop()
+    response = await aview(AsyncRequestFactory().get("/", **with_token(token)))
+    assert response.status_code == 503
+    assert int(response["Retry-After"]) >= 1
+    assert "WWW-Authenticate" not in response
