@@ -1,0 +1,119 @@
+"""The private keys that an issuer signs with."""
+
+from __future__ import annotations
+
+import secrets
+import weakref
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from jwtauth.tokens.algorithms import KEY_TYPES, SYNONYMS
+from jwtauth.tokens.jose_keys import KEY_CLASSES
+
+if TYPE_CHECKING:
+    from jose.backends.base import Key
+
+PrivateKey: TypeAlias = Ed25519PrivateKey | ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+
+_CURVES: Final[dict[str | None, type[ec.EllipticCurve]]] = {
+    "P-256": ec.SECP256R1,
+    "P-384": ec.SECP384R1,
+    "P-521": ec.SECP521R1,
+}
+
+# Making an RSA key takes about 0.1 s, too long for each of hundreds of tests. The material of a
+# SigningKey that nobody holds any more waits here for the next one: two living keys never share it.
+_spare_rsa_keys: list[rsa.RSAPrivateKey] = []
+
+
+class SigningKey:
+    """A private key with the ``kid`` and the algorithm that its JWK names.
+
+    ``private_key`` is a private key of ``cryptography`` that fits ``algorithm``, one of
+    ``jwtauth.tokens.algorithms.ALGORITHMS``. Without a ``kid`` it gets a random one.
+
+    Raises ``ValueError`` for any other algorithm.
+    """
+
+    __slots__ = ("__weakref__", "algorithm", "kid", "private_key")
+
+    def __init__(self, private_key: PrivateKey, algorithm: str, kid: str | None = None) -> None:
+        self.private_key = private_key
+        self.algorithm = _known(algorithm)
+        self.kid = f"{algorithm.lower()}-{secrets.token_hex(8)}" if kid is None else kid
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.kid!r} for {self.algorithm}>"
+
+    @classmethod
+    def generate(cls, algorithm: str = "EdDSA", kid: str | None = None) -> SigningKey:
+        """Make a new key.
+
+        No other ``SigningKey`` that is still referenced has the same key material. RSA keys (2048
+        bits) are costly to make, so one that this process has dropped may come back.
+
+        Raises ``ValueError`` where ``algorithm`` is not one of
+        ``jwtauth.tokens.algorithms.ALGORITHMS``.
+        """
+        kty, curve = KEY_TYPES[_known(algorithm)]
+        if kty == "OKP":
+            return cls(Ed25519PrivateKey.generate(), algorithm, kid)
+        if kty == "EC":
+            return cls(ec.generate_private_key(_CURVES[curve]()), algorithm, kid)
+        try:
+            private_key = _spare_rsa_keys.pop()
+        except IndexError:
+            private_key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        key = cls(private_key, algorithm, kid)
+        weakref.finalize(key, _spare_rsa_keys.append, private_key)
+        return key
+
+    @classmethod
+    def from_jwk(cls, private_jwk: dict[str, Any]) -> SigningKey:
+        """Read a private JWK (RFC 7517) that names its ``alg``: what ``private_jwk()`` returns.
+
+        Raises ``ValueError`` for an ``alg`` that is missing or not one of
+        ``jwtauth.tokens.algorithms.ALGORITHMS``, and ``jose.exceptions.JWKError`` for a key of
+        another type.
+        """
+        algorithm = _known(private_jwk.get("alg"))
+        key = KEY_CLASSES[algorithm](private_jwk, algorithm)
+        return cls(key.prepared_key, algorithm, private_jwk.get("kid"))
+
+    def private_jwk(self) -> dict[str, Any]:
+        """The whole key as a JWK, to hand it to another process."""
+        return self._jwk(self._jose_key())
+
+    def public_jwk(self) -> dict[str, Any]:
+        """The public half as an issuer publishes it, with ``kid``, ``use`` and ``alg``."""
+        return self._jwk(self._jose_key().public_key())
+
+    def fits(self, algorithm: str) -> bool:
+        """Whether this key is meant for ``algorithm``: EdDSA and Ed25519 are the same."""
+        return algorithm in {self.algorithm, SYNONYMS.get(self.algorithm)}
+
+    def sign(self, message: bytes, algorithm: str | None = None) -> bytes:
+        """Sign as JWS does (RFC 7515 §5.1), with another algorithm of this type of key if asked.
+
+        Raises ``ValueError`` for an unknown algorithm and ``jose.exceptions.JWKError`` for one
+        that this type of key cannot sign with.
+        """
+        signature: bytes = self._jose_key(algorithm).sign(message)
+        return signature
+
+    def _jose_key(self, algorithm: str | None = None) -> Key:
+        name = _known(algorithm or self.algorithm)
+        return KEY_CLASSES[name](self.private_key, name)
+
+    def _jwk(self, key: Key) -> dict[str, Any]:
+        members: dict[str, Any] = key.to_dict()
+        kty = members.pop("kty")
+        return {"kty": kty, "kid": self.kid, "use": "sig", **members, "alg": self.algorithm}
+
+
+def _known(algorithm: str | None) -> str:
+    if algorithm not in KEY_TYPES:
+        raise ValueError(f"{algorithm!r} is not one of {', '.join(KEY_TYPES)}")
+    return algorithm

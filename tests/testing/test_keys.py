@@ -1,0 +1,142 @@
+"""The private keys of the testing kit."""
+
+from __future__ import annotations
+
+import gc
+import json
+
+import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+from jose.exceptions import JWKError
+
+from jwtauth.testing import SigningKey
+from jwtauth.tokens import base64url
+from jwtauth.tokens.algorithms import ALGORITHMS, KEY_TYPES
+
+MESSAGE = b"signed by one, verified by another"
+HASHES = {"256": hashes.SHA256(), "384": hashes.SHA384(), "512": hashes.SHA512()}
+CURVES: dict[str, ec.EllipticCurve] = {
+    "P-256": ec.SECP256R1(),
+    "P-384": ec.SECP384R1(),
+    "P-521": ec.SECP521R1(),
+}
+
+
+def octets(jwk: dict[str, str], member: str) -> bytes:
+    return base64url.decode(jwk[member].encode())
+
+
+def number(jwk: dict[str, str], member: str) -> int:
+    return int.from_bytes(octets(jwk, member))
+
+
+def verify(jwk: dict[str, str], algorithm: str, signature: bytes) -> None:
+    """Verify with cryptography alone: RFC 7518 §3.3 to §3.5 and RFC 8037 §3.1, written again."""
+    if jwk["kty"] == "OKP":
+        Ed25519PublicKey.from_public_bytes(octets(jwk, "x")).verify(signature, MESSAGE)
+        return
+    digest = HASHES[algorithm[2:]]
+    if jwk["kty"] == "EC":
+        point = ec.EllipticCurvePublicNumbers(
+            number(jwk, "x"), number(jwk, "y"), CURVES[jwk["crv"]]
+        )
+        half = len(signature) // 2
+        assert half == (point.curve.key_size + 7) // 8
+        der = encode_dss_signature(
+            int.from_bytes(signature[:half]), int.from_bytes(signature[half:])
+        )
+        point.public_key().verify(der, MESSAGE, ec.ECDSA(digest))
+        return
+    scheme = (
+        padding.PSS(padding.MGF1(digest), digest.digest_size)
+        if algorithm.startswith("PS")
+        else padding.PKCS1v15()
+    )
+    public_key = rsa.RSAPublicNumbers(number(jwk, "e"), number(jwk, "n")).public_key()
+    assert public_key.key_size == 2048
+    public_key.verify(signature, MESSAGE, scheme, digest)
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_public_jwk_verifies_what_the_key_signed(algorithm: str) -> None:
+    key = SigningKey.generate(algorithm)
+
+    verify(key.public_jwk(), algorithm, key.sign(MESSAGE))
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_public_jwk_says_what_the_key_is_for_and_nothing_private(algorithm: str) -> None:
+    jwk = SigningKey.generate(algorithm, kid="the kid").public_jwk()
+
+    coordinates = {"OKP": {"crv", "x"}, "EC": {"crv", "x", "y"}, "RSA": {"n", "e"}}
+    assert jwk.keys() == {"kty", "kid", "use", "alg"} | coordinates[jwk["kty"]]
+    assert (jwk["kty"], jwk.get("crv")) == KEY_TYPES[algorithm]
+    assert (jwk["kid"], jwk["use"], jwk["alg"]) == ("the kid", "sig", algorithm)
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_private_jwk_carries_the_key_over_to_another_process(algorithm: str) -> None:
+    key = SigningKey.generate(algorithm)
+
+    carried = SigningKey.from_jwk(json.loads(json.dumps(key.private_jwk())))
+
+    assert (carried.kid, carried.algorithm) == (key.kid, algorithm)
+    assert carried.public_jwk() == key.public_jwk()
+    verify(key.public_jwk(), algorithm, carried.sign(MESSAGE))
+
+
+def test_key_signs_with_another_algorithm_of_its_type() -> None:
+    key = SigningKey.generate("RS256")
+
+    verify(key.public_jwk(), "PS512", key.sign(MESSAGE, "PS512"))
+
+
+def test_key_cannot_sign_with_an_algorithm_of_another_type() -> None:
+    with pytest.raises(JWKError):
+        SigningKey.generate("ES256").sign(MESSAGE, "RS256")
+
+
+@pytest.mark.parametrize("algorithm", ["none", "HS256", "ES256K", ""])
+def test_other_algorithms_are_refused_by_name(algorithm: str) -> None:
+    with pytest.raises(ValueError, match="is not one of EdDSA, Ed25519, RS256"):
+        SigningKey.generate(algorithm)
+    with pytest.raises(ValueError, match="is not one of"):
+        SigningKey(Ed25519PrivateKey.generate(), algorithm)
+    with pytest.raises(ValueError, match="is not one of"):
+        SigningKey.from_jwk({"kty": "OKP", "alg": algorithm})
+
+
+def test_jwk_of_another_type_than_its_algorithm_is_refused() -> None:
+    jwk = SigningKey.generate("ES256").private_jwk()
+
+    with pytest.raises(JWKError):
+        SigningKey.from_jwk({**jwk, "alg": "RS256"})
+
+
+def test_each_key_has_a_kid_of_its_own() -> None:
+    kids = {SigningKey.generate().kid for _ in range(10)}
+
+    assert len(kids) == 10
+
+
+def test_living_rsa_keys_never_share_their_material() -> None:
+    keys = [SigningKey.generate("RS256") for _ in range(3)]
+
+    assert len({key.public_jwk()["n"] for key in keys}) == 3
+
+
+def test_rsa_key_that_was_dropped_saves_making_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    dropped = SigningKey.generate("RS256")
+    kid = dropped.kid
+    del dropped
+    gc.collect()
+    monkeypatch.setattr(rsa, "generate_private_key", None)
+
+    assert SigningKey.generate("PS256").kid != kid
+
+
+def test_repr_names_the_key_and_reveals_nothing() -> None:
+    assert repr(SigningKey.generate("ES256", kid="mine")) == "<SigningKey 'mine' for ES256>"

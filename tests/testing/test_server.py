@@ -1,0 +1,284 @@
+"""The HTTP server behind the issuer on loopback, well and ill."""
+
+from __future__ import annotations
+
+import datetime as dt
+import gzip
+import ipaddress
+import math
+import socket
+import ssl
+import struct
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import pytest
+import requests
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from jwtauth.testing import Answer, LoopbackIssuer
+
+from .client import TIMEOUT, ask, get, read_to_the_end, read_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.mark.parametrize("protocol", ["HTTP/1.0", "HTTP/1.1"])
+def test_both_protocols_are_spoken(protocol: str) -> None:
+    with LoopbackIssuer(["EdDSA"], protocol=protocol) as issuer, requests.Session() as session:
+        for _ in range(2):
+            answer = session.get(issuer.jwks_url, timeout=TIMEOUT)
+            assert answer.raw.version == {"HTTP/1.0": 10, "HTTP/1.1": 11}[protocol]
+            assert answer.json() == issuer.jwks()
+
+
+def test_status_and_headers_are_answered_as_told(issuer: LoopbackIssuer) -> None:
+    issuer.jwks_answer = Answer(status=302, headers={"Location": "http://127.0.0.1:1/"})
+    issuer.discovery_answer = Answer(status=404)
+
+    redirect = get(issuer.jwks_url)
+    assert (redirect.status_code, redirect.headers["Location"]) == (302, "http://127.0.0.1:1/")
+    assert get(issuer.discovery_url).status_code == 404
+
+
+def test_status_that_nobody_has_heard_of_is_sent_too(issuer: LoopbackIssuer) -> None:
+    issuer.jwks_answer = Answer(status=599)
+
+    assert get(issuer.jwks_url).status_code == 599
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"", b"\xff", b'{"keys": []}'])
+def test_body_is_sent_as_told(issuer: LoopbackIssuer, body: bytes) -> None:
+    issuer.jwks_answer = Answer(body=body)
+
+    assert get(issuer.jwks_url).content == body
+
+
+def test_headers_replace_the_usual_ones_without_regard_to_case(issuer: LoopbackIssuer) -> None:
+    packed = gzip.compress(b"0" * 1_000_000)
+    issuer.jwks_answer = Answer(
+        body=packed, headers={"content-type": "text/plain", "Content-Encoding": "gzip"}
+    )
+
+    answer = get(issuer.jwks_url)
+
+    assert answer.headers["Content-Type"] == "text/plain"
+    assert len(answer.content) == 1_000_000
+
+
+def test_body_without_a_length_ends_with_the_connection(issuer: LoopbackIssuer) -> None:
+    issuer.jwks_answer = Answer(headers={"Content-Length": None})
+
+    answer = get(issuer.jwks_url)
+
+    assert "Content-Length" not in answer.headers
+    assert answer.json() == issuer.jwks()
+
+
+def test_huge_body_is_sent_whole(issuer: LoopbackIssuer) -> None:
+    issuer.jwks_answer = Answer(size=5_000_000)
+
+    with get(issuer.jwks_url, stream=True) as answer:
+        assert answer.headers["Content-Length"] == "5000000"
+        assert sum(map(len, answer.iter_content(65_536))) == 5_000_000
+
+
+def test_endless_body_lasts_until_the_client_leaves(issuer: LoopbackIssuer) -> None:
+    issuer.jwks_answer = Answer(size=math.inf)
+
+    with get(issuer.jwks_url, stream=True) as answer:
+        assert "Content-Length" not in answer.headers
+        assert len(answer.raw.read(3_000_000)) == 3_000_000
+    issuer.jwks_answer = Answer()
+    assert get(issuer.jwks_url).json() == issuer.jwks()
+
+
+def test_delay_comes_before_the_first_byte(issuer: LoopbackIssuer) -> None:
+    issuer.jwks_answer = Answer(delay=0.05)
+    before = time.monotonic()
+
+    assert get(issuer.jwks_url).status_code == 200
+    assert time.monotonic() - before >= 0.05
+
+
+def test_slow_answers_arrive_byte_by_byte_and_whole(issuer: LoopbackIssuer) -> None:
+    issuer.jwks_answer = Answer(body=b"slow", header_pause=0.0001, body_pause=0.0001)
+
+    assert get(issuer.jwks_url).content == b"slow"
+
+
+@pytest.mark.parametrize(
+    ("answer", "received"),
+    [
+        (Answer(delay=3600), b""),
+        (Answer(header_pause=3600), b"H"),
+        (Answer(body=b"[1]", headers={"Date": None}, body_pause=3600), b"\r\n\r\n["),
+    ],
+)
+def test_stopping_does_not_wait_for_slow_answers(
+    issuer: LoopbackIssuer, answer: Answer, received: bytes
+) -> None:
+    issuer.jwks_answer = answer
+    with ask(issuer) as connection:
+        issuer.wait_for_fetches(1)
+        before = read_until(connection, received)
+        issuer.stop()
+
+        assert before + read_to_the_end(connection) == before
+
+
+def test_stopping_does_not_wait_for_clients_that_do_not_read(issuer: LoopbackIssuer) -> None:
+    issuer.jwks_answer = Answer(size=math.inf)
+    with ask(issuer) as connection:
+        issuer.wait_for_fetches(1)
+        assert connection.recv(1) == b"H"
+        issuer.stop()
+
+        assert len(read_to_the_end(connection)) < 100_000_000
+
+
+def test_stopping_cuts_off_connections_that_are_kept_alive(issuer: LoopbackIssuer) -> None:
+    with requests.Session() as session:
+        session.get(issuer.jwks_url, timeout=TIMEOUT)
+        issuer.stop()
+
+        with pytest.raises(requests.ConnectionError):
+            session.get(issuer.jwks_url, timeout=TIMEOUT)
+
+
+def test_connection_is_reset_in_the_middle_of_the_body(issuer: LoopbackIssuer) -> None:
+    issuer.jwks_answer = Answer(size=10_000_000, reset_after=70_000)
+    received: list[bytes] = []
+
+    with ask(issuer) as connection, pytest.raises(ConnectionResetError):
+        received.extend(iter(lambda: connection.recv(65_536), b""))
+
+    assert len(b"".join(received).partition(b"\r\n\r\n")[2]) <= 70_000
+
+
+def test_reset_beyond_the_end_of_the_body_is_none(issuer: LoopbackIssuer) -> None:
+    issuer.jwks_answer = Answer(reset_after=1_000_000)
+
+    assert get(issuer.jwks_url).json() == issuer.jwks()
+
+
+def test_fault_of_the_kit_itself_is_not_hidden(
+    issuer: LoopbackIssuer, capfd: pytest.CaptureFixture[str]
+) -> None:
+    issuer.jwks_answer = None  # type: ignore[assignment]
+
+    with pytest.raises(requests.ConnectionError):
+        get(issuer.jwks_url)
+
+    assert "AttributeError" in capfd.readouterr().err
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A certificate for localhost with its key, in one file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    now = dt.datetime.now(dt.UTC)
+    names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+    signed = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - dt.timedelta(days=1))
+        .not_valid_after(now + dt.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    path = tmp_path / "certificate.pem"
+    path.write_bytes(
+        signed.public_bytes(serialization.Encoding.PEM)
+        + key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    return path
+
+
+@pytest.fixture
+def secure_issuer(certificate: Path) -> Iterator[LoopbackIssuer]:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    with LoopbackIssuer(["EdDSA"], ssl_context=context) as issuer:
+        yield issuer
+
+
+def test_https_is_served_with_a_certificate(
+    secure_issuer: LoopbackIssuer, certificate: Path
+) -> None:
+    assert secure_issuer.url.startswith("https://")
+    assert get(secure_issuer.jwks_url, verify=str(certificate)).json() == secure_issuer.jwks()
+
+
+def test_client_that_does_not_trust_the_certificate_is_no_fetch(
+    secure_issuer: LoopbackIssuer,
+) -> None:
+    with pytest.raises(requests.exceptions.SSLError):
+        get(secure_issuer.jwks_url)
+
+    assert secure_issuer.fetches == 0
+
+
+def test_secure_connection_is_reset_too(secure_issuer: LoopbackIssuer, certificate: Path) -> None:
+    secure_issuer.jwks_answer = Answer(size=1_000_000, reset_after=10)
+
+    with pytest.raises(requests.exceptions.RequestException):
+        get(secure_issuer.jwks_url, verify=str(certificate))
+
+
+def test_stopping_does_not_wait_for_a_handshake(secure_issuer: LoopbackIssuer) -> None:
+    address = secure_issuer.host, secure_issuer.port
+    with socket.create_connection(address, timeout=TIMEOUT) as connection:
+        get_in_line(secure_issuer)
+        secure_issuer.stop()
+
+        assert read_to_the_end(connection) == b""
+
+
+def get_in_line(issuer: LoopbackIssuer) -> None:
+    """Return when every connection made so far was accepted."""
+    with pytest.raises(requests.exceptions.SSLError):
+        get(issuer.jwks_url)
+
+
+def test_connection_that_comes_while_stopping_is_cut_off(issuer: LoopbackIssuer) -> None:
+    server = issuer._server
+    assert server
+    server.stopping = True
+
+    with ask(issuer) as connection:
+        assert read_to_the_end(connection) == b""
+
+
+def test_hundreds_of_clients_at_once_are_served(issuer: LoopbackIssuer) -> None:
+    barrier = threading.Barrier(200)
+
+    def fetch() -> bytes:
+        barrier.wait(TIMEOUT)
+        with ask(issuer) as connection:
+            octets = connection.recv(15)
+            # Closed by a reset: no port stays behind in TIME_WAIT.
+            linger = struct.pack("ii", 1, 0)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        return octets
+
+    with ThreadPoolExecutor(200) as pool:
+        answers = [pool.submit(fetch) for _ in range(200)]
+
+        assert {answer.result() for answer in answers} == {b"HTTP/1.1 200 OK"}
+    assert issuer.fetches == 200
