@@ -1,0 +1,1 @@
+"""The demo: a backend that answers only what came through a gateway."""

@@ -1,0 +1,92 @@
+"""Django's ``runserver``, with the embedded issuer at whatever address it serves on."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Any
+
+from django.conf import settings
+from django.contrib.staticfiles.management.commands.runserver import Command as RunserverCommand
+from django.core.management.base import CommandError
+from django.http.request import validate_host
+from django.urls import reverse
+
+from project import embedded
+
+_HOUR = 3600
+# What Django allows where ALLOWED_HOSTS is empty and DEBUG is on.
+_LOCAL_HOSTS = [".localhost", "127.0.0.1", "[::1]"]
+
+
+class Command(RunserverCommand):
+    """Prints tokens to try, once it is known where the server listens."""
+
+    addr: str
+
+    def handle(self, *args: Any, **options: Any) -> str | None:
+        if embedded.is_enabled() and not options["use_threading"]:
+            raise CommandError(
+                "--nothreading cannot work with the embedded issuer: the request that waits for "
+                "the issuer's keys would keep the server from answering the request for them. "
+                "Leave the option out, or name another issuer with JWTAUTH_ISSUER."
+            )
+        return super().handle(*args, **options)
+
+    def on_bind(self, server_port: int) -> None:
+        super().on_bind(server_port)
+        host = reachable_host(self.addr)
+        base = f"{self.protocol}://{host}:{server_port}"
+        if embedded.is_enabled():
+            _allow_host(host)
+            embedded.serve_at(f"{base}/__zuplo/issuer")
+            self._print_tokens(base)
+        elif issuer := settings.JWTAUTH.get("ISSUER"):
+            self._print("", f"Tokens of the issuer {issuer} are verified.")
+        self._print("", f"Try it in a browser: {base}{reverse('start')}", "")
+        self.stdout.flush()
+
+    def _print_tokens(self, base: str) -> None:
+        examples = {
+            "200, with an EdDSA token:": embedded.make_token(lifetime=_HOUR, algorithm="EdDSA"),
+            "200, with an RS256 token:": embedded.make_token(lifetime=_HOUR, algorithm="RS256"),
+            "401, with a token that a stranger signed:": embedded.make_token(
+                lifetime=_HOUR, kid=embedded.STRANGER
+            ),
+        }
+        self._print(
+            "", "The embedded issuer signs tokens. Paste these into a shell, within an hour:"
+        )
+        for title, token in examples.items():
+            self._print("", self.style.MIGRATE_HEADING(title), curl(base, token))
+
+    def _print(self, *lines: str) -> None:
+        for line in lines:
+            self.stdout.write(line)
+
+
+def curl(base: str, token: str) -> str:
+    """A command line for any shell that calls the protected view of the server at ``base``."""
+    return f'curl -i -H "Authorization: Bearer {token}" "{base}{reverse("protected")}"'
+
+
+def reachable_host(address: str) -> str:
+    """The host of a URL that leads to a server listening on ``address``, from the same machine.
+
+    ``address`` is a name or an IP address, without brackets. One that means every interface
+    becomes the loopback address; an IPv6 address gets its brackets.
+    """
+    try:
+        # "0" is how runserver spells 0.0.0.0.
+        ip = ipaddress.ip_address("0.0.0.0" if address == "0" else address)  # noqa: S104 - not listened on
+    except ValueError:
+        return address
+    if ip.version == 4:  # noqa: PLR2004 - the version of the Internet Protocol
+        return "127.0.0.1" if ip.is_unspecified else ip.compressed
+    return "[::1]" if ip.is_unspecified else f"[{ip.compressed}]"
+
+
+def _allow_host(host: str) -> None:
+    # The server has to answer itself, at the least.
+    allowed = settings.ALLOWED_HOSTS or _LOCAL_HOSTS
+    if not validate_host(host.lower(), allowed):
+        settings.ALLOWED_HOSTS = [*allowed, host]

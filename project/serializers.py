@@ -1,0 +1,40 @@
+"""What the demo's token endpoint takes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework import serializers
+
+from .embedded import ALGORITHMS
+
+_YEAR = 365 * 24 * 3600
+
+
+class TokenRequestSerializer(serializers.Serializer[dict[str, Any]]):
+    """A token to be signed: all of it optional."""
+
+    claims = serializers.DictField(
+        required=False, help_text="Claims to add to iss, sub, iat and exp, or to replace them."
+    )
+    lifetime = serializers.IntegerField(
+        required=False,
+        min_value=-10 * _YEAR,
+        max_value=10 * _YEAR,
+        help_text="Seconds from now until the token expires; a negative number has expired.",
+    )
+    algorithm = serializers.ChoiceField(
+        required=False, choices=ALGORITHMS, help_text="By default that of the key, or else EdDSA."
+    )
+    kid = serializers.CharField(
+        required=False, help_text='The kid of a published key, or "stranger" for an unknown one.'
+    )
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Refuse what is not known, which may be a misspelt option."""
+        if unknown := self.initial_data.keys() - self.fields.keys():
+            known = ", ".join(self.fields)
+            raise serializers.ValidationError(
+                dict.fromkeys(sorted(unknown), f"Not known here. Known: {known}.")
+            )
+        return attrs

@@ -1,0 +1,82 @@
+"""Settings of the demo. All that is worth changing comes from the environment.
+
+=======================  ==========================================================================
+``JWTAUTH_ISSUER``       The URL of a real gateway's issuer, whose tokens are verified then.
+``JWTAUTH_AUDIENCE``     The audience that its tokens must name.
+``DJANGO_DEBUG``         ``1`` (the default) or ``0``.
+``DJANGO_SECRET_KEY``    Required where debugging is off.
+``DJANGO_ALLOWED_HOSTS`` Host names, separated by commas. Required where debugging is off.
+=======================  ==========================================================================
+
+Without ``JWTAUTH_ISSUER``, and only while debugging, the demo has an issuer of its own.
+"""
+
+import os
+import secrets
+from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured
+
+DEBUG = os.environ.get("DJANGO_DEBUG", "1").strip().lower() in {"1", "true", "yes", "on"}
+
+
+def _secret_key() -> str:
+    if key := os.environ.get("DJANGO_SECRET_KEY"):
+        return key
+    if DEBUG:
+        return secrets.token_urlsafe(50)
+    raise ImproperlyConfigured("Set DJANGO_SECRET_KEY: with DJANGO_DEBUG off there is no default.")
+
+
+SECRET_KEY = _secret_key()
+ALLOWED_HOSTS = [
+    host.strip() for host in os.environ.get("DJANGO_ALLOWED_HOSTS", "").split(",") if host.strip()
+]
+
+INSTALLED_APPS = [
+    "project",  # Before staticfiles, whose runserver it extends.
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "jwtauth",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {"context_processors": ["django.template.context_processors.request"]},
+    }
+]
+ROOT_URLCONF = "project.urls"
+WSGI_APPLICATION = "project.wsgi.application"
+STATIC_URL = "static/"
+TIME_ZONE = "UTC"
+USE_TZ = True
+
+# Tokens say who the caller is: no database, no sessions, no django.contrib.auth.
+DATABASES: dict[str, Any] = {}
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["jwtauth.authentication.ZuploJWTAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "UNAUTHENTICATED_USER": None,
+}
+
+_ISSUER = os.environ.get("JWTAUTH_ISSUER", "")
+_AUDIENCE = os.environ.get("JWTAUTH_AUDIENCE", "")
+
+DEMO_EMBEDDED_ISSUER = DEBUG and not _ISSUER
+
+JWTAUTH: dict[str, Any] = {}
+if _ISSUER:
+    JWTAUTH["ISSUER"] = _ISSUER
+elif DEMO_EMBEDDED_ISSUER:
+    # Where a server listens by default; runserver puts its own address here.
+    JWTAUTH["ISSUER"] = "http://127.0.0.1:8000/__zuplo/issuer"
+if _AUDIENCE:
+    JWTAUTH["AUDIENCE"] = _AUDIENCE
