@@ -10,10 +10,17 @@ class TokenError(Exception):
 
     ``code`` is stable and meant for programs, the message is meant for people. Neither holds any
     part of the token, of a key or of the configuration.
+
+    ``issuer`` is the URL of the trusted issuer that the token is of, where that is known.
+    ``unexpected`` is the name of an exception that nobody foresaw, where the token was refused
+    because of one.
     """
 
+    issuer: str | None = None
+    unexpected: str | None = None
+
     def __init__(self, code: str, message: str) -> None:
-        super().__init__(code, message)
+        # The arguments are kept by Exception.__new__() already.
         self.code = code
         self.message = message
 
@@ -24,8 +31,11 @@ class TokenError(Exception):
 class KeysUnavailable(Exception):  # noqa: N818 - the name is part of the public contract.
     """The key that a token names could not be looked up: nothing is known against the token.
 
-    ``retry_after`` is in whole seconds, at least 1, as HTTP's ``Retry-After`` wants it.
+    ``retry_after`` is in whole seconds, at least 1, as HTTP's ``Retry-After`` wants it. ``issuer``
+    is as that of ``TokenError``.
     """
+
+    issuer: str | None = None
 
     code = "keys_unavailable"
     message = "The keys to verify this token are not available at the moment."

@@ -19,7 +19,13 @@ Audience = tuple[str, ...] | AudienceCallable | None
 class ClaimsPolicy:
     """What one issuer's tokens must claim. ``leeway`` is in seconds."""
 
-    __slots__ = ("_audience", "_required", "audience_depends_on_request", "leeway")
+    __slots__ = (
+        "_audience",
+        "_required",
+        "_verify_audience",
+        "audience_depends_on_request",
+        "leeway",
+    )
 
     def __init__(
         self,
@@ -31,7 +37,8 @@ class ClaimsPolicy:
     ) -> None:
         self.leeway = leeway
         self.audience_depends_on_request = verify_audience and callable(audience)
-        self._audience = audience if verify_audience else _any_audience
+        self._audience = audience
+        self._verify_audience = verify_audience
         self._required = {
             name: _acceptable(demand) for name, demand in (required_claims or {}).items()
         }
@@ -54,7 +61,7 @@ class ClaimsPolicy:
 
         Raises ``TokenError``: ``missing_claim`` or ``invalid_audience``.
         """
-        if self._audience is _any_audience:
+        if not self._verify_audience:
             return
         expected = self._audience(request) if callable(self._audience) else self._audience
         if expected is None:
@@ -74,17 +81,21 @@ class ClaimsPolicy:
             raise TokenError("invalid_audience", "The token is meant for another audience.")
 
     def check_required(self, claims: Claims) -> None:
-        """Judge ``sub`` and the claims that the configuration demands.
+        """Judge the claims that the configuration demands.
 
         Raises ``TokenError``: ``missing_claim`` or ``invalid_claim``.
         """
-        if type(claims.get("sub", "")) is not str:
-            raise TokenError("invalid_claim", "The token's sub claim is not a string.")
         for name, acceptable in self._required.items():
             if name not in claims:
                 raise TokenError("missing_claim", "The token lacks a claim that is required.")
             if acceptable is not None and _comparable(claims[name]) not in acceptable:
                 raise TokenError("invalid_claim", "A claim of the token has a value not accepted.")
+
+
+def check_subject(claims: Claims) -> None:
+    """Judge ``sub`` (RFC 7519 §4.1.2), which may be missing. Raises ``TokenError``."""
+    if type(claims.get("sub", "")) is not str:
+        raise TokenError("invalid_claim", "The token's sub claim is not a string.")
 
 
 def starts_at(claims: Claims) -> float:
@@ -104,10 +115,6 @@ def _numeric_date(claims: Claims, name: str) -> float:
     return seconds
 
 
-def _any_audience(_request: Any) -> None:
-    return None
-
-
 def _acceptable(demand: Any) -> frozenset[Any] | None:
     """The values that fulfil a demand of ``REQUIRED_CLAIMS``; ``None`` where any value does."""
     if demand is True:
@@ -119,5 +126,5 @@ def _acceptable(demand: Any) -> frozenset[Any] | None:
 def _comparable(value: Any) -> Any:
     """A hashable form of a JSON value, different where type or value differ."""
     if isinstance(value, (dict, list, tuple)):
-        return json.dumps(value, sort_keys=True), type(value) is dict
+        return json.dumps(value, sort_keys=True)
     return type(value), value

@@ -9,14 +9,34 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from jose import jwk
 from jose.backends.base import Key
-from jose.backends.cryptography_backend import CryptographyECKey, CryptographyRSAKey
 from jose.exceptions import JWKError
+
+try:
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric import padding, rsa
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import (
+        Ed25519PrivateKey,
+        Ed25519PublicKey,
+    )
+    from jose.backends.cryptography_backend import CryptographyECKey, CryptographyRSAKey
+except ImportError as error:
+    # What python-jose would fall back to is slow, and not hardened against timing attacks.
+    raise ImportError(
+        "jwtauth verifies with cryptography only, which cannot be imported. "
+        'Install it: pip install "python-jose[cryptography]"'
+    ) from error
+
+try:
+    # The extra "fast".
+    from nacl.bindings import crypto_sign_open
+    from nacl.exceptions import BadSignatureError
+except ImportError:
+    HAS_LIBSODIUM = False
+else:
+    HAS_LIBSODIUM = True
 
 from . import base64url
 
@@ -68,6 +88,44 @@ class Ed25519Key(Key):  # type: ignore[misc]
         return members
 
 
+class SodiumEd25519Key(Ed25519Key):
+    """The same, verified by libsodium in half of OpenSSL's time, and a little more strictly."""
+
+    def __init__(
+        self, key: dict[str, Any] | Ed25519PublicKey | Ed25519PrivateKey, algorithm: str
+    ) -> None:
+        super().__init__(key, algorithm)
+        if isinstance(self.prepared_key, Ed25519PublicKey):
+            self._octets = self.prepared_key.public_bytes_raw()
+
+    def verify(self, msg: bytes, sig: bytes) -> bool:
+        # It takes both as one: a signature that is too short would borrow from the message.
+        if len(sig) != 64:  # noqa: PLR2004 - RFC 8032 §5.1.6
+            return False
+        try:
+            crypto_sign_open(sig + msg, self._octets)
+        except BadSignatureError:
+            return False
+        return True
+
+
+class RSAKey(CryptographyRSAKey):  # type: ignore[misc]
+    """python-jose's RSA key for RSASSA-PKCS1-v1_5, its scheme made once and not for each token."""
+
+    def __init__(
+        self, key: dict[str, Any] | rsa.RSAPublicKey | rsa.RSAPrivateKey, algorithm: str
+    ) -> None:
+        super().__init__(key, algorithm)
+        self._scheme = padding.PKCS1v15(), self.hash_alg()
+
+    def verify(self, msg: bytes, sig: bytes) -> bool:
+        try:
+            self.prepared_key.verify(sig, msg, *self._scheme)
+        except InvalidSignature:
+            return False
+        return True
+
+
 class RSAPSSKey(CryptographyRSAKey):  # type: ignore[misc]
     """An RSA key of python-jose's kind for RSASSA-PSS, the salt as long as the hash."""
 
@@ -84,12 +142,16 @@ class RSAPSSKey(CryptographyRSAKey):  # type: ignore[misc]
         self._algorithm = algorithm
         digest = self._HASHES[algorithm]()
         self._scheme = padding.PSS(padding.MGF1(digest), salt_length=digest.digest_size), digest
+        self._octets = (self.prepared_key.key_size + 7) // 8
 
     def sign(self, msg: bytes) -> bytes:
         signature: bytes = self.prepared_key.sign(msg, *self._scheme)
         return signature
 
     def verify(self, msg: bytes, sig: bytes) -> bool:
+        # RFC 8017 §8.1.2, step 1. OpenSSL takes a signature without the zeros that it starts with.
+        if len(sig) != self._octets:
+            return False
         try:
             self.prepared_key.verify(sig, msg, *self._scheme)
         except InvalidSignature:
@@ -102,10 +164,15 @@ class RSAPSSKey(CryptographyRSAKey):  # type: ignore[misc]
         return RSAPSSKey(self.prepared_key.public_key(), self._algorithm)
 
 
+ED25519_LIBRARY: Final = "libsodium" if HAS_LIBSODIUM else "OpenSSL"
+"""What verifies Ed25519 in this process."""
+
+_ED25519_KEY: Final = SodiumEd25519Key if HAS_LIBSODIUM else Ed25519Key
+
 KEY_CLASSES: Final[dict[str, type[Key]]] = {
-    "EdDSA": Ed25519Key,
-    "Ed25519": Ed25519Key,
-    **dict.fromkeys(("RS256", "RS384", "RS512"), CryptographyRSAKey),
+    "EdDSA": _ED25519_KEY,
+    "Ed25519": _ED25519_KEY,
+    **dict.fromkeys(("RS256", "RS384", "RS512"), RSAKey),
     **dict.fromkeys(("PS256", "PS384", "PS512"), RSAPSSKey),
     **dict.fromkeys(("ES256", "ES384", "ES512"), CryptographyECKey),
 }

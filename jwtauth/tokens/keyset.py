@@ -21,7 +21,15 @@ _MAX_RSA_EXPONENT_BITS: Final = 32
 _COORDINATE_OCTETS: Final = {"P-256": 32, "P-384": 48, "P-521": 66}
 _PRIVATE_MEMBERS: Final = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
 
+# Infineon's chips made moduli whose remainders by small primes are all powers of 65537, and which
+# can be factored for that (ROCA, CVE-2017-15361); of others one in 200 million looks like that.
+_ROCA_REMAINDERS: Final = tuple(
+    (prime, frozenset(pow(65537, power, prime) for power in range(prime)))
+    for prime in (11, 13, 17, 19, 37, 53, 61, 71, 73, 79, 97, 103, 107, 109, 127, 151, 157)
+)
+
 _ED25519_PRIME: Final = 2**255 - 19
+_ED25519_D: Final = -121665 * pow(121666, -1, _ED25519_PRIME)
 # The y coordinates of the eight points whose order divides 8 (RFC 7748 §6.1 asks to beware of
 # them): a signature under such a key proves nothing.
 _ED25519_ORDER_8: Final = 0x7A03AC9277FDC74EC6CC392CFA53202A0F67100D760B3CBA4FD84D3D706A17C7
@@ -184,9 +192,16 @@ def _check_rsa(modulus: int, exponent: int) -> None:
         raise UnusableKeyError(f"an RSA modulus that is weak or no modulus ({_MIN_RSA_BITS} bits)")
     if exponent < 3 or exponent % 2 == 0 or exponent.bit_length() > _MAX_RSA_EXPONENT_BITS:  # noqa: PLR2004
         raise UnusableKeyError("an RSA exponent that is even, too small or too large")
+    if all(modulus % prime in remainders for prime, remainders in _ROCA_REMAINDERS):
+        raise UnusableKeyError("an RSA modulus that can be factored (ROCA)")
 
 
 def _check_ed25519(point: bytes) -> None:
     y = int.from_bytes(point, "little") & (2**255 - 1)
     if y >= _ED25519_PRIME or y in _ED25519_SMALL_ORDER:
         raise UnusableKeyError("an Ed25519 point of small order or not in its canonical form")
+    # RFC 8032 §5.1.3: x² is this fraction, which is a square where the product is one. OpenSSL
+    # looks at it only when it verifies.
+    square = (y * y - 1) * (_ED25519_D * y * y + 1)
+    if pow(square, (_ED25519_PRIME - 1) // 2, _ED25519_PRIME) != 1:
+        raise UnusableKeyError("not a point of Ed25519")

@@ -12,9 +12,10 @@ import time
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from jwtauth.exceptions import TokenError
+from jwtauth.exceptions import KeysUnavailable, TokenError
 
 from . import base64url, header, jsontext
+from .claims import check_subject
 from .remembered import Memory, RememberedToken
 
 if TYPE_CHECKING:
@@ -95,6 +96,9 @@ class Verifier:
 
     ``max_token_length`` is in characters; ``token_cache_size`` is how many verified tokens are
     remembered until they expire; ``clock`` gives Unix time in seconds.
+
+    ``hits`` is how many tokens passed as remembered so far, ``misses`` how many were verified anew;
+    refused ones are in neither.
     """
 
     def __init__(
@@ -106,12 +110,14 @@ class Verifier:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.issuers = {issuer.url: issuer for issuer in issuers}
-        self._algorithms = frozenset().union(*(i.algorithms for i in self.issuers.values()))
+        self.algorithms = frozenset().union(*(i.algorithms for i in self.issuers.values()))
         self._max_token_length = max_token_length
         self._memory = Memory(token_cache_size)
         # Headers of tokens whose signature held: a gateway signs thousands of tokens under one.
         self._headers: dict[bytes, Header] = {}
         self._clock = clock
+        self.hits = 0
+        self.misses = 0
 
     def verify(self, token: str, request: Any = None) -> Claims:
         """The claims of a token that holds, in a dict of the caller's own.
@@ -131,39 +137,51 @@ class Verifier:
         remembered = self._memory.get(digest)
         if remembered is not None:
             if remembered.holds(self._clock(), request):
+                self.hits += 1
                 return remembered.claims()
             self._memory.discard(digest)
         return self._verify(octets, digest, request)
 
     def _verify(self, octets: bytes, digest: bytes, request: Any) -> Claims:
-        if octets.count(b".") != 2:  # noqa: PLR2004 - RFC 7515 §7.1
+        segments = octets.split(b".", 3)
+        if len(segments) != 3:  # noqa: PLR2004 - RFC 7515 §7.1
             raise TokenError("malformed_token", "The token does not have three segments.")
-        signing_input, _, signature_segment = octets.rpartition(b".")
-        header_segment, _, payload_segment = signing_input.partition(b".")
+        header_segment, payload_segment, signature_segment = segments
+        signing_input = octets[: -len(signature_segment) - 1]
         parsed = self._headers.get(header_segment) or header.parse(header_segment)
-        if parsed.algorithm not in self._algorithms:
+        if parsed.algorithm not in self.algorithms:
             raise TokenError("algorithm_not_allowed", "The token's algorithm is not allowed.")
-        claims = _parse_claims(payload_segment)
-        issuer = self._issuer(claims)
-        issuer.check_header(parsed)
-        issuer.claims.check_times(claims, self._clock())
-        issuer.claims.check_audience(claims, request)
+        claims = parse_claims(payload_segment)
+        issuer = self.trusted_issuer(claims)
         try:
-            signature = base64url.decode(signature_segment)
-        except ValueError:
-            raise TokenError(
-                "malformed_token", "The token's signature cannot be decoded."
-            ) from None
-        key = issuer.signing_key(parsed, signing_input, signature)
-        issuer.claims.check_required(claims)
+            issuer.check_header(parsed)
+            issuer.claims.check_times(claims, self._clock())
+            issuer.claims.check_audience(claims, request)
+            check_subject(claims)
+            try:
+                signature = base64url.decode(signature_segment)
+            except ValueError:
+                raise TokenError(
+                    "malformed_token", "The token's signature cannot be decoded."
+                ) from None
+            key = issuer.signing_key(parsed, signing_input, signature)
+            issuer.claims.check_required(claims)
+        except (TokenError, KeysUnavailable) as error:
+            error.issuer = issuer.url
+            raise
         if header_segment not in self._headers:
             if len(self._headers) >= _MAX_HEADERS:
                 self._headers.clear()
             self._headers[header_segment] = parsed
         self._memory.put(digest, RememberedToken(claims, issuer, key))
+        self.misses += 1
         return claims
 
-    def _issuer(self, claims: Claims) -> TrustedIssuer:
+    def trusted_issuer(self, claims: Claims) -> TrustedIssuer:
+        """The issuer that a token claims to be of, where that is one of ours.
+
+        Raises ``TokenError``: ``missing_claim``, ``invalid_claim`` or ``untrusted_issuer``.
+        """
         if "iss" not in claims:
             raise TokenError("missing_claim", "The token has no iss claim.")
         url = claims["iss"]
@@ -175,7 +193,8 @@ class Verifier:
         return issuer
 
 
-def _parse_claims(segment: bytes) -> Claims:
+def parse_claims(segment: bytes) -> Claims:
+    """Read the second segment of a token. Raises ``TokenError`` (``malformed_token``)."""
     try:
         claims = jsontext.loads(base64url.decode(segment))
     except ValueError:

@@ -1,0 +1,154 @@
+"""The key classes that python-jose lacks, by its own conventions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding
+from jose import jwk, jws
+from jose.backends.cryptography_backend import CryptographyECKey
+from jose.exceptions import JWKError
+
+from jwtauth.tokens.algorithms import ALGORITHMS
+from jwtauth.tokens.jose_keys import (
+    HAS_LIBSODIUM,
+    KEY_CLASSES,
+    Ed25519Key,
+    RSAKey,
+    RSAPSSKey,
+    SodiumEd25519Key,
+)
+from tests.forging import taken_apart
+from tests.judging import signing_key
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+
+# RFC 8037, appendix A.
+RFC8037_PRIVATE = {
+    "kty": "OKP",
+    "crv": "Ed25519",
+    "d": "nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A",
+    "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo",
+}
+RFC8037_PUBLIC = {name: value for name, value in RFC8037_PRIVATE.items() if name != "d"}
+RFC8037_JWS = (
+    "eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc."
+    "hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_MuM0KAg"
+)
+
+PSS: dict[str, hashes.HashAlgorithm] = {
+    "PS256": hashes.SHA256(),
+    "PS384": hashes.SHA384(),
+    "PS512": hashes.SHA512(),
+}
+
+
+def test_every_algorithm_has_its_class() -> None:
+    assert tuple(KEY_CLASSES) == ALGORITHMS
+    for name, key_class in KEY_CLASSES.items():
+        expected: type = RSAKey
+        if name.startswith("Ed"):
+            expected = SodiumEd25519Key if HAS_LIBSODIUM else Ed25519Key
+        elif name.startswith("ES"):
+            expected = CryptographyECKey
+        elif name.startswith("PS"):
+            expected = RSAPSSKey
+        assert key_class is expected
+
+
+@pytest.mark.parametrize("algorithm", ["EdDSA", "Ed25519", *PSS])
+def test_python_jose_knows_what_is_registered_with_it(algorithm: str) -> None:
+    key = jwk.construct(signing_key(algorithm).public_jwk())
+
+    assert type(key) is KEY_CLASSES[algorithm]
+    assert key.verify(b"message", signing_key(algorithm).sign(b"message"))
+
+
+@pytest.mark.parametrize("algorithm", ["EdDSA", "Ed25519", *PSS])
+def test_a_key_signs_what_its_public_half_verifies(algorithm: str) -> None:
+    private = KEY_CLASSES[algorithm](signing_key(algorithm).private_jwk(), algorithm)
+    public = private.public_key()
+    signature = private.sign(b"message")
+
+    assert public.verify(b"message", signature) is True
+    assert public.verify(b"massage", signature) is False
+    assert public.verify(b"message", signature[:-1]) is False
+    assert public.public_key() is public
+
+
+@pytest.mark.parametrize("algorithm", ["EdDSA", "Ed25519", *PSS])
+def test_a_key_becomes_the_jwk_that_it_came_from(algorithm: str) -> None:
+    private = signing_key(algorithm).private_jwk()
+    private = {name: value for name, value in private.items() if name not in {"kid", "use"}}
+    key = KEY_CLASSES[algorithm](private, algorithm)
+
+    assert key.to_dict() == private
+    public = key.public_key().to_dict()
+    assert "d" not in public
+    assert public.items() <= private.items()
+
+
+@pytest.mark.parametrize("algorithm", ["EdDSA", *PSS])
+def test_a_public_key_cannot_sign(algorithm: str) -> None:
+    public = KEY_CLASSES[algorithm](signing_key(algorithm).public_jwk(), algorithm)
+
+    with pytest.raises((JWKError, AttributeError)):
+        public.sign(b"message")
+
+
+def test_the_signature_of_rfc_8037_is_made_and_verified() -> None:
+    payload = jws.verify(RFC8037_JWS, RFC8037_PUBLIC, "EdDSA")
+
+    assert payload == b"Example of Ed25519 signing"
+    signing_input = RFC8037_JWS.rpartition(".")[0].encode()
+    made = Ed25519Key(RFC8037_PRIVATE, "EdDSA").sign(signing_input)
+    assert made == taken_apart(RFC8037_JWS)[2]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"kty": "EC"},
+        {"kty": None},
+        {"crv": "X25519"},
+        {"crv": "Ed448"},
+        {"crv": None},
+    ],
+)
+def test_an_ed25519_key_of_another_type_or_curve_is_refused(changes: dict[str, Any]) -> None:
+    with pytest.raises(JWKError):
+        Ed25519Key({**RFC8037_PUBLIC, **changes}, "EdDSA")
+
+
+@pytest.mark.parametrize("member", ["x", "d"])
+@pytest.mark.parametrize("value", ["", "AAAA", "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo="])
+def test_an_ed25519_key_of_another_length_or_spelling_is_refused(member: str, value: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        Ed25519Key({**RFC8037_PUBLIC, member: value}, "EdDSA")
+
+
+@pytest.mark.parametrize("algorithm", PSS)
+def test_pss_takes_the_salt_as_long_as_the_hash_and_no_other(algorithm: str) -> None:
+    key: RSAPrivateKey = signing_key("RS256").private_key  # type: ignore[assignment]
+    digest = PSS[algorithm]
+    public = RSAPSSKey(key.public_key(), algorithm)
+
+    for length in (0, digest.digest_size - 1, digest.digest_size, digest.digest_size + 1, 190):
+        scheme = padding.PSS(padding.MGF1(digest), salt_length=length)
+        signature = key.sign(b"message", scheme, digest)
+        assert public.verify(b"message", signature) is (length == digest.digest_size)
+
+
+@pytest.mark.parametrize("algorithm", PSS)
+def test_pss_takes_the_same_hash_for_its_mask_and_no_other(algorithm: str) -> None:
+    key: RSAPrivateKey = signing_key("RS256").private_key  # type: ignore[assignment]
+    digest = PSS[algorithm]
+    public = RSAPSSKey(key.public_key(), algorithm)
+
+    for mask in (hashes.SHA1(), hashes.SHA256(), hashes.SHA384(), hashes.SHA512()):
+        scheme = padding.PSS(padding.MGF1(mask), salt_length=digest.digest_size)
+        signature = key.sign(b"message", scheme, digest)
+        assert public.verify(b"message", signature) is (mask.name == digest.name)
