@@ -8,14 +8,16 @@ import socket
 import time
 from contextlib import suppress
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import requests
+from django.utils.http import parse_http_date_safe
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import HTTPError
+from urllib3.poolmanager import ProxyManager
 
 from jwtauth import __version__
 
@@ -23,11 +25,12 @@ from .bounded import BoundedCall
 from .urls import problem_with
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 MAX_BODY: Final = 512 * 1024
 """Octets of a response that are read."""
 
+_MAX_AGE_DIGITS: Final = 10
 _CHUNK: Final = 16 * 1024
 _HEADERS: Final = {
     "Accept": "application/jwk-set+json, application/json",
@@ -43,10 +46,14 @@ class FetchError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """The text of a JWKS as the issuer served it, with its entity tag if there was one."""
+    """The text of a JWKS as the issuer served it, with its entity tag if there was one.
+
+    ``sent_at`` is the time of its sending by the issuer's own clock, in whole Unix seconds.
+    """
 
     text: str
     etag: str | None = None
+    sent_at: int | None = field(default=None, compare=False)
 
 
 class JWKSFetcher:
@@ -144,7 +151,8 @@ class _Exchange:
         """Shut down what is still open, so that the thread reading from it comes to its end."""
         self._abandoned = True
         while self._sockets:
-            with self._sockets.pop() as duplicate, suppress(OSError):
+            # Both threads may come here: IndexError where the other one was faster.
+            with suppress(IndexError, OSError), self._sockets.pop() as duplicate:
                 duplicate.shutdown(socket.SHUT_RDWR)
 
     def _remaining(self) -> float:
@@ -168,7 +176,11 @@ class _Exchange:
             if len(body) > MAX_BODY:
                 raise FetchError(f"the answer is larger than {MAX_BODY // 1024} KiB")
         try:
-            return Document(body.decode("utf-8"), _usable_etag(response.headers.get("ETag")))
+            return Document(
+                body.decode("utf-8"),
+                _usable_etag(response.headers.get("ETag")),
+                _sent_at(response.headers),
+            )
         except UnicodeDecodeError:
             raise FetchError("the answer is not UTF-8") from None
 
@@ -183,6 +195,14 @@ def _usable_etag(etag: str | None) -> str | None:
     if etag and len(etag) <= 256 and etag.isascii() and etag.isprintable():  # noqa: PLR2004
         return etag
     return None
+
+
+def _sent_at(headers: Mapping[str, str]) -> int | None:
+    date, age = parse_http_date_safe(headers.get("Date", "")), headers.get("Age", "")
+    if date is None:
+        return None
+    # A cache on the way passes on the date of when it asked (RFC 9111 §5.1).
+    return date + int(age) if age.isdecimal() and len(age) <= _MAX_AGE_DIGITS else date
 
 
 _current: ContextVar[_Exchange] = ContextVar("jwtauth_exchange")
@@ -216,5 +236,6 @@ class _Adapter(HTTPAdapter):
 
     def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
         manager = super().proxy_manager_for(*args, **kwargs)
-        manager.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
+        if isinstance(manager, ProxyManager):  # Not SOCKS, which has connections of its own.
+            manager.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
         return manager

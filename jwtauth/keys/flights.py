@@ -44,6 +44,11 @@ class Flights:
         self._lock = threading.Lock()
         self._flight: Flight | None = None
 
+    @property
+    def current(self) -> Flight | None:
+        """The flight under way."""
+        return self._flight
+
     def launch(self, work: Callable[[], None]) -> tuple[Flight, bool]:
         """The flight under way, or a new one for ``work``; and whether it is new."""
         with self._lock:

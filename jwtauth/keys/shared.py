@@ -16,9 +16,11 @@ from math import ceil
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from django.core.cache import caches
+from django.core.cache.backends.redis import RedisCache
 from django.db import connections
 
 from .bounded import BoundedCall
+from .clock import Clock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,6 +33,7 @@ logger = logging.getLogger("jwtauth")
 
 _SCHEMA: Final = 1
 _SECONDS_A_CALL: Final = 0.5
+_GRACE: Final = 1.0
 
 
 class SharedDocument(NamedTuple):
@@ -56,13 +59,17 @@ class SharedFailure(NamedTuple):
 class SharedKeys:
     """One issuer's part of the Django cache ``alias``."""
 
-    def __init__(self, alias: str, issuer: str, location: str) -> None:
+    def __init__(
+        self, alias: str, issuer: str, location: str, *, clock: Clock | None = None
+    ) -> None:
         self._alias = alias
+        self._clock = clock or Clock()
         # A digest: an issuer may be longer than a cache key, or hold what memcached refuses.
         digest = hashlib.sha256(json.dumps([issuer, location]).encode()).hexdigest()[:40]
         self._prefix = f"jwtauth:{_SCHEMA}:{digest}"
         self._stuck: BoundedCall[Any] | None = None
         self._well = True
+        self._holders: dict[str, tuple[str, float]] = {}
 
     def document(self) -> SharedDocument | None:
         """The JWKS that was fetched last."""
@@ -108,9 +115,21 @@ class SharedKeys:
 
         def add(cache: BaseCache) -> bool:
             key = self._key(name)
-            return cache.add(key, mine, _whole(seconds)) or cache.get(key) is None
+            if cache.add(key, mine, _whole(seconds)):
+                return True
+            holder = cache.get(key)
+            return not isinstance(holder, str) or self._is_overdue(name, holder, seconds)
 
         return mine if self._call(add, True) else None  # noqa: FBT003
+
+    def _is_overdue(self, name: str, holder: str, seconds: float) -> bool:
+        """Whether one and the same holder was met for longer than the cache may keep it."""
+        now = self._clock.monotonic()
+        known, since = self._holders.get(name, (None, now))
+        if holder != known:
+            since = now
+        self._holders[name] = holder, since
+        return now - since > seconds + _GRACE
 
     def release(self, name: str, mine: str) -> None:
         """Give back early what ``acquire`` gave, unless another has it by now."""
@@ -120,6 +139,25 @@ class SharedKeys:
                 cache.delete(self._key(name))
 
         self._call(delete, None)
+
+    def problem(self) -> str | None:
+        """What goes wrong with a value that is put in, read and deleted; ``None`` for nothing."""
+        mine = secrets.token_hex(8)
+
+        def round_trip(cache: BaseCache) -> bool:
+            key = self._key(f"trial-{mine}")
+            cache.set(key, mine, _whole(_SECONDS_A_CALL))
+            is_found: bool = cache.get(key) == mine
+            cache.delete(key)
+            return is_found
+
+        try:
+            is_found = BoundedCall(lambda: self._with_cache(round_trip)).result(_SECONDS_A_CALL)
+        except TimeoutError:
+            return f"it does not answer within {_SECONDS_A_CALL:g} s"
+        except Exception as error:  # noqa: BLE001 - cache clients raise what they like.
+            return f"{type(error).__name__}: {error}"
+        return None if is_found else "it does not give back what is put in"
 
     def _key(self, name: str) -> str:
         return f"{self._prefix}:{name}"
@@ -155,11 +193,16 @@ class SharedKeys:
         return result
 
     def _with_cache(self, operation: Callable[[BaseCache], T]) -> T:
+        cache = caches[self._alias]
         try:
-            return operation(caches[self._alias])
+            return operation(cache)
         finally:
             # This thread's own: nobody else closes what it opened.
-            caches[self._alias].close()
+            cache.close()
+            if isinstance(cache, RedisCache):
+                # Django leaves these to the garbage collector.
+                for pool in cache._cache._pools.values():  # type: ignore[attr-defined]  # noqa: SLF001
+                    pool.disconnect()
             connections.close_all()
 
     def _report_health(self, *, well: bool, reason: str = "") -> None:

@@ -8,7 +8,7 @@ from jwtauth.exceptions import KeysUnavailable
 
 from .clock import Clock
 from .flights import Flights, in_background
-from .refresh import LONGEST_WAIT_FOR_EVIDENCE, Refresher
+from .refresh import LONGEST_WAIT_FOR_A_LOOK, LONGEST_WAIT_FOR_EVIDENCE, Refresher
 from .state import KeyState
 from .waiting import began_at
 
@@ -57,13 +57,15 @@ class KeySource:
     def _current_when_not_fresh(self) -> KeySet:
         state = self._state
         name = state.name
-        if state.seconds_until_try() <= 0:
+        is_cooling = state.seconds_until_try() > 0
+        # While a failure cools down, another process may still have had more luck.
+        if not is_cooling or state.seconds_until_look() <= 0:
             flight, is_mine = self._launch(state.is_fresh)
             # Who has keys is served with them at once, but for the one request that found them
             # expired: were it served with them too, an idle process would serve them for ever.
-            if name == "unavailable" or (name == "expired" and is_mine):
+            if (name == "unavailable" and not is_cooling) or (name == "expired" and is_mine):
                 self._flights.wait(flight, self._lifetimes.timeout)
-                name = state.name
+            name = state.name
         if name == "unavailable" or state.snapshot is None:
             raise KeysUnavailable(state.seconds_until_try())
         return state.snapshot.keys
@@ -81,18 +83,23 @@ class KeySource:
             is_known = bool(snapshot.keys.select(kid, algorithm))
             return is_known or state.is_evidence(snapshot, began)
 
+        snapshot = state.snapshot
+        if snapshot is not None and is_enough(snapshot):
+            return snapshot.keys.select(kid, algorithm)
         # Twice, since the first flight may have been under way already, for less than this needs.
         for _ in range(2):
             if state.snapshot is not None and is_enough(state.snapshot):
                 break
-            if state.seconds_until_ask() > 0:
-                raise KeysUnavailable(state.seconds_until_ask())
-            # An issuer that failed before is not waited for: a flood would keep all threads busy.
-            may_wait = state.failure is None
-            flight, _ = self._launch(is_enough, caused_by_token=True)
-            if may_wait:
-                seconds = min(self._lifetimes.timeout, LONGEST_WAIT_FOR_EVIDENCE)
-                self._flights.wait(flight, seconds)
+            flight = self._flights.current
+            if flight is None:
+                if state.seconds_until_ask() > 0 and state.seconds_until_look() > 0:
+                    break
+                flight, _ = self._launch(is_enough, caused_by_token=True)
+            seconds = min(self._lifetimes.timeout, LONGEST_WAIT_FOR_EVIDENCE)
+            if state.failed_lately:
+                # An issuer that fails is not waited for: a flood would keep all threads busy.
+                seconds = min(seconds, LONGEST_WAIT_FOR_A_LOOK)
+            self._flights.wait(flight, min(seconds, began + seconds - flight.started_at))
         if state.snapshot is None or not is_enough(state.snapshot):
             raise KeysUnavailable(state.seconds_until_ask())
         return state.snapshot.keys.select(kid, algorithm)
@@ -106,8 +113,19 @@ class KeySource:
             return state.is_evidence(snapshot, now)
 
         snapshot = state.snapshot
-        if snapshot is not None and not is_enough(snapshot) and state.seconds_until_ask() <= 0:
+        # Whether anybody may ask comes first: most of a flood of forged tokens ends there.
+        if state.seconds_until_ask() <= 0 and snapshot is not None and not is_enough(snapshot):
             self._launch(is_enough, caused_by_token=True)
+
+    def refresh(self) -> Status:
+        """Ask the issuer now, in this thread, and share its keys; the state that leads to.
+
+        ``reason`` is ``None`` where that went well. It waits as long as a fetch may take, and it
+        heeds neither the age of the keys nor a failure: for a deployment or a schedule to call,
+        never for a request.
+        """
+        self._refresher.run_at_once()
+        return self._state.status()
 
     def status(self) -> Status:
         """The state as a request would meet it, found without asking anybody."""

@@ -33,7 +33,7 @@ class Status(NamedTuple):
 class Failure:
     """The last of ``count`` fetches in a row failed; the times are monotonic.
 
-    ``answered``: the issuer could be asked, and has no key that can be used.
+    ``answered``: the issuer could be asked, and has had no key that can be used since.
     """
 
     count: int
@@ -53,6 +53,8 @@ class KeyState:
         self.failure: Failure | None = None
         # Unknown keys and bad signatures cause no fetch before this time.
         self.next_ask_at = clock.monotonic()
+        # While a failure cools down, nobody looks into the shared cache before this time.
+        self.next_look_at = self.next_ask_at
         self._clock = clock
         self._reported: str | None = None
 
@@ -70,7 +72,10 @@ class KeyState:
         # An issuer that says it has no keys is not away: what it withdrew serves no longer.
         if now >= snapshot.stale_until or (failure is not None and failure.answered):
             return "unavailable"
-        return "expired" if failure is None else "stale"
+        # A failed try counts no longer than a fetch does, or else an idle process that failed
+        # once would serve what it has without ever asking first.
+        is_tried = failure is not None and now < failure.failed_at + self.lifetimes.ttl
+        return "stale" if is_tried else "expired"
 
     def seconds_until_try(self) -> float:
         """How long the last failure still cools down; 0 or less where a fetch may start."""
@@ -80,6 +85,17 @@ class KeyState:
     def seconds_until_ask(self) -> float:
         """The same for a fetch that a token causes."""
         return max(self.next_ask_at - self._clock.monotonic(), self.seconds_until_try())
+
+    def seconds_until_look(self) -> float:
+        """The same for a look at what other processes found out."""
+        return self.next_look_at - self._clock.monotonic()
+
+    @property
+    def failed_lately(self) -> bool:
+        """Whether a fetch failed within the last cooldown."""
+        failure = self.failure
+        oldest = self._clock.monotonic() - self.lifetimes.cooldown
+        return failure is not None and failure.failed_at > oldest
 
     def is_fresh(self, snapshot: Snapshot) -> bool:
         """Whether the snapshot needs no refresh yet."""
@@ -99,11 +115,6 @@ class KeyState:
         failure = self.failure
         if failure is not None and failure.failed_at <= snapshot.fetched_at:
             self.failure = None
-
-    def note_failure(self, count: int, wait: float, reason: str, *, answered: bool) -> None:
-        """Take down that a fetch failed and that the next may start in ``wait`` seconds."""
-        now = self._clock.monotonic()
-        self.failure = Failure(count, now, now + wait, answered, reason)
 
     def status(self) -> Status:
         """The state as a request would meet it, found without asking anybody."""
@@ -129,7 +140,9 @@ class KeyState:
         self._reported = condition
         extra = status._asdict()
         if condition == "well":
-            logger.info("%s: %d keys can be used.", self.issuer, status.keys, extra=extra)
+            logger.info(
+                "%s: keys to verify tokens with: %d.", self.issuer, status.keys, extra=extra
+            )
         elif condition == "failing":
             logger.warning(
                 "%s: the keys could not be refreshed (%s); those of %d s ago still serve.",

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import threading
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from django.views.decorators.debug import sensitive_variables
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,14 +52,15 @@ class MustWait(Exception):  # noqa: N818 - it is no error.
         self.seconds = seconds
 
 
-async def without_blocking(function: Callable[[], T]) -> T:
+@sensitive_variables("args")
+async def without_blocking(function: Callable[..., T], *args: Any) -> T:
     """The result of ``function``, called again after each wait that it would have blocked for."""
     patience = _Patience()
     reset = _patience.set(patience)
     try:
         while True:
             try:
-                return function()
+                return function(*args)
             except MustWait as wait:
                 await wait.landing.until(wait.seconds)
                 # Each is waited for once; after that, what is there has to do.

@@ -1,0 +1,54 @@
+"""What every test starts from."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from django.core.cache import caches
+
+from jwtauth.keys.clock import Clock
+from jwtauth.testing import LoopbackIssuer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pytest_django import Settings
+
+pytest_plugins = ["tests.servers", "tests.skips"]
+
+
+@pytest.fixture(autouse=True)
+def _empty_caches() -> None:
+    """LocMem caches live as long as the process: no test sees what another one left there."""
+    for cache in caches.all():
+        cache.clear()
+
+
+@pytest.fixture
+def issuer(settings: Settings) -> Iterator[LoopbackIssuer]:
+    """An issuer over real HTTP, the only one that the app trusts."""
+    with LoopbackIssuer(trusted=False) as running:
+        settings.JWTAUTH = {"ISSUER": running.url}
+        yield running
+
+
+class Hands:
+    """The hands of the clock that keys age by."""
+
+    def __init__(self) -> None:
+        self.ahead = 0.0
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass without waiting."""
+        self.ahead += seconds
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Hands:
+    """Time for the keys alone, not for tokens."""
+    hands = Hands()
+    monkeypatch.setattr(Clock, "monotonic", lambda _: time.monotonic() + hands.ahead)
+    monkeypatch.setattr(Clock, "time", lambda _: time.time() + hands.ahead)
+    return hands

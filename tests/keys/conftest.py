@@ -1,0 +1,23 @@
+"""A deployment for each test of the key source."""
+
+from __future__ import annotations
+
+import pytest
+
+from .doubles import Deployment
+
+
+@pytest.fixture
+def deployment() -> Deployment:
+    """One issuer, one cache, and a clock that the test moves; all lifetimes at their defaults."""
+    return Deployment()
+
+
+@pytest.fixture(autouse=True)
+def _usual_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fetch directly and trust the usual authorities, whatever the environment says."""
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)

@@ -1,0 +1,363 @@
+"""Fetching a key set from an issuer that answers, well or ill."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import math
+import tracemalloc
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from requests.adapters import HTTPAdapter
+
+import jwtauth
+from jwtauth.keys.fetch import MAX_BODY, FetchError, JWKSFetcher, _Adapter
+from jwtauth.testing import Answer, LoopbackIssuer
+
+from .listening import Proxy
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+TIMEOUT = 5
+
+
+@pytest.fixture
+def issuer() -> Iterator[LoopbackIssuer]:
+    with LoopbackIssuer(["EdDSA"]) as issuer:
+        yield issuer
+
+
+def fetcher(issuer: LoopbackIssuer, *, discovery: bool = False) -> JWKSFetcher:
+    return JWKSFetcher(
+        issuer.url,
+        jwks_url=None if discovery else issuer.jwks_url,
+        discovery_url=issuer.discovery_url if discovery else None,
+        allow_plain_http=False,
+    )
+
+
+def text(issuer: LoopbackIssuer, etag: str | None = None, *, discovery: bool = False) -> str:
+    document = fetcher(issuer, discovery=discovery).fetch(etag, TIMEOUT)
+    assert document is not None
+    return document.text
+
+
+def reason(issuer: LoopbackIssuer, etag: str | None = None, *, discovery: bool = False) -> str:
+    """Why the issuer's answer is none."""
+    with pytest.raises(FetchError) as error:
+        fetcher(issuer, discovery=discovery).fetch(etag, TIMEOUT)
+    return str(error.value)
+
+
+def test_key_set_comes_as_the_issuer_wrote_it(issuer: LoopbackIssuer) -> None:
+    assert json.loads(text(issuer)) == issuer.jwks()
+    assert issuer.fetches == 1
+
+
+@pytest.mark.parametrize("protocol", ["HTTP/1.0", "HTTP/1.1"])
+@pytest.mark.parametrize("length", [{}, {"Content-Length": None}])
+def test_both_protocols_are_understood(protocol: str, length: Mapping[str, None]) -> None:
+    with LoopbackIssuer(["EdDSA"], protocol=protocol) as issuer:
+        issuer.jwks_answer = Answer(headers=length)
+
+        assert json.loads(text(issuer)) == issuer.jwks()
+
+
+def test_issuer_is_told_who_asks_and_for_what(issuer: LoopbackIssuer) -> None:
+    text(issuer)
+
+    headers = issuer.requests[0].headers
+    assert headers["User-Agent"] == f"jwtauth/{jwtauth.__version__}"
+    assert headers["Accept"] == "application/jwk-set+json, application/json"
+    assert headers["Accept-Encoding"] == "identity"
+    assert headers["If-None-Match"] is None
+    assert headers["Cookie"] is None
+    assert headers["Authorization"] is None
+
+
+def test_answer_is_known_again_by_its_entity_tag() -> None:
+    with LoopbackIssuer(["EdDSA"], etag=True) as issuer:
+        first = fetcher(issuer).fetch(None, TIMEOUT)
+        assert first is not None
+        assert first.etag is not None
+
+        assert fetcher(issuer).fetch(first.etag, TIMEOUT) is None
+        assert issuer.not_modified == 1
+        issuer.rotate()
+        assert json.loads(text(issuer, first.etag)) == issuer.jwks()
+
+
+@pytest.mark.parametrize("etag", ['"a"', 'W/"a b"', '"' + "x" * 254 + '"'])
+def test_entity_tag_is_kept_as_it_is(issuer: LoopbackIssuer, etag: str) -> None:
+    issuer.jwks_answer = Answer(headers={"ETag": etag})
+
+    document = fetcher(issuer).fetch(None, TIMEOUT)
+
+    assert document is not None
+    assert document.etag == etag
+
+
+@pytest.mark.parametrize("etag", ["", '"\xe4"', '"\x7f"', '"' + "x" * 255 + '"'])
+def test_entity_tag_that_could_not_be_sent_back_is_none(issuer: LoopbackIssuer, etag: str) -> None:
+    issuer.jwks_answer = Answer(headers={"ETag": etag})
+
+    document = fetcher(issuer).fetch(None, TIMEOUT)
+
+    assert document is not None
+    assert document.etag is None
+
+
+@pytest.mark.parametrize(
+    ("headers", "sent_at"),
+    [
+        ({"Date": "Sun, 09 Sep 2001 01:46:40 GMT"}, 1_000_000_000),
+        ({"Date": "Sun, 09 Sep 2001 01:46:40 GMT", "Age": "7"}, 1_000_000_007),
+        ({"Date": "Sun, 09 Sep 2001 01:46:40 GMT", "Age": "-7"}, 1_000_000_000),
+        ({"Date": "Sun, 09 Sep 2001 01:46:40 GMT", "Age": "9" * 11}, 1_000_000_000),
+        ({"Date": "yesterday"}, None),
+        ({"Date": None}, None),
+    ],
+)
+def test_time_of_sending_is_what_the_issuer_says(
+    issuer: LoopbackIssuer, headers: dict[str, str | None], sent_at: int | None
+) -> None:
+    issuer.jwks_answer = Answer(headers=headers)
+
+    document = fetcher(issuer).fetch(None, TIMEOUT)
+
+    assert document is not None
+    assert document.sent_at == sent_at
+
+
+def test_answer_that_nothing_changed_must_have_been_asked_for(issuer: LoopbackIssuer) -> None:
+    issuer.jwks_answer = Answer(status=304)
+
+    assert reason(issuer) == "the issuer answered with status 304"
+    assert fetcher(issuer).fetch('"a"', TIMEOUT) is None
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_redirect_is_not_followed(issuer: LoopbackIssuer, status: int) -> None:
+    with LoopbackIssuer(["EdDSA"]) as elsewhere:
+        issuer.jwks_answer = Answer(status=status, headers={"Location": elsewhere.jwks_url})
+
+        assert reason(issuer) == "the issuer redirects, which is not followed"
+        assert elsewhere.requests == []
+
+
+@pytest.mark.parametrize(
+    "status", [201, 204, 206, 300, 302, 400, 401, 403, 404, 429, 500, 503, 599]
+)
+def test_any_other_status_than_200_is_no_answer(issuer: LoopbackIssuer, status: int) -> None:
+    issuer.jwks_answer = Answer(status=status)
+
+    assert reason(issuer) == f"the issuer answered with status {status}"
+
+
+def test_body_that_was_compressed_unasked_is_not_unpacked(issuer: LoopbackIssuer) -> None:
+    bomb = gzip.compress(b" " * 50_000_000)
+    issuer.jwks_answer = Answer(body=bomb, headers={"Content-Encoding": "gzip"})
+
+    assert reason(issuer) == "the issuer compressed its answer without being asked to"
+
+
+def test_body_that_is_no_text_is_no_answer(issuer: LoopbackIssuer) -> None:
+    issuer.jwks_answer = Answer(body=b'{"keys": ["\xff"]}')
+
+    assert reason(issuer) == "the answer is not UTF-8"
+
+
+@pytest.mark.parametrize("length", [{}, {"Content-Length": None}])
+def test_body_may_be_as_large_as_the_cap_and_no_larger(
+    issuer: LoopbackIssuer, length: Mapping[str, None]
+) -> None:
+    issuer.jwks_answer = Answer(size=MAX_BODY, headers=length)
+    assert len(text(issuer)) == MAX_BODY
+
+    issuer.jwks_answer = Answer(size=MAX_BODY + 1, headers=length)
+    assert reason(issuer) == "the answer is larger than 512 KiB"
+
+
+@pytest.mark.parametrize("size", [200_000_000, math.inf])
+def test_huge_body_is_given_up_at_the_cap(issuer: LoopbackIssuer, size: float) -> None:
+    issuer.jwks_answer = Answer(size=size)
+    tracemalloc.start()
+
+    assert reason(issuer) == "the answer is larger than 512 KiB"
+
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 2_000_000
+
+
+@pytest.mark.parametrize("headers", [{}, {"Content-Length": "10000"}])
+def test_body_that_breaks_off_is_no_answer(
+    issuer: LoopbackIssuer, headers: Mapping[str, str]
+) -> None:
+    issuer.jwks_answer = Answer(size=5_000, headers=headers, reset_after=100)
+
+    assert reason(issuer).startswith("the connection failed")
+
+
+def test_body_shorter_than_was_said_is_no_answer(issuer: LoopbackIssuer) -> None:
+    issuer.jwks_answer = Answer(headers={"Content-Length": "100000", "Connection": "close"})
+    issuer.protocol = "HTTP/1.0"
+    issuer.stop()
+    issuer.start()
+
+    assert reason(issuer).startswith("the connection failed")
+
+
+def test_issuer_that_refuses_connections_is_away(issuer: LoopbackIssuer) -> None:
+    issuer.stop()
+
+    assert reason(issuer) == "the connection failed (ConnectionError)"
+    issuer.start()
+    assert json.loads(text(issuer)) == issuer.jwks()
+
+
+def test_answer_that_is_no_http_is_no_answer(issuer: LoopbackIssuer) -> None:
+    issuer.jwks_answer = Answer(headers={"Broken": "x\r\n" + "y: z\r\n" * 200})
+
+    assert reason(issuer).startswith("the connection failed")
+
+
+def test_proxy_of_the_environment_is_used(
+    issuer: LoopbackIssuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Proxy() as proxy:
+        monkeypatch.setenv("http_proxy", proxy.url)
+
+        assert json.loads(text(issuer)) == issuer.jwks()
+        assert proxy.requests == [f"GET {issuer.jwks_url} HTTP/1.1"]
+
+        monkeypatch.setenv("no_proxy", "127.0.0.1")
+        assert json.loads(text(issuer)) == issuer.jwks()
+        assert len(proxy.requests) == 1
+
+
+def test_proxy_that_is_away_is_named_as_the_reason(
+    issuer: LoopbackIssuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", issuer.url.partition("/__zuplo")[0])
+    issuer.stop()
+
+    assert reason(issuer) == "the connection failed (ProxyError)"
+
+
+def test_proxy_of_another_kind_keeps_its_own_connections(monkeypatch: pytest.MonkeyPatch) -> None:
+    class SocksManager:
+        pool_classes_by_scheme = "its own"
+
+    monkeypatch.setattr(HTTPAdapter, "proxy_manager_for", lambda *_, **__: SocksManager())
+
+    assert _Adapter().proxy_manager_for("socks5://127.0.0.1:1").pool_classes_by_scheme == (
+        "its own"
+    )
+
+
+def discovered(issuer: LoopbackIssuer, /, **members: Any) -> Answer:
+    return Answer(body={**issuer.discovery(), **members})
+
+
+def test_discovery_finds_the_key_set(issuer: LoopbackIssuer) -> None:
+    assert json.loads(text(issuer, discovery=True)) == issuer.jwks()
+    assert [request.path.rpartition("/")[2] for request in issuer.requests] == [
+        "openid-configuration",
+        "jwks.json",
+    ]
+
+
+def test_discovery_sends_the_entity_tag_with_the_second_request_only() -> None:
+    with LoopbackIssuer(["EdDSA"], etag=True) as issuer:
+        first = fetcher(issuer, discovery=True).fetch(None, TIMEOUT)
+        assert first is not None
+
+        assert fetcher(issuer, discovery=True).fetch(first.etag, TIMEOUT) is None
+        sent = [request.headers["If-None-Match"] for request in issuer.requests]
+        assert sent == [None, None, None, first.etag]
+
+
+def test_discovery_may_lead_to_another_host(issuer: LoopbackIssuer) -> None:
+    with LoopbackIssuer(["EdDSA"]) as elsewhere:
+        issuer.discovery_answer = discovered(issuer, jwks_uri=elsewhere.jwks_url)
+
+        assert json.loads(text(issuer, discovery=True)) == elsewhere.jwks()
+
+
+@pytest.mark.parametrize(
+    "change", [str.upper, lambda url: f"{url}/", lambda url: url[:-1], lambda url: [url]]
+)
+def test_discovery_document_of_another_issuer_is_refused(
+    issuer: LoopbackIssuer, change: Any
+) -> None:
+    issuer.discovery_answer = discovered(issuer, issuer=change(issuer.url))
+
+    assert reason(issuer, discovery=True) == "the discovery document is of another issuer"
+    assert issuer.fetches == 0
+
+
+@pytest.mark.parametrize(
+    ("url", "problem"),
+    [
+        ("http://gateway.example/jwks", "plain http"),
+        ("file:///etc/passwd", "is not an http"),
+        ("ftp://gateway.example/jwks", "is not an http"),
+        ("https://user:secret@gateway.example/", "user name or password"),
+        ("", "is not a URL"),
+    ],
+)
+def test_discovery_leads_nowhere_that_the_settings_could_not_name(
+    issuer: LoopbackIssuer, url: str, problem: str
+) -> None:
+    issuer.discovery_answer = discovered(issuer, jwks_uri=url)
+
+    found = reason(issuer, discovery=True)
+
+    assert found.startswith("the jwks_uri of the discovery document cannot be used")
+    assert problem in found
+    assert "secret" not in found
+
+
+@pytest.mark.parametrize(
+    ("body", "problem"),
+    [
+        (b"<html>", "is not JSON"),
+        (b"", "is not JSON"),
+        (b"[" * 100_000, "is not JSON"),
+        (b"[]", "is of another issuer"),
+        (b"null", "is of another issuer"),
+    ],
+)
+def test_discovery_document_that_is_none_is_refused(
+    issuer: LoopbackIssuer, body: bytes, problem: str
+) -> None:
+    issuer.discovery_answer = Answer(body=body)
+
+    assert reason(issuer, discovery=True) == f"the discovery document {problem}"
+    assert issuer.fetches == 0
+
+
+@pytest.mark.parametrize("url", [None, 7, ["http://127.0.0.1/"]])
+def test_discovery_document_must_say_where_the_keys_are(issuer: LoopbackIssuer, url: Any) -> None:
+    issuer.discovery_answer = discovered(issuer, jwks_uri=url)
+
+    assert reason(issuer, discovery=True) == "the discovery document has no jwks_uri"
+
+
+def test_discovery_that_fails_does_not_fall_back_to_the_usual_place(
+    issuer: LoopbackIssuer,
+) -> None:
+    issuer.discovery_answer = Answer(status=404)
+
+    assert reason(issuer, discovery=True) == "the issuer answered with status 404"
+    assert issuer.fetches == 0
+
+
+def test_discovery_document_is_not_followed_by_a_redirect(issuer: LoopbackIssuer) -> None:
+    issuer.discovery_answer = Answer(status=302, headers={"Location": issuer.jwks_url})
+
+    assert "redirects" in reason(issuer, discovery=True)
+    assert issuer.fetches == 0

@@ -1,0 +1,174 @@
+"""Real cache servers on loopback, one of each kind for a session of tests that asks for it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_PATIENCE = 15
+
+
+class CacheServer:
+    """A server process, to be stopped, paused and started again on the same port."""
+
+    program: ClassVar[str]
+    backend: ClassVar[str]
+    greeting: ClassVar[tuple[bytes, bytes]]
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._process: subprocess.Popen[bytes] | None = None
+        self.port = 0
+
+    def arguments(self) -> list[str]:
+        """What the program is to be told."""
+        raise NotImplementedError
+
+    @property
+    def location(self) -> str:
+        """Where Django finds it."""
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """An entry for ``CACHES``."""
+        return {"BACKEND": self.backend, "LOCATION": self.location}
+
+    def start(self) -> None:
+        """Return when it answers."""
+        for _ in range(5):
+            self.port = self.port or _free_port()
+            self._process = subprocess.Popen(
+                [self.program, *self.arguments()],
+                cwd=self._directory,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+            if self._answers():
+                return
+            # Somebody else was faster to take the port.
+            self.kill()
+            self.port = 0
+        raise RuntimeError(f"{self.program} does not start")
+
+    def kill(self) -> None:
+        """End it at once, and all that it knew with it."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(_PATIENCE)
+            self._process = None
+
+    def pause(self) -> None:
+        """Let it hang: connections are accepted by the kernel, and nothing is answered."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on where it was."""
+        self._signal(signal.SIGCONT)
+
+    def restore(self) -> None:
+        """As good as new, whatever a test did to it."""
+        if self._process is None or self._process.poll() is not None:
+            self.start()
+        else:
+            self.resume()
+
+    def _signal(self, number: int) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def _answers(self) -> bool:
+        assert self._process is not None
+        question, answer = self.greeting
+        end = time.monotonic() + _PATIENCE
+        while self._process.poll() is None and time.monotonic() < end:
+            try:
+                with socket.create_connection(("127.0.0.1", self.port), 1) as connection:
+                    connection.sendall(question)
+                    if connection.recv(100).startswith(answer):
+                        return True
+            except OSError:
+                time.sleep(0.02)
+        return False
+
+
+class RedisServer(CacheServer):
+    """A Redis that keeps everything in memory."""
+
+    program = "redis-server"
+    backend = "django.core.cache.backends.redis.RedisCache"
+    greeting = b"PING\r\n", b"+PONG"
+
+    def arguments(self) -> list[str]:
+        return ["--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+
+    @property
+    def location(self) -> str:
+        return f"redis://127.0.0.1:{self.port}"
+
+
+class MemcachedServer(CacheServer):
+    """A Memcached."""
+
+    program = "memcached"
+    backend = "django.core.cache.backends.memcached.PyMemcacheCache"
+    greeting = b"version\r\n", b"VERSION"
+
+    def arguments(self) -> list[str]:
+        arguments = ["-l", "127.0.0.1", "-p", str(self.port), "-U", "0", "-m", "64"]
+        # It does not run as root unless told so.
+        return [*arguments, "-u", "root"] if os.geteuid() == 0 else arguments
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _running(kind: type[CacheServer], directory: Path) -> Iterator[CacheServer]:
+    if shutil.which(kind.program) is None:
+        pytest.skip(f"{kind.program} is not installed")
+    server = kind(directory)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.kill()
+
+
+@pytest.fixture(scope="session")
+def _redis_of_the_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CacheServer]:
+    yield from _running(RedisServer, tmp_path_factory.mktemp("redis"))
+
+
+@pytest.fixture(scope="session")
+def _memcached_of_the_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CacheServer]:
+    yield from _running(MemcachedServer, tmp_path_factory.mktemp("memcached"))
+
+
+@pytest.fixture
+def redis_server(_redis_of_the_session: CacheServer) -> Iterator[CacheServer]:
+    """A Redis that answers, whatever tests before did to it."""
+    yield _redis_of_the_session
+    _redis_of_the_session.restore()
+
+
+@pytest.fixture
+def memcached_server(_memcached_of_the_session: CacheServer) -> Iterator[CacheServer]:
+    """A Memcached that answers, whatever tests before did to it."""
+    yield _memcached_of_the_session
+    _memcached_of_the_session.restore()
