@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-import logging
-import traceback
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from asgiref.sync import sync_to_async
-from django.core.exceptions import ImproperlyConfigured, SuspiciousOperation
 from django.views.decorators.debug import sensitive_variables
 from rest_framework.authentication import BaseAuthentication
 
 from .conf import get_settings
 from .exceptions import KeysUnavailable, TokenError
-from .keys.waiting import MustWait, without_blocking
+from .keys.waiting import without_blocking
+from .outcomes import FORESEEN, aaccepted, accepted, arefused, refused, unexpected
 from .refusals import ServiceUnavailable, TokenRefused, www_authenticate
+from .signals import token_accepted
 from .users import token_user
 from .verification import get_verifier
 
 if TYPE_CHECKING:
     from rest_framework.exceptions import APIException
     from rest_framework.request import Request
-
-logger = logging.getLogger("jwtauth")
-
-_EXPECTED = (TokenError, KeysUnavailable, MustWait, ImproperlyConfigured, SuspiciousOperation)
 
 
 class ZuploJWTAuthentication(BaseAuthentication):
@@ -46,11 +41,17 @@ class ZuploJWTAuthentication(BaseAuthentication):
         token = self.get_token(request)
         if token is None:
             return None
+        issuer = None
         try:
             claims = self.verify(token, request)
-            return self.get_user(claims, request), claims
+            issuer = claims.get("iss")
+            user = _admitted(self.get_user(claims, request))
         except (TokenError, KeysUnavailable) as error:
+            refused(type(self), request, error, issuer)
             raise self.refusal(error, request) from None
+        if token_accepted.receivers:
+            accepted(type(self), request, issuer, user)
+        return user, claims
 
     def authenticate_header(self, request: Request) -> str:
         """The challenge of a 401; it names the reason only where a token was refused."""
@@ -62,10 +63,9 @@ class ZuploJWTAuthentication(BaseAuthentication):
     def get_token(self, request: Request) -> str | None:
         """The token that the request carries in ``HEADER`` after ``PREFIX``, if any."""
         settings = get_settings()
-        value: str | None = request.META.get(_meta_key(settings.header))
+        value: str = request.META.get(_meta_key(settings.header), "").strip(" \t")
         if not value:
             return None
-        value = value.strip(" \t")
         if settings.prefix:
             scheme, _, value = value.partition(" ")
             if scheme.lower() != settings.prefix.lower():
@@ -81,37 +81,31 @@ class ZuploJWTAuthentication(BaseAuthentication):
         request._jwtauth_refusal = error.message  # type: ignore[attr-defined]  # noqa: SLF001
         return TokenRefused(error)
 
-    @sensitive_variables("token")
+    # All variables: further down the token goes by other names.
+    @sensitive_variables()
     def verify(self, token: str, request: Request) -> dict[str, Any]:
         """The verified claims. Raises ``TokenError`` or ``KeysUnavailable``."""
         try:
             return get_verifier().verify(token, request)
-        except _EXPECTED:
+        except FORESEEN:
             raise
         except Exception as error:  # noqa: BLE001 - no token may end in a 500.
-            # Neither message nor traceback of what was raised: either may hold the token.
-            place = traceback.extract_tb(error.__traceback__)[-1]
-            logger.error(  # noqa: TRY400
-                "Unexpected %s at %s:%s while verifying a token, which is refused.",
-                type(error).__name__,
-                place.filename,
-                place.lineno,
-            )
-            raise TokenError("malformed_token", "The token could not be verified.") from None
+            raise unexpected(error) from None
 
     def get_user(self, claims: dict[str, Any], request: Request) -> Any:
-        """What ``USER_RESOLVER`` makes of the claims. Raises ``TokenError`` (``user_refused``)."""
-        user = get_settings().user_resolver(claims, request)
-        if user is None or not user.is_active:
-            raise TokenError("user_refused", "The token's user is not accepted.")
-        return user
+        """What ``USER_RESOLVER`` makes of the claims.
+
+        ``None`` or an inactive user refuses the token (``user_refused``); to refuse it for another
+        reason, raise ``TokenError``.
+        """
+        return get_settings().user_resolver(claims, request)
 
 
 class AsyncZuploJWTAuthentication(ZuploJWTAuthentication):
     """The same for views that run in an event loop, such as those of ``adrf``.
 
     Waiting for keys lets the loop go on, and ``USER_RESOLVER`` runs in a thread, unless it is the
-    default one, which does no I/O.
+    default one, which does no I/O. So does ``get_user`` of a subclass.
     """
 
     @sensitive_variables("token")
@@ -122,13 +116,31 @@ class AsyncZuploJWTAuthentication(ZuploJWTAuthentication):
         token = self.get_token(request)
         if token is None:
             return None
+        issuer = None
         try:
-            claims = await without_blocking(lambda: self.verify(token, request))
-            if get_settings().user_resolver is token_user:
-                return self.get_user(claims, request), claims
-            return await sync_to_async(self.get_user)(claims, request), claims
+            claims = await without_blocking(self.verify, token, request)
+            issuer = claims.get("iss")
+            if self._asks_nobody():
+                user = _admitted(self.get_user(claims, request))
+            else:
+                user = _admitted(await sync_to_async(self.get_user)(claims, request))
         except (TokenError, KeysUnavailable) as error:
+            await arefused(type(self), request, error, issuer)
             raise self.refusal(error, request) from None
+        if token_accepted.receivers:
+            await aaccepted(type(self), request, issuer, user)
+        return user, claims
+
+    def _asks_nobody(self) -> bool:
+        own = type(self).get_user is not ZuploJWTAuthentication.get_user
+        return not own and get_settings().user_resolver is token_user
+
+
+def _admitted(user: Any) -> Any:
+    """The user, unless there is none or it is inactive. Raises ``TokenError``."""
+    if user is None or not getattr(user, "is_active", True):
+        raise TokenError("user_refused", "The token's user is not accepted.")
+    return user
 
 
 @cache

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from django.utils.translation import gettext, gettext_noop
 from rest_framework import status
-from rest_framework.exceptions import APIException, AuthenticationFailed, PermissionDenied
+from rest_framework.exceptions import (
+    APIException,
+    AuthenticationFailed,
+    ErrorDetail,
+    PermissionDenied,
+)
 
 from .challenge import challenge
 from .conf import get_settings
@@ -15,12 +21,17 @@ if TYPE_CHECKING:
 
     from .exceptions import KeysUnavailable, TokenError
 
+# RFC 6750 §3: its own parameters hold neither of the two, not even escaped.
+_UNQUOTABLE: Final = str.maketrans('"\\', "'/")
+
 
 class TokenRefused(AuthenticationFailed):
     """401: the token was refused, with the code and message of a ``TokenError``."""
 
     def __init__(self, error: TokenError) -> None:
-        super().__init__({"detail": error.message, "code": error.code}, error.code)
+        # What the inherited one makes of it, without its search for details within details.
+        body = _body(error.message, error.code)
+        self.detail = {name: ErrorDetail(text, error.code) for name, text in body.items()}
 
 
 class ServiceUnavailable(APIException):
@@ -29,7 +40,7 @@ class ServiceUnavailable(APIException):
     status_code = status.HTTP_503_SERVICE_UNAVAILABLE
 
     def __init__(self, error: KeysUnavailable) -> None:
-        super().__init__({"detail": error.message, "code": error.code}, error.code)
+        super().__init__(_body(error.message, error.code), error.code)
         self.wait = error.retry_after
 
 
@@ -37,15 +48,22 @@ class InsufficientScope(PermissionDenied):
     """403: the token is good, but its scope is not enough (RFC 6750 §3.1)."""
 
     def __init__(self, scopes: Iterable[str]) -> None:
-        detail = "The token's scope does not allow this."
+        detail = gettext_noop("The token's scope does not allow this.")
         code = "insufficient_scope"
-        super().__init__({"detail": detail, "code": code}, code)
-        self.auth_header = www_authenticate(
-            error=code, error_description=detail, scope=" ".join(scopes)
-        )
+        super().__init__(_body(detail, code), code)
+        # A scope parameter is never empty (RFC 6749 §3.3).
+        scope = {"scope": joined} if (joined := " ".join(scopes)) else {}
+        self.auth_header = www_authenticate(error=code, error_description=detail, **scope)
+
+
+def _body(message: str, code: str) -> dict[str, str]:
+    """What is said in the language of the request; the challenge stays in English (RFC 6750 §3)."""
+    return {"detail": gettext(str(message)), "code": code}
 
 
 def www_authenticate(**parameters: str) -> str:
     """The challenge of this project: its scheme, its realm, and these parameters."""
     settings = get_settings()
-    return challenge(settings.prefix or "Bearer", realm=settings.realm, **parameters)
+    # str(): a message of the project's own may be one that is translated only now.
+    own = {name: str(value).translate(_UNQUOTABLE) for name, value in parameters.items()}
+    return challenge(settings.prefix or "Bearer", realm=settings.realm, **own)

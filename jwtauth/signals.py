@@ -7,10 +7,28 @@ from django.dispatch import Signal
 keys_refreshed = Signal()
 """An issuer's keys were fetched: ``issuer`` (str), ``keys`` (int, how many can be used).
 
-Sent by the process that fetched, in the thread that did; ``sender`` is the ``Refresher`` class.
+Sent by the process that fetched, in a thread of its own, whose receivers hold up nobody for longer
+than half a second; ``sender`` is the ``Refresher`` class.
 """
 
 keys_refresh_failed = Signal()
 """An issuer's keys could not be fetched: ``issuer`` (str), ``reason`` (str), ``failures`` (int, how
 many in a row). Sent like ``keys_refreshed``.
+"""
+
+token_accepted = Signal()
+"""A token was accepted: ``request``, ``issuer`` (str), ``user``.
+
+``request`` is Django's ``HttpRequest``, or what ``verify_token`` was given; it may be ``None``.
+``user`` is what ``USER_RESOLVER`` made of the claims, ``None`` where ``verify_token`` was called.
+``sender`` is the authentication class, or the function ``verify_token`` or ``averify_token``.
+Receivers are waited for; in an event loop, those that are no coroutine functions run in a thread.
+"""
+
+token_refused = Signal()
+"""A token was refused, or its key could not be looked up: ``request``, ``code`` (str), ``issuer``
+(str or ``None``), ``unexpected`` (str or ``None``). Sent like ``token_accepted``.
+
+``issuer`` is the URL of a trusted issuer, never what an untrusted token claims. ``unexpected`` is
+the name of an exception that nobody foresaw: a fault, whose ``code`` is ``malformed_token``.
 """

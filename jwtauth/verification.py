@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from django.conf import settings as django_settings
 from django.core.signals import setting_changed
@@ -18,11 +18,20 @@ from .keys.shared import SharedKeys
 from .keys.snapshot import Lifetimes
 from .keys.source import KeySource
 from .keys.waiting import without_blocking
+from .outcomes import FORESEEN, aaccepted, accepted, arefused, refused, unexpected
+from .signals import token_accepted
 from .tokens.claims import ClaimsPolicy
 from .tokens.verifier import TrustedIssuer, Verifier
 
 if TYPE_CHECKING:
     from .conf import IssuerSettings, Settings
+    from .tokens.verifier import KeyProvider
+
+keys_in_process: dict[str, KeyProvider] = {}
+"""Keys that no one needs to fetch, by issuer: those of ``jwtauth.testing``, within its blocks.
+
+It is looked at when the verifier is built, and grants no trust: that is for the settings alone.
+"""
 
 _verifier: Verifier | None = None
 _building = threading.Lock()
@@ -57,31 +66,65 @@ def verify_token(token: str, request: Any = None) -> dict[str, Any]:
     ``ImproperlyConfigured`` where the settings are wrong.
     """
     try:
-        return get_verifier().verify(token, request)
-    # Raised anew, so that no traceback leads to frames that hold the token.
-    except TokenError as error:
-        raise TokenError(error.code, error.message) from None
-    except KeysUnavailable as error:
-        raise KeysUnavailable(error.retry_after) from None
+        claims = _judge(token, request)
+    except (TokenError, KeysUnavailable) as error:
+        refused(verify_token, request, error)
+        raise error from None
+    if token_accepted.receivers:
+        accepted(verify_token, request, claims["iss"])
+    return claims
 
 
 @sensitive_variables()
 async def averify_token(token: str, request: Any = None) -> dict[str, Any]:
     """The same as ``verify_token``, for coroutines: it never blocks the event loop on keys."""
-    return await without_blocking(lambda: verify_token(token, request))
+    try:
+        claims = await without_blocking(_ajudge, token, request)
+    except (TokenError, KeysUnavailable) as error:
+        await arefused(averify_token, request, error)
+        raise error from None
+    if token_accepted.receivers:
+        await aaccepted(averify_token, request, claims["iss"])
+    return claims
 
 
-def _trusted(issuer: IssuerSettings, settings: Settings) -> TrustedIssuer:
-    fetcher = JWKSFetcher(
+def _judge(token: str, request: Any) -> dict[str, Any]:
+    try:
+        return get_verifier().verify(token, request)
+    except FORESEEN:
+        raise
+    except Exception as error:  # noqa: BLE001 - no token may do more than be refused.
+        raise unexpected(error) from None
+
+
+# What is said of a coroutine holds for its own frame only.
+_ajudge = sensitive_variables()(_judge)
+
+
+def fetcher_for(issuer: IssuerSettings) -> JWKSFetcher:
+    """What asks this issuer for its keys."""
+    return JWKSFetcher(
         issuer.issuer,
         jwks_url=issuer.jwks_url,
         discovery_url=issuer.discovery_url,
         allow_plain_http=django_settings.DEBUG,
     )
+
+
+def shared_keys_for(issuer: IssuerSettings, settings: Settings) -> SharedKeys:
+    """What the processes of this deployment share about this issuer."""
+    return SharedKeys(settings.cache, issuer.issuer, issuer.jwks_url or issuer.discovery_url or "")
+
+
+def key_source_of(issuer: str) -> KeySource:
+    """The key source that the verifier of this process has for the issuer of this URL."""
+    return cast("KeySource", get_verifier().issuers[issuer].keys)
+
+
+def _trusted(issuer: IssuerSettings, settings: Settings) -> TrustedIssuer:
     lifetimes = Lifetimes(
         issuer.jwks_ttl, issuer.jwks_stale_ttl, issuer.jwks_cooldown, issuer.jwks_timeout
     )
-    location = issuer.jwks_url or issuer.discovery_url or ""
     return TrustedIssuer(
         issuer.issuer,
         algorithms=issuer.algorithms,
@@ -92,11 +135,9 @@ def _trusted(issuer: IssuerSettings, settings: Settings) -> TrustedIssuer:
             required_claims=issuer.required_claims,
             leeway=issuer.leeway,
         ),
-        keys=KeySource(
-            issuer.issuer,
-            fetcher,
-            SharedKeys(settings.cache, issuer.issuer, location),
-            lifetimes,
+        keys=keys_in_process.get(issuer.issuer)
+        or KeySource(
+            issuer.issuer, fetcher_for(issuer), shared_keys_for(issuer, settings), lifetimes
         ),
     )
 

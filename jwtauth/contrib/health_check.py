@@ -1,0 +1,60 @@
+"""A check for django-health-check (version 4): whether tokens can be verified now."""
+
+from __future__ import annotations
+
+from asyncio import gather
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from health_check.base import HealthCheck
+from health_check.exceptions import ServiceUnavailable, ServiceWarning
+
+from jwtauth.exceptions import KeysUnavailable
+from jwtauth.keys.waiting import without_blocking
+from jwtauth.verification import get_verifier, key_source_of
+
+if TYPE_CHECKING:
+    from jwtauth.keys.state import Status
+
+
+@dataclass
+class IssuerKeys(HealthCheck):  # type: ignore[misc]  # It is not typed.
+    """The keys of ``issuer``, or where that is ``None``, of all trusted issuers.
+
+    It asks for them as a request does: only a process that has no keys asks the issuer, and no more
+    often than for requests. Keys that still serve although the issuer is away are a warning.
+    """
+
+    issuer: str | None = None
+
+    async def run(self) -> None:
+        """Raises ``ServiceUnavailable`` or ``ServiceWarning``."""
+        trusted = get_verifier().issuers
+        if self.issuer is not None and self.issuer not in trusted:
+            raise ServiceUnavailable("JWTAUTH trusts no such issuer")
+        issuers = trusted if self.issuer is None else [self.issuer]
+        statuses = await gather(*map(_status, issuers))
+        problems = [
+            f"{each.issuer}: {_problem(each)}"
+            for each in statuses
+            if each.state in {"stale", "unavailable"}
+        ]
+        if any(each.state == "unavailable" for each in statuses):
+            raise ServiceUnavailable("; ".join(problems))
+        if problems:
+            raise ServiceWarning("; ".join(problems))
+
+
+async def _status(issuer: str) -> Status:
+    source = key_source_of(issuer)
+    with suppress(KeysUnavailable):
+        await without_blocking(source.current)
+    return source.status()
+
+
+def _problem(status: Status) -> str:
+    reason = status.reason or "no answer yet"
+    if status.state == "unavailable":
+        return f"no keys to verify tokens with ({reason})"
+    return f"keys of {status.age:.0f} s ago, which could not be refreshed ({reason})"

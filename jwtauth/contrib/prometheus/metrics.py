@@ -1,0 +1,97 @@
+"""The metrics: what signals are counted, and what is looked up when Prometheus asks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from prometheus_client import REGISTRY, Counter
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from jwtauth.signals import keys_refresh_failed, keys_refreshed, token_accepted, token_refused
+from jwtauth.verification import get_verifier, key_source_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from prometheus_client import Metric
+
+ACCEPTED: Final = Counter("jwtauth_tokens_accepted", "Tokens accepted.", ["issuer"])
+REFUSED: Final = Counter(
+    "jwtauth_tokens_refused",
+    "Tokens refused, by code; keys_unavailable is an answer of 503.",
+    ["issuer", "code"],
+)
+UNEXPECTED: Final = Counter(
+    "jwtauth_unexpected_exceptions",
+    "Exceptions that nobody foresaw, each of which refused a token.",
+    ["exception"],
+)
+FETCHES: Final = Counter(
+    "jwtauth_keys_fetches", "Fetches of an issuer's keys.", ["issuer", "outcome"]
+)
+
+
+def connect() -> None:
+    """Count from now on; once more changes nothing."""
+    token_accepted.connect(_count_accepted)
+    token_refused.connect(_count_refused)
+    keys_refreshed.connect(_count_fetched)
+    keys_refresh_failed.connect(_count_failed)
+
+
+def _count_accepted(*, issuer: str | None, **_: Any) -> None:
+    ACCEPTED.labels(issuer or "").inc()
+
+
+def _count_refused(*, issuer: str | None, code: str, unexpected: str | None, **_: Any) -> None:
+    REFUSED.labels(issuer or "", code).inc()
+    if unexpected is not None:
+        UNEXPECTED.labels(unexpected).inc()
+
+
+def _count_fetched(*, issuer: str, **_: Any) -> None:
+    FETCHES.labels(issuer, "fetched").inc()
+
+
+def _count_failed(*, issuer: str, **_: Any) -> None:
+    FETCHES.labels(issuer, "failed").inc()
+
+
+class ProcessCollector(Collector):
+    """What this process holds, looked up when it is asked for: nothing is fetched for it."""
+
+    def describe(self) -> Iterable[Metric]:
+        """The metrics without their values, for which there may be no settings yet."""
+        return _families()
+
+    def collect(self) -> Iterable[Metric]:
+        """The age of each issuer's keys, where there are any, and the use of the token cache."""
+        age, hits, misses = families = _families()
+        verifier = get_verifier()
+        for issuer in verifier.issuers:
+            status = key_source_of(issuer).status()
+            if status.age is not None:
+                age.add_metric([issuer], status.age)
+        hits.add_metric([], verifier.hits)
+        misses.add_metric([], verifier.misses)
+        return families
+
+
+def _families() -> tuple[GaugeMetricFamily, CounterMetricFamily, CounterMetricFamily]:
+    return (
+        GaugeMetricFamily(
+            "jwtauth_keys_age_seconds",
+            "Time since an issuer's keys were fetched.",
+            labels=["issuer"],
+        ),
+        CounterMetricFamily(
+            "jwtauth_token_cache_hits", "Tokens accepted because they were remembered."
+        ),
+        CounterMetricFamily(
+            "jwtauth_token_cache_misses", "Tokens accepted after their signature was verified."
+        ),
+    )
+
+
+REGISTRY.register(ProcessCollector())

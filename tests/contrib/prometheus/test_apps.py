@@ -1,0 +1,54 @@
+"""One line in ``INSTALLED_APPS`` turns the counters on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from django.apps import apps as django_apps
+from django.core.exceptions import ImproperlyConfigured
+
+from jwtauth.contrib.prometheus import apps, metrics
+from jwtauth.signals import keys_refresh_failed, keys_refreshed, token_accepted, token_refused
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pytest_django import Settings
+
+APP = "jwtauth.contrib.prometheus"
+RECEIVERS = (
+    (token_accepted, metrics._count_accepted),
+    (token_refused, metrics._count_refused),
+    (keys_refreshed, metrics._count_fetched),
+    (keys_refresh_failed, metrics._count_failed),
+)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_stays_connected() -> Iterator[None]:
+    yield
+    for signal, receiver in RECEIVERS:
+        signal.disconnect(receiver)
+
+
+def test_without_the_app_nothing_is_counted() -> None:
+    for signal, receiver in RECEIVERS:
+        assert not signal.disconnect(receiver)
+
+
+def test_the_app_connects_the_counters(settings: Settings) -> None:
+    settings.INSTALLED_APPS = [*settings.INSTALLED_APPS, APP]
+
+    assert django_apps.get_app_config("jwtauth_prometheus").name == APP
+    for signal, receiver in RECEIVERS:
+        assert signal.disconnect(receiver)
+
+
+def test_without_prometheus_client_the_app_says_what_to_install(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(apps, "find_spec", lambda _: None)
+
+    with pytest.raises(ImproperlyConfigured, match=r'pip install "drf-zuplo-jwt\[prometheus\]"'):
+        settings.INSTALLED_APPS = [*settings.INSTALLED_APPS, APP]

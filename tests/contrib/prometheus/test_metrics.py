@@ -1,0 +1,172 @@
+"""What Prometheus is told: counts by issuer and code, and what the process holds when it asks."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from prometheus_client import REGISTRY, CollectorRegistry, generate_latest
+
+from jwtauth import averify_token
+from jwtauth.contrib.prometheus import metrics
+from jwtauth.exceptions import TokenError
+from jwtauth.signals import keys_refresh_failed, keys_refreshed, token_accepted, token_refused
+from jwtauth.testing import Issuer
+from jwtauth.verification import key_source_of
+from tests.requesting import verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pytest_django import Settings
+
+    from jwtauth.testing import LoopbackIssuer
+    from tests.conftest import Hands
+
+RECEIVERS = (
+    (token_accepted, metrics._count_accepted),
+    (token_refused, metrics._count_refused),
+    (keys_refreshed, metrics._count_fetched),
+    (keys_refresh_failed, metrics._count_failed),
+)
+
+
+@pytest.fixture(autouse=True)
+def _counting() -> Iterator[None]:
+    metrics.connect()
+    metrics.connect()
+    yield
+    for signal, receiver in RECEIVERS:
+        assert signal.disconnect(receiver)
+
+
+class Counts:
+    """How much a counter has grown since it was first looked at here."""
+
+    def __init__(self) -> None:
+        self._before: dict[Any, float] = {}
+
+    def __call__(self, name: str, **labels: str) -> float:
+        value = REGISTRY.get_sample_value(name, labels) or 0
+        return value - self._before.setdefault((name, *labels.values()), value)
+
+
+@pytest.fixture
+def grown() -> Counts:
+    return Counts()
+
+
+def test_accepted_tokens_are_counted_by_issuer(grown: Counts) -> None:
+    with Issuer("https://one.test", ["EdDSA"]) as one, Issuer("https://two.test") as two:
+        for issuer in (one, two):
+            grown("jwtauth_tokens_accepted_total", issuer=issuer.url)
+        token = two.token()
+        assert [verdict(each) for each in (one.token(), token, token)] == ["granted"] * 3
+
+    assert grown("jwtauth_tokens_accepted_total", issuer=one.url) == 1
+    assert grown("jwtauth_tokens_accepted_total", issuer=two.url) == 2
+
+
+def test_refused_tokens_are_counted_by_issuer_and_code(grown: Counts) -> None:
+    def counts() -> list[float]:
+        return [
+            grown("jwtauth_tokens_refused_total", issuer=url, code=code)
+            for url, code in (
+                ("https://codes.test", "token_expired"),
+                ("https://codes.test", "keys_unavailable"),
+                ("", "untrusted_issuer"),
+                ("", "malformed_token"),
+            )
+        ]
+
+    assert counts() == [0, 0, 0, 0]
+    with Issuer("https://codes.test", ["EdDSA"]) as issuer:
+        for token in (
+            *(issuer.token(lifetime=-1), issuer.token(lifetime=-1), "x"),
+            issuer.token(iss="https://evil.test"),
+        ):
+            verdict(token)
+        token = issuer.token()
+        issuer.keys.clear()
+        verdict(token)
+
+    assert counts() == [2, 1, 1, 1]
+    assert "evil" not in generate_latest(REGISTRY).decode()
+
+
+def test_tokens_are_counted_in_event_loops_too(grown: Counts) -> None:
+    name = "jwtauth_tokens_refused_total"
+    grown(name, issuer="https://loop.test", code="token_expired")
+    with Issuer("https://loop.test", ["EdDSA"]) as issuer, pytest.raises(TokenError):
+        asyncio.run(averify_token(issuer.token(lifetime=-1)))
+
+    assert grown(name, issuer="https://loop.test", code="token_expired") == 1
+
+
+def test_faults_are_counted_by_their_type(settings: Settings, grown: Counts) -> None:
+    def audience(_: Any) -> str:
+        raise FloatingPointError
+
+    settings.JWTAUTH = {"ISSUER": "https://unused.test", "AUDIENCE": audience}
+    grown("jwtauth_unexpected_exceptions_total", exception="FloatingPointError")
+    with Issuer("https://faults.test", ["EdDSA"]) as issuer:
+        assert verdict(issuer.token(aud="x")) == "malformed_token"
+
+    assert grown("jwtauth_unexpected_exceptions_total", exception="FloatingPointError") == 1
+
+
+def test_fetches_are_counted_by_issuer_and_outcome(issuer: LoopbackIssuer, grown: Counts) -> None:
+    def counts() -> list[float]:
+        return [
+            grown("jwtauth_keys_fetches_total", issuer=issuer.url, outcome=outcome)
+            for outcome in ("fetched", "failed")
+        ]
+
+    assert counts() == [0, 0]
+    source = key_source_of(issuer.url)
+    source.refresh()
+    source.refresh()
+    assert counts() == [2, 0]
+    issuer.stop()
+    source.refresh()
+    assert counts() == [2, 1]
+
+
+def test_the_age_of_keys_is_looked_up_when_it_is_asked_for(
+    issuer: LoopbackIssuer, clock: Hands
+) -> None:
+    def age() -> float | None:
+        return REGISTRY.get_sample_value("jwtauth_keys_age_seconds", {"issuer": issuer.url})
+
+    assert age() is None
+    assert issuer.fetches == 0
+    key_source_of(issuer.url).refresh()
+    clock.advance(1000)
+
+    now = age()
+    assert now is not None
+    assert 1000 <= now < 1060
+    assert issuer.fetches == 1
+
+
+def test_the_use_of_the_token_cache_is_looked_up_when_it_is_asked_for() -> None:
+    with Issuer("https://cache.test", ["EdDSA"]) as issuer:
+        token = issuer.token()
+        for each in (token, token, token, "x", issuer.token(n=1)):
+            verdict(each)
+        used = [
+            REGISTRY.get_sample_value(f"jwtauth_token_cache_{name}_total")
+            for name in ("hits", "misses")
+        ]
+
+    assert used == [2, 2]
+
+
+def test_metrics_are_described_before_there_are_settings(settings: Settings) -> None:
+    settings.JWTAUTH = {}
+    registry = CollectorRegistry(auto_describe=True)
+    registry.register(metrics.ProcessCollector())
+
+    with pytest.raises(ValueError, match="jwtauth_keys_age_seconds"):
+        registry.register(metrics.ProcessCollector())
