@@ -64,8 +64,9 @@ def check_authentication_classes(**_: Any) -> list[CheckMessage]:
     framework = getattr(settings, "REST_FRAMEWORK", None)
     given = framework.get("DEFAULT_AUTHENTICATION_CLASSES") if isinstance(framework, dict) else ()
     classes = list(_classes(given))
-    ours = import_string(_OUR_CLASS) if classes else object
-    is_ours = [issubclass(each, ours) for each in classes]
+    # None where cryptography is missing, which is what jwtauth.E010 is for.
+    ours = next(_classes([_OUR_CLASS]), None) if classes else None
+    is_ours = [ours is not None and issubclass(each, ours) for each in classes]
     if not any(is_ours) or is_ours[0]:
         return []
     return [
@@ -82,10 +83,9 @@ def check_authentication_classes(**_: Any) -> list[CheckMessage]:
 def check_cache(**_: Any) -> list[CheckMessage]:
     """Warning W003."""
     current, _problems = read_settings()
-    backend = settings.CACHES[current.cache].get("BACKEND") if current else None
-    unshared = (LocMemCache, DummyCache, FileBasedCache)
-    if not any(issubclass(each, unshared) for each in _classes([backend])):
+    if current is None or can_be_shared(current.cache):
         return []
+    backend = settings.CACHES[current.cache]["BACKEND"]
     return [
         Warning(
             f'JWTAUTH["CACHE"] names a cache that the processes of a deployment cannot share '
@@ -94,6 +94,13 @@ def check_cache(**_: Any) -> list[CheckMessage]:
             id="jwtauth.W003",
         )
     ]
+
+
+def can_be_shared(alias: str) -> bool:
+    """Whether the cache of this alias may be one that all processes of a deployment share."""
+    unshared = (LocMemCache, DummyCache, FileBasedCache)
+    backend = settings.CACHES[alias].get("BACKEND")
+    return not any(issubclass(each, unshared) for each in _classes([backend]))
 
 
 def _classes(given: Any) -> Iterator[type]:

@@ -16,6 +16,7 @@ from .validation import Problem, backend_problems, validate
 __all__ = ["IssuerSettings", "Settings", "get_settings", "read_settings"]
 
 
+@functools.cache
 def get_settings() -> Settings:
     """The settings, parsed at the first call.
 
@@ -43,3 +44,4 @@ def _forget(*, setting: str, **_: Any) -> None:
     # Sent by override_settings and its like, in tests.
     if setting in {"JWTAUTH", "CACHES", "DEBUG"}:
         read_settings.cache_clear()
+        get_settings.cache_clear()

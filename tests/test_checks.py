@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -207,3 +209,50 @@ def test_every_id_in_the_code_is_documented() -> None:
     }
 
     assert used == set(checks.CHECK_IDS)
+
+
+WITHOUT_CRYPTOGRAPHY = """
+import importlib.abc, sys
+
+class Missing(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name.partition(".")[0] == "cryptography":
+            raise ImportError("missing on purpose")
+
+sys.meta_path.insert(0, Missing())
+
+import django
+from django.conf import settings
+from django.core.management import call_command
+
+settings.configure(
+    INSTALLED_APPS=["rest_framework", "jwtauth"],
+    REST_FRAMEWORK={
+        "DEFAULT_AUTHENTICATION_CLASSES": ["jwtauth.authentication.ZuploJWTAuthentication"],
+        "UNAUTHENTICATED_USER": None,
+    },
+    JWTAUTH={"ISSUER": "https://issuer.test"},
+)
+django.setup()
+"""
+
+
+def run_without_cryptography(code: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", WITHOUT_CRYPTOGRAPHY + code],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_a_missing_cryptography_is_an_error_of_check() -> None:
+    run = run_without_cryptography('call_command("check")')
+    assert run.returncode != 0
+    assert "jwtauth.E010" in run.stderr
+    assert 'pip install "python-jose[cryptography]"' in run.stderr
+
+
+def test_whoever_needs_a_missing_cryptography_is_told_what_to_install() -> None:
+    run = run_without_cryptography("import jwtauth.urls")
+    assert 'pip install "python-jose[cryptography]"' in run.stderr.splitlines()[-1]

@@ -33,8 +33,10 @@ def readings(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
     original = validation.validate
     monkeypatch.setattr(conf, "validate", validate)
     conf.read_settings.cache_clear()
+    conf.get_settings.cache_clear()
     yield seen
     conf.read_settings.cache_clear()
+    conf.get_settings.cache_clear()
 
 
 def test_settings_are_typed() -> None:

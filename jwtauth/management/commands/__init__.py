@@ -1,0 +1,1 @@
+"""``manage.py jwtauth_check``, ``jwtauth_refresh`` and ``jwtauth_explain``."""

@@ -1,0 +1,84 @@
+"""``manage.py jwtauth_check``: what a request would meet, found out now."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from django.core.management.base import CommandError
+
+from jwtauth.diagnosis import diagnose_cache, diagnose_issuer, duration, shown
+from jwtauth.management.base import IssuerCommand
+from jwtauth.tokens.jose_keys import ED25519_LIBRARY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from jwtauth.diagnosis import IssuerFacts
+
+
+class Command(IssuerCommand):
+    """Asks every issuer for real. It changes nothing."""
+
+    help = """\
+Ask every issuer in JWTAUTH for its keys, over HTTP and within the limits of a
+request, and say what a request would meet.
+
+Shown are, for each issuer, whether it can be reached, its keys, what of its
+JWK Set cannot be used and why, how old the keys in the shared cache are, and
+how far the clocks are apart; and whether the cache works and can be shared.
+Nothing is changed: jwtauth_refresh puts keys into the cache, and
+jwtauth_explain looks at a token.
+
+The exit code is 1 where something fails, and 0 where there are only warnings.
+"""
+
+    def handle(self, *_args: Any, **options: Any) -> None:
+        settings = self.read_settings(as_json=options["json"])
+        issuers = self.issuers(settings, options["issuer"])
+        cache = diagnose_cache(settings)
+        found = [diagnose_issuer(issuer, settings) for issuer in issuers]
+        failures = bool(cache.errors) + sum(bool(facts.errors) for facts in found)
+        if options["json"]:
+            self.write_json(
+                ok=not failures,
+                ed25519=ED25519_LIBRARY,
+                cache=asdict(cache),
+                issuers=[asdict(facts) for facts in found],
+            )
+        else:
+            works = "fails" if cache.errors else "works"
+            shared = ", and processes can share it" if cache.shared else ""
+            self.stdout.write(f"Ed25519 is verified by {ED25519_LIBRARY}.")
+            self.write_facts(
+                f'Cache "{cache.alias}"', [f"{works}{shared} ({cache.backend})"], cache
+            )
+            for facts in found:
+                self.write_facts(facts.issuer, _lines(facts), facts)
+        if failures:
+            raise CommandError(f"{failures} of {1 + len(found)} fail: see the errors above.")
+        if not options["json"]:
+            warned = any(facts.warnings for facts in found) or cache.warnings
+            but = ", but see the warnings above" if warned else ""
+            self.stdout.write(self.style.SUCCESS(f"Nothing fails{but}."))
+
+
+def _lines(facts: IssuerFacts) -> Iterator[str]:
+    answered = "answered" if facts.reachable else "failed"
+    tls = ", certificate accepted" if facts.reachable and facts.url.startswith("https") else ""
+    yield f"Asked     {facts.url}: {answered} after {facts.seconds:.2f} s{tls}"
+    for key in facts.keys:
+        yield f"Key       {shown(key.kid)}: {key.kty}, for {', '.join(key.algorithms)}"
+    for reason in facts.left_out:
+        yield f"Left out  a key that cannot be used: {reason}"
+    if facts.keys and facts.algorithms_without_key:
+        yield f"No key    for {', '.join(facts.algorithms_without_key)}, which ALGORITHMS allows"
+    if facts.clock_skew is not None:
+        side = "ahead of" if facts.clock_skew > 0 else "behind"
+        apart = f"{duration(abs(facts.clock_skew))} {side}" if facts.clock_skew else "agrees with"
+        yield f"Clock     {apart} the issuer's"
+    if facts.cached_age is None:
+        yield "Cache     no keys"
+    else:
+        yield f"Cache     {facts.cached_keys} keys, fetched {duration(facts.cached_age)} ago"
+    yield f"Requests  {facts.requests}"

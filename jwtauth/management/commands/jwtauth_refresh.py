@@ -1,0 +1,69 @@
+"""``manage.py jwtauth_refresh``: newer keys for all processes, before a request needs them."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from django.core.management.base import CommandError
+
+from jwtauth.diagnosis import diagnose_cache, duration
+from jwtauth.management.base import IssuerCommand
+from jwtauth.verification import key_source_of, shared_keys_for
+
+if TYPE_CHECKING:
+    from jwtauth.conf import IssuerSettings, Settings
+    from jwtauth.keys.state import Status
+
+
+class Command(IssuerCommand):
+    """Fetches the keys of every issuer, however old the ones in the cache are."""
+
+    help = """\
+Fetch the keys of every issuer in JWTAUTH now, and put them into the cache that
+all processes share.
+
+For a deployment, so that the first requests after it find keys (run it before
+the new processes start), and for a schedule, such as cron: with one run in less
+than JWKS_TTL, requests hardly ever cause a fetch. A failure counts as one that
+a request caused, and the old keys go on to serve.
+
+The exit code is 1 where an issuer gives no keys, or the cache does not take
+them.
+"""
+
+    def handle(self, *_args: Any, **options: Any) -> None:
+        settings = self.read_settings(as_json=options["json"])
+        issuers = self.issuers(settings, options["issuer"])
+        cache = diagnose_cache(settings)
+        results = [_refresh(issuer, settings) for issuer in issuers]
+        failures = sum(not result["ok"] for result in results)
+        if options["json"]:
+            self.write_json(ok=not failures, cache=asdict(cache), issuers=results)
+        else:
+            if cache.errors or cache.warnings:
+                self.write_facts(f'Cache "{cache.alias}"', (), cache)
+            for result in results:
+                self._write(result)
+        if failures:
+            raise CommandError(f"{failures} of {len(results)} issuers could not be refreshed.")
+
+    def _write(self, result: dict[str, Any]) -> None:
+        if result["ok"]:
+            text = self.style.SUCCESS(f"{result['keys']} keys")
+        elif result["reason"] is None:
+            text = self.style.ERROR(f"{result['keys']} keys, which the cache did not take")
+        else:
+            text = self.style.ERROR(result["reason"])
+            if result["age"] is not None:
+                text += f"; in the cache are {result['keys']} keys, {duration(result['age'])} old"
+        self.stdout.write(f"{result['issuer']}: {text}")
+
+
+def _refresh(issuer: IssuerSettings, settings: Settings) -> dict[str, Any]:
+    started_at = time.time()
+    status: Status = key_source_of(issuer.issuer).refresh()
+    document = shared_keys_for(issuer, settings).document()
+    is_shared = document is not None and document.fetched_at >= started_at
+    return {"ok": status.reason is None and is_shared, "shared": is_shared, **status._asdict()}

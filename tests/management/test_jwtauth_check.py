@@ -1,0 +1,457 @@
+"""``manage.py jwtauth_check``: what it finds out, what it calls a failure, what it leaves alone."""
+
+from __future__ import annotations
+
+import json
+import time
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from django.core.cache import caches
+from django.utils.http import http_date
+
+from jwtauth.conf import get_settings
+from jwtauth.diagnosis import duration
+from jwtauth.keys import shared
+from jwtauth.keys.shared import SharedDocument, SharedFailure, SharedKeys
+from jwtauth.testing import Answer, LoopbackIssuer, SigningKey
+from jwtauth.tokens.jose_keys import ED25519_LIBRARY
+from jwtauth.verification import shared_keys_for
+
+from .caches import SharedCache
+from .running import Result, run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from pytest_django import Settings
+
+
+def check(*arguments: str, **options: Any) -> Result:
+    return run("jwtauth_check", *arguments, **options)
+
+
+def facts() -> dict[str, Any]:
+    """What ``--json`` says of the only issuer."""
+    (found,) = check("--json").json["issuers"]
+    assert isinstance(found, dict)
+    return found
+
+
+def shared_keys(issuer: LoopbackIssuer) -> SharedKeys:
+    settings = get_settings()
+    return shared_keys_for(settings.issuers[issuer.url], settings)
+
+
+def share(issuer: LoopbackIssuer, *, age: float, text: str | None = None) -> None:
+    """Put keys into the cache, as a process does that fetched them so many seconds ago."""
+    text = json.dumps(issuer.jwks()) if text is None else text
+    shared_keys(issuer).publish(SharedDocument(text, time.time() - age, None), 600)
+
+
+def test_healthy_issuer_is_told_with_its_keys(issuer: LoopbackIssuer) -> None:
+    eddsa, rs256 = (key.kid for key in issuer.keys)
+
+    result = check()
+
+    assert result.code == 0
+    assert f"{issuer.jwks_url}: answered after 0." in result.out
+    assert f'Key       "{eddsa}": OKP, for EdDSA, Ed25519' in result.out
+    assert f'Key       "{rs256}": RSA, for RS256' in result.out
+    assert "agrees with the issuer's" in result.out
+    assert "Requests  are served\n" in result.out
+    assert "works, and processes can share it (tests.management.caches.SharedCache)" in result.out
+    assert result.out.endswith("Nothing fails.\n")
+    assert issuer.fetches == 1
+
+
+def test_it_changes_nothing_for_the_processes_that_serve(issuer: LoopbackIssuer) -> None:
+    check()
+    issuer.jwks_answer = Answer(status=500)
+    check()
+
+    assert shared_keys(issuer).document() is None
+    assert shared_keys(issuer).failure() is None
+
+
+def test_json_is_one_object_with_all_facts(issuer: LoopbackIssuer) -> None:
+    result = check("--json")
+
+    assert result.code == 0
+    assert result.json["ok"] is True
+    assert result.json["cache"] == {
+        "alias": "default",
+        "backend": "tests.management.caches.SharedCache",
+        "shared": True,
+        "errors": [],
+        "warnings": [],
+    }
+    (found,) = result.json["issuers"]
+    assert 0 < found.pop("seconds") < 5
+    assert found == {
+        "issuer": issuer.url,
+        "url": issuer.jwks_url,
+        "reachable": True,
+        "keys": [
+            {"kid": issuer.keys[0].kid, "kty": "OKP", "algorithms": ["EdDSA", "Ed25519"]},
+            {"kid": issuer.keys[1].kid, "kty": "RSA", "algorithms": ["RS256"]},
+        ],
+        "left_out": [],
+        "algorithms_without_key": [],
+        "clock_skew": 0,
+        "cached_keys": 0,
+        "cached_age": None,
+        "requests": "are served",
+        "errors": [],
+        "warnings": [],
+    }
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (Answer(status=500), "It gives no keys: the issuer answered with status 500."),
+        (
+            Answer(status=302, headers={"Location": "http://127.0.0.1:1/"}),
+            "It gives no keys: the issuer redirects, which is not followed.",
+        ),
+        (Answer(body=b"<html>"), "Its answer is not a JWK Set."),
+        (Answer(body={"keys": []}), "Its JWK Set holds no key that can be used."),
+    ],
+)
+def test_answer_without_keys_is_a_failure_with_its_reason(
+    issuer: LoopbackIssuer, answer: Answer, reason: str
+) -> None:
+    issuer.jwks_answer = answer
+
+    result = check()
+
+    assert (result.code, result.error) == (1, "1 of 2 fail: see the errors above.")
+    assert f"  ERROR: {reason}\n" in result.out
+    assert "Requests  get 503, unless their process holds keys of its own" in result.out
+    assert check("--json").json["ok"] is False
+
+
+def test_issuer_that_is_away_is_told_in_the_words_of_the_system(issuer: LoopbackIssuer) -> None:
+    issuer.stop()
+
+    assert ": failed after" in check().out
+    (error,) = facts()["errors"]
+    assert error.startswith("It gives no keys: the connection failed")
+    assert "Connection refused" in error
+
+
+def test_issuer_that_hangs_is_given_the_time_of_a_request(
+    issuer: LoopbackIssuer, settings: Settings
+) -> None:
+    settings.JWTAUTH = {"ISSUER": issuer.url, "JWKS_TIMEOUT": 0.05}
+    issuer.hold()
+
+    found = facts()
+
+    # Who notices first, the one that waits or the socket, is open.
+    (error,) = found["errors"]
+    assert "no complete answer within 0.05 s" in error or "did not answer in time" in error
+    assert found["seconds"] >= 0.05
+    assert found["reachable"] is False
+
+
+def test_certificate_that_is_not_trusted_is_told(secure_issuer: LoopbackIssuer) -> None:
+    (error,) = facts()["errors"]
+
+    assert "certificate" in error
+    assert "self-signed certificate" in error
+
+
+def test_certificate_that_is_trusted_is_told(
+    secure_issuer: LoopbackIssuer, certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+
+    assert " s, certificate accepted\n" in check().out
+
+
+def test_discovery_is_asked_where_it_is_on(issuer: LoopbackIssuer, settings: Settings) -> None:
+    settings.JWTAUTH = {"ISSUER": issuer.url, "DISCOVERY": True}
+
+    found = facts()
+
+    assert found["url"] == issuer.discovery_url
+    assert len(found["keys"]) == 2
+
+
+def test_what_a_server_says_cannot_play_tricks_on_the_terminal(issuer: LoopbackIssuer) -> None:
+    issuer.keys = [SigningKey.generate("EdDSA", "\x1b[31mred")]
+    assert r'"\u001b[31mred"' in check().out
+
+    issuer.protocol = "\x1b[31mred" + " " * 1000
+    issuer.stop()
+    issuer.start()
+    (error,) = facts()["errors"]
+    assert "?[31mred" in error
+    assert len(error) < 500
+
+
+def test_keys_that_cannot_be_used_are_told_with_the_reason(issuer: LoopbackIssuer) -> None:
+    issuer.jwks_answer = Answer(body={"keys": [*issuer.jwks()["keys"], {"kty": "oct"}]})
+
+    result = check()
+
+    assert result.code == 0
+    assert "Left out  a key that cannot be used: " in result.out
+    assert len(facts()["left_out"]) == 1
+
+
+def test_key_without_kid_is_shown_too(issuer: LoopbackIssuer) -> None:
+    key = {name: value for name, value in issuer.jwks()["keys"][0].items() if name != "kid"}
+    issuer.jwks_answer = Answer(body={"keys": [key]})
+
+    assert "Key       null: OKP, for EdDSA, Ed25519" in check().out
+
+
+def test_allowed_algorithm_without_a_key_is_told_but_no_failure(issuer: LoopbackIssuer) -> None:
+    del issuer.keys[1]
+
+    result = check()
+
+    assert result.code == 0
+    assert "No key    for RS256, which ALGORITHMS allows" in result.out
+
+
+def test_key_for_no_allowed_algorithm_is_a_warning(
+    issuer: LoopbackIssuer, settings: Settings
+) -> None:
+    settings.JWTAUTH = {"ISSUER": issuer.url, "ALGORITHMS": ["EdDSA"]}
+
+    result = check()
+
+    assert result.code == 0
+    warning = (
+        f'Tokens of the key "{issuer.keys[1].kid}" are refused: ALGORITHMS allows none of RS256.'
+    )
+    assert f"  WARNING: {warning}\n" in result.out
+    assert result.out.endswith("Nothing fails, but see the warnings above.\n")
+
+
+def test_issuer_without_a_key_for_any_allowed_algorithm_fails(
+    issuer: LoopbackIssuer, settings: Settings
+) -> None:
+    settings.JWTAUTH = {"ISSUER": issuer.url, "ALGORITHMS": ["ES256"]}
+
+    result = check()
+
+    assert result.code == 1
+    assert "ERROR: None of its keys is for an algorithm in ALGORITHMS." in result.out
+    assert "Requests  get 401, whatever their token" in result.out
+
+
+@pytest.mark.parametrize(
+    ("offset", "says"),
+    [
+        (100, " s behind the issuer's: tokens just issued are refused"),
+        (-100, " s ahead of the issuer's: tokens expire that much early"),
+    ],
+)
+def test_clocks_further_apart_than_leeway_are_a_warning(
+    issuer: LoopbackIssuer, settings: Settings, offset: int, says: str
+) -> None:
+    issuer.jwks_answer = Answer(headers={"Date": http_date(time.time() + offset)})
+
+    found, result = facts(), check()
+
+    assert 90 <= abs(found["clock_skew"]) <= 101
+    assert (found["clock_skew"] < 0) is (offset > 0)
+    (warning,) = found["warnings"]
+    assert says in warning
+    assert result.code == 0
+    side = "behind" if offset > 0 else "ahead of"
+    assert f" s {side} the issuer's\n" in result.out
+
+    settings.JWTAUTH = {"ISSUER": issuer.url, "LEEWAY": 110}
+    assert facts()["warnings"] == []
+
+
+@pytest.mark.parametrize(("age", "agrees"), [("100", True), ("1" * 50, False), ("soon", False)])
+def test_time_in_a_cache_on_the_way_is_not_taken_for_a_clock_s_error(
+    issuer: LoopbackIssuer, age: str, *, agrees: bool
+) -> None:
+    date = http_date(time.time() - 100)
+    issuer.jwks_answer = Answer(headers={"Date": date, "Age": age})
+
+    assert (facts()["clock_skew"] == 0) is agrees
+
+
+@pytest.mark.parametrize("date", [None, "yesterday"])
+def test_issuer_that_does_not_tell_the_time_is_fine(
+    issuer: LoopbackIssuer, date: str | None
+) -> None:
+    issuer.jwks_answer = Answer(headers={"Date": date})
+
+    assert facts()["clock_skew"] is None
+    assert "Clock" not in check().out
+
+
+def test_age_of_the_keys_in_the_cache_is_told(issuer: LoopbackIssuer) -> None:
+    share(issuer, age=35)
+
+    found = facts()
+
+    assert found["cached_keys"] == 2
+    assert 35 <= found["cached_age"] < 40
+    assert "Cache     2 keys, fetched 3" in check().out
+
+
+def test_nonsense_in_the_cache_is_no_keys(issuer: LoopbackIssuer) -> None:
+    share(issuer, age=1, text="nonsense")
+
+    assert facts()["cached_keys"] == 0
+
+
+@pytest.mark.parametrize(
+    ("answer", "age", "requests"),
+    [
+        (Answer(status=500), 60, "are served with the keys in the cache, for another 24 h"),
+        (Answer(status=500), 87_001, "get 503, unless their process holds keys of its own"),
+        (Answer(body={"keys": []}), 60, "are served with the keys in the cache, for another 9 min"),
+        (Answer(body={"keys": []}), 601, "get 503, unless their process holds keys of its own"),
+    ],
+)
+def test_what_requests_meet_without_the_issuer_depends_on_the_cache(
+    issuer: LoopbackIssuer, answer: Answer, age: float, requests: str
+) -> None:
+    share(issuer, age=age)
+    issuer.jwks_answer = answer
+
+    result = check()
+
+    assert result.code == 1
+    assert f"Requests  {requests}\n" in result.out
+
+
+def test_failure_that_other_processes_met_is_a_warning(issuer: LoopbackIssuer) -> None:
+    shared_keys(issuer).report(SharedFailure(3, time.time(), False, "no route"), 60)  # noqa: FBT003
+
+    assert facts()["warnings"] == [
+        "The last fetches of this deployment failed, 3 in a row (no route)."
+    ]
+
+
+def test_cache_that_processes_cannot_share_is_a_warning(
+    issuer: LoopbackIssuer, use_cache: Callable[[str], None]
+) -> None:
+    use_cache("django.core.cache.backends.locmem.LocMemCache")
+
+    result = check()
+
+    assert result.code == 0
+    assert "works (django.core.cache.backends.locmem.LocMemCache)" in result.out
+    assert "WARNING: Processes cannot share it" in result.out
+
+
+@pytest.mark.parametrize(
+    ("backend", "problem"),
+    [
+        ("BrokenCache", "ConnectionError: nobody?listens"),
+        ("ForgetfulCache", "it does not give back what is put in"),
+        ("HungCache", "it does not answer within 0.01 s"),
+    ],
+)
+def test_cache_that_does_not_work_is_a_failure(
+    issuer: LoopbackIssuer,
+    use_cache: Callable[[str], None],
+    monkeypatch: pytest.MonkeyPatch,
+    backend: str,
+    problem: str,
+) -> None:
+    use_cache(f"tests.management.caches.{backend}")
+    if backend == "HungCache":
+        monkeypatch.setattr(shared, "_SECONDS_A_CALL", 0.01)
+
+    result = check()
+
+    assert (result.code, result.error) == (1, "1 of 2 fail: see the errors above.")
+    assert "  fails, and processes can share it" in result.out
+    assert f"  ERROR: It does not work: {problem}.\n" in result.out
+
+
+def test_trying_the_cache_out_leaves_nothing_in_it(issuer: LoopbackIssuer) -> None:
+    check()
+
+    cache = caches["default"]
+    assert isinstance(cache, SharedCache)
+    assert cache.keys() == []
+
+
+def test_one_issuer_can_be_asked_alone(issuer: LoopbackIssuer, settings: Settings) -> None:
+    with LoopbackIssuer(["EdDSA"]) as other:
+        settings.JWTAUTH = {"ISSUERS": {issuer.url: {}, other.url: {}}}
+
+        both, one = check("--json"), check("--json", "--issuer", other.url)
+
+        assert [found["issuer"] for found in both.json["issuers"]] == [issuer.url, other.url]
+        assert [found["issuer"] for found in one.json["issuers"]] == [other.url]
+        assert (issuer.fetches, other.fetches) == (1, 2)
+
+
+def test_asking_a_stranger_is_an_error_that_names_the_issuers(issuer: LoopbackIssuer) -> None:
+    result = check("--issuer", f"{issuer.url}/")
+
+    assert result.code == 1
+    assert result.error == (
+        f"{issuer.url}/ is not an issuer in the settings. Those are: {issuer.url}."
+    )
+    assert issuer.fetches == 0
+
+
+def test_each_issuer_that_fails_is_counted(issuer: LoopbackIssuer, settings: Settings) -> None:
+    settings.JWTAUTH = {"ISSUERS": {issuer.url: {}, "http://127.0.0.1:1": {}}}
+
+    result = check()
+
+    assert result.error == "1 of 3 fail: see the errors above."
+    assert "Requests  are served\n" in result.out
+
+
+def test_wrong_settings_are_told_in_the_words_of_the_system_checks(settings: Settings) -> None:
+    settings.JWTAUTH = {"ISSUER": "https://issuer.test", "LEEWAY": -1, "LEWAY": 1}
+
+    result = check()
+
+    assert (result.out, result.code) == ("", 1)
+    first, *lines = result.error.splitlines()
+    assert first == "jwtauth is not configured correctly."
+    assert any(line.startswith('jwtauth.E029: JWTAUTH["LEEWAY"] must be ') for line in lines)
+    assert '    HINT: Did you mean "LEEWAY"?' in lines
+
+
+def test_wrong_settings_are_told_to_programs_too(settings: Settings) -> None:
+    settings.JWTAUTH = {}
+
+    result = check("--json")
+
+    assert result.code == 1
+    assert result.json["ok"] is False
+    (problem,) = result.json["problems"]
+    assert problem.keys() == {"id", "message", "hint"}
+    assert problem["id"] == "jwtauth.E003"
+
+
+def test_colour_is_what_django_s_options_say(issuer: LoopbackIssuer) -> None:
+    assert "\x1b[" not in check(no_color=True).out
+    assert "\x1b[" in check(no_color=False, force_color=True).out
+
+
+@pytest.mark.parametrize(
+    ("seconds", "says"),
+    [(0, "0 s"), (119, "119 s"), (120, "2 min"), (7200, "2 h"), (172_800, "2 d")],
+)
+def test_durations_are_told_in_the_unit_that_suits(seconds: float, says: str) -> None:
+    assert duration(seconds) == says
+
+
+def test_what_verifies_ed25519_is_told(issuer: LoopbackIssuer) -> None:
+    assert check().out.startswith(f"Ed25519 is verified by {ED25519_LIBRARY}.\n")
+    assert check("--json").json["ed25519"] == ED25519_LIBRARY
+    assert ("libsodium" if find_spec("nacl") else "OpenSSL") == ED25519_LIBRARY
