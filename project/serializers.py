@@ -1,12 +1,17 @@
-"""What the demo's token endpoint takes."""
+"""What the demo's token endpoint takes and answers."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from drf_spectacular.extensions import OpenApiSerializerExtension
 from rest_framework import serializers
 
 from .embedded import ALGORITHMS
+
+if TYPE_CHECKING:
+    from drf_spectacular.openapi import AutoSchema
+    from drf_spectacular.utils import Direction
 
 _YEAR = 365 * 24 * 3600
 
@@ -38,3 +43,25 @@ class TokenRequestSerializer(serializers.Serializer[dict[str, Any]]):
                 dict.fromkeys(sorted(unknown), f"Not known here. Known: {known}.")
             )
         return attrs
+
+
+class TokenRequestExtension(OpenApiSerializerExtension):
+    """Describes that what is not known is refused."""
+
+    target_class = TokenRequestSerializer
+
+    def map_serializer(self, auto_schema: AutoSchema, direction: Direction) -> dict[str, Any]:
+        schema: dict[str, Any] = super().map_serializer(auto_schema, direction)
+        return {**schema, "additionalProperties": False}
+
+
+class TokenSerializer(serializers.Serializer[dict[str, Any]]):
+    """A token, signed."""
+
+    token = serializers.CharField(help_text="A JWT, ready to be sent.")
+
+
+class ProblemSerializer(serializers.Serializer[dict[str, Any]]):
+    """What Django REST Framework says of what went wrong."""
+
+    detail = serializers.CharField()

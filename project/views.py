@@ -10,14 +10,17 @@ from django.utils.decorators import method_decorator
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 from django.views.generic import TemplateView
-from rest_framework.exceptions import NotFound, ValidationError
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema
+from drf_spectacular.views import SpectacularSwaggerSplitView
+from rest_framework.exceptions import NotFound, ParseError, ValidationError
 from rest_framework.parsers import JSONParser
 from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from . import embedded
-from .serializers import TokenRequestSerializer
+from .serializers import ProblemSerializer, TokenRequestSerializer, TokenSerializer
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -28,6 +31,8 @@ if TYPE_CHECKING:
 _CONTENT_SECURITY_POLICY = (
     "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
+# Swagger UI's style sheet has its icons in it.
+_CONTENT_SECURITY_POLICY_OF_DOCS = f"{_CONTENT_SECURITY_POLICY}; img-src 'self' data:"
 
 
 @method_decorator(never_cache, name="dispatch")
@@ -51,6 +56,17 @@ class StartView(TemplateView):
         )
 
 
+class DocsView(SpectacularSwaggerSplitView):
+    """Swagger UI, from static files alone: its one script of its own is served by this view."""
+
+    template_name = "project/docs.html"
+
+    def finalize_response(self, *args: Any, **kwargs: Any) -> Response:
+        response: Response = super().finalize_response(*args, **kwargs)
+        response["Content-Security-Policy"] = _CONTENT_SECURITY_POLICY_OF_DOCS
+        return response
+
+
 @require_safe
 def jwks(_request: HttpRequest) -> HttpResponse:
     """The public keys of the embedded issuer."""
@@ -61,6 +77,9 @@ def jwks(_request: HttpRequest) -> HttpResponse:
 def discovery(_request: HttpRequest) -> HttpResponse:
     """The discovery document of the embedded issuer."""
     return JsonResponse(_issuer_or_404().discovery())
+
+
+_WITH_CLAIMS = {"claims": {"sub": "alice", "plan": "gold"}, "lifetime": 3600}
 
 
 class TokenView(APIView):
@@ -76,14 +95,36 @@ class TokenView(APIView):
         if not embedded.is_enabled():
             raise NotFound
 
+    @extend_schema(
+        summary="Get a token",
+        tags=["issuer"],
+        request=TokenRequestSerializer,
+        examples=[
+            OpenApiExample("With claims of its own", _WITH_CLAIMS, request_only=True),
+            OpenApiExample("It has expired", {"lifetime": -60}, request_only=True),
+            OpenApiExample("Signed by a stranger", {"kid": embedded.STRANGER}, request_only=True),
+            OpenApiExample(
+                "Fields", {"lifetime": ["A valid integer is required."]}, status_codes=["400"]
+            ),
+        ],
+        responses={
+            200: OpenApiResponse(TokenSerializer, "The token."),
+            400: OpenApiResponse(OpenApiTypes.OBJECT, "What is wrong, by field."),
+            404: OpenApiResponse(ProblemSerializer, "A real gateway signs the tokens."),
+            415: OpenApiResponse(ProblemSerializer, "What was sent is not JSON."),
+        },
+    )
     def post(self, request: Request) -> Response:
-        serializer = TokenRequestSerializer(data=request.data)
-        serializer.is_valid(raise_exception=True)
-        options = serializer.validated_data
+        """Sign a token of the embedded issuer: any claims, expired or by a stranger on demand."""
         try:
+            serializer = TokenRequestSerializer(data=request.data)
+            serializer.is_valid(raise_exception=True)
+            options = serializer.validated_data
             token = embedded.make_token(options.pop("claims", None), **options)
         except ValueError as error:
             raise ValidationError({"kid": [str(error)]}) from None
+        except RecursionError:
+            raise ParseError("This is nested too deeply.") from None
         return Response({"token": token}, headers={"Cache-Control": "no-store"})
 
 

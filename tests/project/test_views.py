@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from jose import jws, jwt
 
-from .demo import ROOT, running
+from .demo import ROOT, manage, running
 
 if TYPE_CHECKING:
     from .demo import Demo
@@ -98,10 +99,15 @@ def test_key_that_does_not_fit_the_algorithm_is_wrong_input(demo: Demo) -> None:
     assert answer.json() == {"kid": ["This key does not sign with RS256."]}
 
 
-def test_text_that_is_no_json_is_wrong_input(demo: Demo) -> None:
+@pytest.mark.parametrize(
+    "body",
+    [b"{", b'{"claims":' + b'{"a":' * 50_000 + b"1" + b"}" * 50_001],
+    ids=["cut off", "deep"],
+)
+def test_text_that_cannot_be_read_is_wrong_input(demo: Demo, body: bytes) -> None:
     headers = {"Content-Type": "application/json"}
 
-    answer = demo.request("POST", TOKEN, data=b"{", headers=headers)
+    answer = demo.request("POST", TOKEN, data=body, headers=headers)
 
     assert (answer.status_code, answer.json().keys()) == (400, {"detail"})
 
@@ -174,3 +180,43 @@ def test_browsable_api_shows_the_view_without_a_database(demo: Demo) -> None:
 
     assert answer.status_code == 200
     assert "Access granted" in answer.text
+
+
+def test_description_is_valid_and_complete() -> None:
+    done = manage("spectacular", "--validate", "--fail-on-warn", "--format", "openapi-json")
+
+    assert (done.returncode, done.stderr) == (0, "")
+    described = {
+        path: {method: [*operation["responses"]] for method, operation in item.items()}
+        for path, item in json.loads(done.stdout)["paths"].items()
+    }
+    assert described == {
+        "/protected/": {"get": ["200", "401", "503"]},
+        "/__zuplo/issuer/token": {"post": ["200", "400", "404", "415"]},
+    }
+
+
+def test_description_is_served(demo: Demo) -> None:
+    answer = demo.request("GET", "schema/", headers={"Accept": "application/json"})
+
+    assert answer.json()["info"]["title"] == "Behind the gateway"
+
+
+def test_swagger_ui_loads_nothing_from_elsewhere_and_nothing_inline(demo: Demo) -> None:
+    answer = demo.request("GET", "docs/")
+
+    policy = answer.headers["Content-Security-Policy"].split("; ")
+    assert policy[0] == "default-src 'self'"
+    assert "img-src 'self' data:" in policy
+    assert not [each for each in policy if "unsafe" in each or "http" in each]
+    assert not re.search(r"<style|<script(?! src=)|\son\w+=|\sstyle=|https?://", answer.text)
+    loaded = re.findall(r'(?:src|href)="/([^"]+)"', answer.text)
+    assert [path.partition("/")[0] for path in loaded] == ["static"] * 5 + ["docs"]
+    for path in loaded:
+        assert demo.request("GET", path).status_code == 200
+
+
+def test_refusals_of_the_token_endpoint_are_json_as_described(demo: Demo) -> None:
+    answer = demo.request("POST", TOKEN, data="lifetime=60")
+
+    assert (answer.status_code, answer.json().keys()) == (415, {"detail"})

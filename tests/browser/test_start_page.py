@@ -1,0 +1,102 @@
+"""The start page of the demo, as a person uses it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from playwright.sync_api import Page
+
+    from tests.project.demo import Demo
+
+pytestmark = pytest.mark.xdist_group("browser")
+
+
+def get_token(page: Page) -> str:
+    """Press the button, and wait for the token that it brings."""
+    page.get_by_role("button", name="Get a token").click()
+    # Shown with the token; the page's policy forbids to wait for it by a script.
+    page.locator("#token-claims", has_text='"exp"').wait_for()
+    return page.get_by_label("Token", exact=True).input_value()
+
+
+def call(page: Page, button: str = "Call with this token") -> tuple[str, str, dict[str, object]]:
+    """Press the button: the status, the challenge and the body that are shown."""
+    page.get_by_role("button", name=button).click()
+    page.locator("#body", has_text="{").wait_for()
+    body = json.loads(page.locator("#body").inner_text())
+    return page.locator("#status").inner_text(), page.locator("#challenge").inner_text(), body
+
+
+@pytest.mark.parametrize("algorithm", ["EdDSA", "Ed25519", "RS256"])
+def test_token_of_the_button_opens_the_view(
+    page: Page, demo: Demo, tmp_path: Path, algorithm: str
+) -> None:
+    page.goto("")
+    page.get_by_label(algorithm).check()
+
+    token = get_token(page)
+    status, challenge, body = call(page)
+
+    page.screenshot(path=tmp_path / "granted.png", full_page=True)
+    assert token.count(".") == 2
+    assert f'"alg": "{algorithm}"' in page.locator("#token-header").inner_text()
+    assert (status, challenge) == ("200 OK", "–")  # noqa: RUF001 - what the page shows for nothing
+    assert body["message"] == "Access granted"
+    assert isinstance(body["user"], dict)
+    assert body["user"]["iss"] == demo.issuer
+
+
+@pytest.mark.parametrize(
+    ("wish", "code"),
+    [("It has expired", "token_expired"), ("A stranger’s key signed it", "unknown_key")],  # noqa: RUF001 - as written there
+)
+def test_refused_token_shows_401_and_its_code(
+    page: Page, tmp_path: Path, wish: str, code: str
+) -> None:
+    page.goto("")
+    page.get_by_label(wish).check()
+    get_token(page)
+
+    status, challenge, body = call(page)
+
+    page.screenshot(path=tmp_path / "refused.png", full_page=True)
+    assert status == "401 Unauthorized"
+    assert challenge.startswith('Bearer realm="api", error="invalid_token"')
+    assert body["code"] == code
+
+
+def test_call_without_a_token_shows_401_and_a_bare_challenge(page: Page) -> None:
+    page.goto("")
+
+    status, challenge, body = call(page, "Call without a token")
+
+    assert (status, challenge) == ("401 Unauthorized", 'Bearer realm="api"')
+    assert body.keys() == {"detail"}
+
+
+def test_page_leads_to_swagger_ui(page: Page) -> None:
+    page.goto("")
+
+    page.get_by_role("link", name="Swagger UI").click()
+
+    page.locator(".opblock", has_text="/protected/").wait_for()
+    assert page.title() == "Behind the gateway: its API"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_page_fits_a_small_screen(page: Page, tmp_path: Path, scheme: str) -> None:
+    page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+    page.set_viewport_size({"width": 360, "height": 740})
+    page.goto("")
+    get_token(page)
+    call(page)
+
+    page.screenshot(path=tmp_path / "small.png", full_page=True)
+    width = page.locator("html").evaluate("element => element.scrollWidth")
+    assert width <= 360

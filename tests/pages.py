@@ -1,0 +1,115 @@
+"""The pages of ``docs/``, taken apart: their sections, the code in them, and what it is for."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from .readme import ROOT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+DOCS: Final = ROOT / "docs"
+
+_FENCE = re.compile(r"```(?P<language>[\w{}-]*)(?P<argument>.*)")
+_FILE = re.compile(r"# ((?:\w+/)*\w+\.py)\n")
+_NOT_RUN = re.compile(r"<!-- not run: .+ -->")
+
+
+class Block(NamedTuple):
+    """Code between two fences. ``file`` is the name that its first line says, if it is Python."""
+
+    language: str
+    argument: str
+    text: str
+    file: str | None
+    is_marked: bool
+
+    @property
+    def is_test(self) -> bool:
+        """Whether it belongs into a file of tests."""
+        return bool(self.file and re.search(r"(^|/)(tests|test_\w+)\.py$", self.file))
+
+
+@dataclass
+class Section:
+    """What stands under one title; that of a page itself comes first."""
+
+    title: str
+    blocks: list[Block] = field(default_factory=list)
+
+    def of(self, language: str) -> list[Block]:
+        """Its blocks in a language."""
+        return [block for block in self.blocks if block.language == language]
+
+
+class Page:
+    """A document, by its path below ``docs/``."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.text = (DOCS / name).read_text("utf-8")
+        self.sections = [Section("")]
+        self._take_apart()
+
+    def __repr__(self) -> str:
+        return self.name
+
+    def of(self, language: str) -> list[Block]:
+        """All blocks in a language."""
+        return [block for section in self.sections for block in section.of(language)]
+
+    def _take_apart(self) -> None:
+        lines = iter(self.text.splitlines())
+        is_marked = False
+        for line in lines:
+            if line.startswith("## "):
+                self.sections.append(Section(line.removeprefix("## ")))
+            elif opened := _FENCE.fullmatch(line):
+                text = "".join(f"{each}\n" for each in iter(lambda: next(lines), "```"))
+                name = _FILE.match(text) if opened["language"] == "python" else None
+                self.sections[-1].blocks.append(
+                    Block(
+                        opened["language"].strip("{}"),
+                        opened["argument"].strip(),
+                        text,
+                        name[1] if name else None,
+                        is_marked,
+                    )
+                )
+            is_marked = bool(_NOT_RUN.fullmatch(line)) or (is_marked and not line)
+
+
+def names() -> list[str]:
+    """Every document that is written by hand."""
+    found = (path.relative_to(DOCS) for path in DOCS.rglob("*.md"))
+    return sorted(str(path) for path in found if "_build" not in path.parts)
+
+
+def files_after(page: Page, number: int) -> dict[str, str]:
+    """What somebody has in a project who followed a page up to this section.
+
+    Every page but the first steps begins with what these led to. Tests are those of the section
+    alone: earlier ones are about settings that it may have changed.
+    """
+    before = [] if page.name == "first-steps.md" else Page("first-steps.md").of("python")
+    for section in page.sections[:number]:
+        before += section.of("python")
+    blocks = [block for block in before if not block.is_test]
+    blocks += page.sections[number].of("python")
+    files: dict[str, str] = {}
+    for block in blocks:
+        if block.file and not block.is_marked:
+            files[block.file] = files.get(block.file, "") + f"\n\n{block.text}"
+    return files
+
+
+def write(files: dict[str, str], directory: Path) -> None:
+    """Append these files to those that there are."""
+    for name, text in files.items():
+        path = directory / name
+        path.parent.mkdir(exist_ok=True)
+        with path.open("a", encoding="utf-8") as file:
+            file.write(text)
