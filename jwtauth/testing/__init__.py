@@ -1,7 +1,11 @@
 """The testing kit: an issuer of your own, in memory or over real HTTP on loopback.
 
-Nothing here needs Django; it works under pytest and under plain ``unittest``.
+It works under pytest and under plain ``unittest``. Nothing but ``JWTClient`` needs Django.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 from .answer import Answer
 from .issuer import Issuer
@@ -9,4 +13,16 @@ from .keys import SigningKey
 from .loopback import LoopbackIssuer
 from .server import RecordedRequest
 
-__all__ = ["Answer", "Issuer", "LoopbackIssuer", "RecordedRequest", "SigningKey"]
+if TYPE_CHECKING:
+    from .client import JWTClient
+
+__all__ = ["Answer", "Issuer", "JWTClient", "LoopbackIssuer", "RecordedRequest", "SigningKey"]
+
+
+def __getattr__(name: str) -> Any:
+    # Looked up late: Django REST Framework's test client reads Django's settings when imported.
+    if name == "JWTClient":
+        from .client import JWTClient  # noqa: PLC0415
+
+        return JWTClient
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

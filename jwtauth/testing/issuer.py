@@ -10,33 +10,44 @@ from typing import TYPE_CHECKING, Any, Final
 from jwtauth.tokens import base64url
 
 from .keys import SigningKey
+from .trust import IN_MEMORY, Block, trusted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from contextlib import ExitStack
 
 DEFAULT_ALGORITHMS: Final = ("EdDSA", "RS256")
 """What a gateway signs with today, and what it signed with before."""
 
 
-class Issuer:
+class Issuer(Block):
     """Signs tokens, and publishes the keys that they verify with. It needs no network.
 
     ``url`` is the issuer's name as tokens write it in ``iss``; it may be changed at any time.
     There is one key per name in ``algorithms``, in ``keys``: a list to change as a test likes.
+    ``claims`` are those that every token has, such as the ``aud`` that an app asks for.
 
         issuer = Issuer()
         issuer.token(sub="alice", scope="read write")
         issuer.token(lifetime=-60)  # has expired
         issuer.token(exp=...)  # without that claim
         issuer.token(key=SigningKey.generate())  # signed by a key that nobody published
+
+    Inside ``with issuer:`` the app trusts it and no issuer but those whose blocks are open: its
+    ``JWTAUTH`` names them in place of its own, and stays as it is in everything else. The keys are
+    those in ``keys`` at the moment. Where Django's settings are not loaded, the block does nothing.
     """
 
     def __init__(
         self,
         url: str = "https://issuer.test",
         algorithms: Iterable[str] = DEFAULT_ALGORITHMS,
+        *,
+        claims: Mapping[str, Any] | None = None,
     ) -> None:
+        super().__init__()
         self.url = url
+        self.claims = dict(claims or {})
         self.keys = [SigningKey.generate(algorithm) for algorithm in algorithms]
         # Held, so that the material of a key that was rotated away does not come back.
         self._retired: list[SigningKey] = []
@@ -83,9 +94,9 @@ class Issuer:
     ) -> str:
         """Sign a token that lives for ``lifetime`` seconds from now; a negative one has expired.
 
-        It has ``iss``, ``sub`` ("user"), ``iat`` and ``exp``, and whatever claims are given, as a
-        dict, by keyword or both, to add to these or replace them; one given as ``...`` is left
-        out. The rest is as for ``sign()``.
+        It has ``iss``, ``sub`` ("user"), ``iat`` and ``exp``, the issuer's ``claims``, and whatever
+        claims are given, as a dict, by keyword or both, to add to these or replace them; one given
+        as ``...`` is left out. The rest is as for ``sign()``.
         """
         now = int(time.time())
         payload = {
@@ -93,6 +104,7 @@ class Issuer:
             "sub": "user",
             "iat": now + min(lifetime, 0),
             "exp": now + lifetime,
+            **self.claims,
             **(claims or {}),
             **more_claims,
         }
@@ -142,6 +154,9 @@ class Issuer:
         self._retired += old
         # One assignment, so that a thread that reads meanwhile sees either set whole.
         self.keys = [*new, *(key for key in self.keys if keep_old or key not in old)]
+
+    def _enter(self, stack: ExitStack) -> None:
+        stack.enter_context(trusted(self, IN_MEMORY))
 
     def _signer(self, algorithm: str) -> SigningKey | bytes:
         if algorithm == "none":

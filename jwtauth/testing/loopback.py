@@ -5,26 +5,32 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import secrets
 import socket
 import sys
 import threading
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from .answer import Answer
 from .issuer import DEFAULT_ALGORITHMS, Issuer
 from .server import RecordedRequest, Server, family
+from .trust import trusted
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
+    from contextlib import ExitStack
 
 
 class LoopbackIssuer(Issuer):
     """An ``Issuer`` that serves its key set and its discovery document over HTTP.
 
         with LoopbackIssuer() as issuer:
-            settings.JWTAUTH = {"ISSUER": issuer.url}
+            requests.get(backend, headers={"Authorization": f"Bearer {issuer.token()}"})
+
+    Inside its block the app trusts it, as it trusts an ``Issuer``, but fetches its keys over HTTP
+    as in production. With ``trusted=False`` it only serves, and ``JWTAUTH`` stays as it is.
 
     ``url`` is settled when it starts: ``port`` 0 takes a free one. With an ``ssl_context`` it is
     an ``https`` URL. ``protocol`` is ``HTTP/1.1`` or ``HTTP/1.0``. With ``etag`` it sends ``ETag``
@@ -44,6 +50,8 @@ class LoopbackIssuer(Issuer):
         etag: bool = False,
         ssl_context: ssl.SSLContext | None = None,
         protocol: str = "HTTP/1.1",
+        claims: Mapping[str, Any] | None = None,
+        trusted: bool = True,
     ) -> None:
         self.host = host
         self.port = port
@@ -51,6 +59,7 @@ class LoopbackIssuer(Issuer):
         self.etag = etag
         self.ssl_context = ssl_context
         self.protocol = protocol
+        self.trusted = trusted
         self.jwks_answer = Answer()
         self.discovery_answer = Answer()
         self.requests: list[RecordedRequest] = []
@@ -62,25 +71,7 @@ class LoopbackIssuer(Issuer):
         self._changed = threading.Condition()
         self._held = False
         self._server: Server | None = None
-        self._reserved: socket.socket | None = None
-        super().__init__(self._url(), algorithms)
-
-    def __enter__(self) -> Self:
-        if sys.platform == "linux":  # pragma: no branch
-            # A socket that is bound but does not listen refuses connections, and keeps the port
-            # from others while the issuer is stopped.
-            self._reserved = socket.socket(family(self.host))
-            self._reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            self._reserved.bind((self.host, self.port))
-            self.port = self._reserved.getsockname()[1]
-        self.start()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.stop()
-        if self._reserved:  # pragma: no branch
-            self._reserved.close()
-            self._reserved = None
+        super().__init__(self._url(), algorithms, claims=claims)
 
     def start(self) -> None:
         """Serve, on the same port as before.
@@ -124,6 +115,28 @@ class LoopbackIssuer(Issuer):
         with self._changed:
             if not self._changed.wait_for(lambda: self.fetches >= number, timeout):
                 raise TimeoutError(f"{self.fetches} fetches instead of {number} in {timeout} s")
+
+    def _enter(self, stack: ExitStack) -> None:
+        if not self._server:
+            stack.callback(self.stop)
+            if sys.platform == "linux":  # pragma: no branch
+                stack.enter_context(self._reservation())
+            self.start()
+        if self.trusted:
+            # No block had this URL before, on the same port: what the app's cache knows of the
+            # keys of another one is not about these.
+            stack.enter_context(trusted(self, f"{self.jwks_url}?{secrets.token_hex(8)}"))
+
+    def _reservation(self) -> socket.socket:
+        """A socket that is bound but does not listen.
+
+        It refuses connections, and keeps the port from others while the issuer is stopped.
+        """
+        reserved = socket.socket(family(self.host))
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        reserved.bind((self.host, self.port))
+        self.port = reserved.getsockname()[1]
+        return reserved
 
     def _url(self) -> str:
         scheme = "https" if self.ssl_context else "http"

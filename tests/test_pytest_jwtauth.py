@@ -1,0 +1,129 @@
+"""The plugin of pytest: its fixtures, and its silence where nobody asks for them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+import pytest_jwtauth
+
+from .requesting import PATH, verdict, verdict_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pytest_django import Settings
+
+    from jwtauth.testing import Issuer, JWTClient
+
+pytest_plugins = ["pytester"]
+
+# Plugins of this environment that would have their say in projects of their own.
+QUIET = ("-W", "error", "-p", "no:asyncio", "-p", "no:randomly")
+
+SETTINGS = """
+SECRET_KEY = "for tests only"
+ROOT_URLCONF = "{urls}"
+INSTALLED_APPS = {apps}
+REST_FRAMEWORK = {{"UNAUTHENTICATED_USER": None}}
+"""
+
+
+@pytest.fixture
+def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
+    """An empty project, which knows nothing of the settings of this suite."""
+    monkeypatch.delenv("DJANGO_SETTINGS_MODULE")
+    return pytester
+
+
+def test_app_trusts_the_issuer_of_the_fixture(
+    jwt_issuer: Issuer, jwt_token: Callable[..., str], jwt_client: JWTClient
+) -> None:
+    token = jwt_token(sub="alice", algorithm="RS256")
+    assert verdict(token) == "granted"
+    jwt_client.authenticate(sub="bob")
+    assert jwt_client.get(PATH).json()["user"]["sub"] == "bob"
+
+    jwt_issuer.rotate()
+
+    assert verdict(token) == verdict_of(jwt_client.get(PATH)) == "unknown_key"
+    assert verdict(jwt_token()) == "granted"
+
+
+def test_settings_of_a_test_hold_whichever_fixture_comes_first(
+    settings: Settings, jwt_issuer: Issuer
+) -> None:
+    settings.JWTAUTH = {**settings.JWTAUTH, "AUDIENCE": "api"}
+
+    assert verdict(jwt_issuer.token()) == "missing_claim"
+    assert verdict(jwt_issuer.token(aud="api")) == "granted"
+
+
+def test_fixtures_say_what_they_are(project: pytest.Pytester) -> None:
+    printed = project.runpytest_subprocess(*QUIET, "--fixtures")
+
+    for name in ("jwt_issuer", "jwt_token", "jwt_client"):
+        (line,) = (getattr(pytest_jwtauth, name).__doc__ or "").splitlines()
+        printed.stdout.fnmatch_lines([f"{name} -- *pytest_jwtauth.py:*", f"    {line}"])
+
+
+def test_new_project_uses_the_fixtures_with_no_more_than_its_settings(
+    project: pytest.Pytester,
+) -> None:
+    apps = ["rest_framework", "jwtauth"]
+    project.makepyfile(
+        shop_settings=SETTINGS.format(apps=apps, urls="jwtauth.urls"),
+        test_shop="""
+            from django.conf import settings
+            from jwtauth import verify_token
+
+            def test_fixtures(jwt_issuer, jwt_token, jwt_client):
+                jwt_client.authenticate(sub="alice")
+                assert jwt_client.get("/protected/").json()["user"]["sub"] == "alice"
+                assert verify_token(jwt_token(sub="bob"))["iss"] == jwt_issuer.url
+
+            def test_nothing_stays():
+                assert not hasattr(settings, "JWTAUTH")
+        """,
+    )
+
+    done = project.runpytest_subprocess(*QUIET, "--ds=shop_settings")
+
+    done.assert_outcomes(passed=2)
+
+
+def test_plugin_is_silent_in_a_project_without_the_app(project: pytest.Pytester) -> None:
+    project.makepyfile(
+        shop_settings=SETTINGS.format(apps=[], urls="shop_settings"),
+        test_shop="""
+            import sys
+            from django.conf import settings
+
+            def test_nothing_was_imported():
+                assert not [name for name in sys.modules if name.split(".")[0] == "jwtauth"]
+                assert not hasattr(settings, "JWTAUTH")
+        """,
+    )
+
+    done = project.runpytest_subprocess(*QUIET, "--ds=shop_settings")
+
+    done.assert_outcomes(passed=1)
+    assert "jwtauth" not in done.stdout.str().replace("drf-zuplo-jwt", "")
+
+
+def test_plugin_is_silent_in_a_project_without_django(project: pytest.Pytester) -> None:
+    project.makeconftest("import sys; sys.modules['django'] = None")
+    project.makepyfile("""
+        import sys
+
+        def test_nothing_was_imported():
+            assert not [name for name in sys.modules if name.split(".")[0] == "jwtauth"]
+
+        def test_tokens_are_signed_all_the_same(jwt_token):
+            assert jwt_token(sub="alice").count(".") == 2
+    """)
+
+    done = project.runpytest_subprocess(*QUIET, "-p", "no:django")
+
+    done.assert_outcomes(passed=2)
