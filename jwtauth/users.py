@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from django.db import IntegrityError, transaction
+from django.core.exceptions import ValidationError
+from django.db import DataError, IntegrityError, router, transaction
 
 from .conf import get_settings
 from .exceptions import TokenError
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from django.db.models import Model
 
 Claims = dict[str, Any]
+
+logger = logging.getLogger("jwtauth")
 
 
 def token_user(claims: Claims, request: Any) -> TokenUser:  # noqa: ARG001 - a resolver's signature.
@@ -56,14 +60,16 @@ class TokenUser:
 
     def __init__(self, claims: Claims, id_claim: str = "sub") -> None:
         self.claims = claims
+        # Taken now: what a view does to its claims changes nobody's identity.
+        self._issuer = claims.get("iss", "")
         self._identifier = _identifier(claims, id_claim)
         self.username = "" if self._identifier is None else str(self._identifier)
 
     @cached_property
     def pk(self) -> str:
         """An opaque, stable identity made of issuer and subject, the same in every process."""
-        issuer = self.claims["iss"]
-        return _digest(issuer) if self._identifier is None else _digest(issuer, self._identifier)
+        parts = () if self._identifier is None else (self._identifier,)
+        return _digest(self._issuer, *parts)
 
     @property
     def id(self) -> str:
@@ -89,7 +95,7 @@ class TokenUser:
         """The value of ``USER_ID_CLAIM``."""
         return self.username
 
-    def _has_no_row(self, *_: object) -> NoReturn:
+    def _has_no_row(self, *_: object, **__: object) -> NoReturn:
         raise NotImplementedError("A TokenUser has no row in the database.")
 
     save = delete = set_password = check_password = _has_no_row
@@ -152,7 +158,8 @@ class ModelUserResolver:
 
     The row is found by the model's ``USERNAME_FIELD``, which holds the value of ``USER_ID_CLAIM``,
     and before it a mark of the issuer where several are configured. ``fields`` maps the claims to
-    further fields of a row that is created; an existing row is left as it is.
+    further fields of a row that is created; an existing row is left as it is. A user whose row
+    cannot be found or created for certain is refused.
     """
 
     def __init__(self, fields: Callable[[Claims], dict[str, Any]] = lambda _claims: {}) -> None:
@@ -165,13 +172,16 @@ class ModelUserResolver:
         model = get_user_model()
         username = self._username(claims, model)
         try:
-            user = model._default_manager.get_by_natural_key(username)  # noqa: SLF001
-        except model.DoesNotExist:
-            user = self._create(model, username, claims)
+            try:
+                user = model._default_manager.get_by_natural_key(username)  # noqa: SLF001
+            except model.DoesNotExist:
+                user = self._create(model, username, claims)
+        except (model.DoesNotExist, model.MultipleObjectsReturned):
+            return None
         # A collation may find a row by a name that is only similar.
         return user if user.get_username() == username else None
 
-    def _username(self, claims: Claims, model: Any) -> str:
+    def _username(self, claims: Claims, model: Any) -> Any:
         settings = get_settings()
         identifier = _identifier(claims, settings.user_id_claim)
         if identifier is None:
@@ -179,20 +189,35 @@ class ModelUserResolver:
         username = str(identifier)
         if len(settings.issuers) > 1:
             username = f"{_digest(claims['iss'])}:{username}"
-        length = model._meta.get_field(model.USERNAME_FIELD).max_length  # noqa: SLF001
-        if not identifier or not username.isprintable() or (length and len(username) > length):
-            raise TokenError("invalid_claim", "The token names its user in an unusable way.")
-        return username
+        unusable = TokenError("invalid_claim", "The token names its user in an unusable way.")
+        field = model._meta.get_field(model.USERNAME_FIELD)  # noqa: SLF001
+        if identifier == "" or not username.isprintable():
+            raise unusable
+        try:
+            # The field may be of another type than text, such as a UUID.
+            name = field.to_python(username)
+        except ValidationError:
+            raise unusable from None
+        if isinstance(name, str) and len(name) > (field.max_length or len(name)):
+            raise unusable
+        return name
 
-    def _create(self, model: Any, username: str, claims: Claims) -> Any:
+    def _create(self, model: Any, username: Any, claims: Claims) -> Any:
         user = model(**{**self._fields(claims), model.USERNAME_FIELD: username})
         user.set_unusable_password()
+        database = router.db_for_write(model, instance=user)
         try:
-            with transaction.atomic():
-                user.save(force_insert=True)
-        except IntegrityError:
-            # Another request with the same new user was faster.
-            user = model._default_manager.get_by_natural_key(username)  # noqa: SLF001
+            with transaction.atomic(using=database):
+                user.save(using=database, force_insert=True)
+        except (IntegrityError, DataError) as error:
+            try:
+                # Another request with the same new user was faster.
+                manager = model._default_manager.db_manager(database)  # noqa: SLF001
+                return manager.get_by_natural_key(username)
+            except model.DoesNotExist:
+                # Not what the database said: it quotes what is in the row.
+                logger.warning("A new user's row was not accepted (%s).", type(error).__name__)
+                raise
         return user
 
 

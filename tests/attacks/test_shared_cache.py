@@ -1,0 +1,152 @@
+"""A shared cache that somebody else wrote to."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+from django.core.cache import caches
+
+from jwtauth.conf import get_settings
+from jwtauth.testing import LoopbackIssuer, SigningKey
+from jwtauth.verification import shared_keys_for
+from tests.forging import encode, nested
+from tests.requesting import verdict
+
+if TYPE_CHECKING:
+    from pytest_django import Settings
+
+GOOD: Final = "good"
+"""Stands for the text of the issuer's own key set."""
+
+FORGER: Final = SigningKey.generate("EdDSA", "forger")
+SECRET: Final = b"s" * 32
+UNUSABLE: Final = {
+    "keys": [
+        FORGER.private_jwk(),
+        {"kty": "oct", "k": encode(SECRET), "kid": "secret", "alg": "HS256"},
+        {"kty": "OKP", "crv": "Ed25519", "x": encode((1).to_bytes(32, "little")), "kid": "weak"},
+    ]
+}
+
+
+def _document(**changes: Any) -> str:
+    """An entry as a process writes it, with other members; ``...`` leaves one out."""
+    document = {"schema": 1, "text": GOOD, "fetched_at": "now", "etag": None, **changes}
+    return json.dumps({name: value for name, value in document.items() if value is not ...})
+
+
+JUNK: Final[dict[str, Any]] = {
+    "nothing": "",
+    "a number": 42,
+    "octets": b"{}",
+    "a list": ["keys"],
+    "a dict": {"schema": 1, "text": '{"keys": []}', "fetched_at": 0, "etag": None},
+    "an object": time.struct_time(range(9)),
+    "no JSON": "<html>",
+    "a JSON list": "[]",
+    "JSON null": "null",
+    "NaN": '{"schema": 1, "text": "", "fetched_at": NaN, "etag": null}',
+    "nested deeply": nested(100_000),
+    "a long number": f'{{"schema": {"9" * 10_000}}}',
+    "a bare key set": '{"keys": []}',
+    "of another schema": _document(schema=2),
+    "of a schema in text": _document(schema="1"),
+    "of no schema": _document(schema=...),
+    "without text": _document(text=...),
+    "with text that is no text": _document(text={"keys": []}),
+    "with text that is no JSON": _document(text="<html>"),
+    "with text that is no set": _document(text="[]"),
+    "with an empty set": _document(text='{"keys": []}'),
+    "with text nested deeply": _document(text=nested(100_000)),
+    "with unusable keys": _document(text=json.dumps(UNUSABLE)),
+    "of no time": _document(fetched_at=...),
+    "of a time in text": _document(fetched_at="yesterday"),
+    "of a time that is true": _document(fetched_at=True),
+    "of a time that is null": _document(fetched_at=None),
+    "of an infinite time": _document(fetched_at=0).replace(": 0", ": 1e999"),
+    "of a time of long ago": _document(fetched_at=0),
+    "of a time before all times": _document(fetched_at=-(10**15)),
+    "of a time to come": _document(fetched_at=time.time() + 10**6),
+    "with an entity tag that is no text": _document(etag=42),
+}
+
+
+@pytest.fixture
+def entry(issuer: LoopbackIssuer) -> str:
+    """The name under which the processes share the issuer's keys."""
+    settings = get_settings()
+    return shared_keys_for(settings.issuers[issuer.url], settings)._key("jwks")
+
+
+def _put(issuer: LoopbackIssuer, entry: str, content: Any) -> None:
+    """Write that entry, the good key set where it stands for it."""
+    if isinstance(content, str):
+        good = json.dumps(json.dumps(issuer.jwks()))
+        content = content.replace(f'"{GOOD}"', good).replace('"now"', str(time.time()))
+    caches["default"].set(entry, content, None)
+
+
+def test_what_another_process_wrote_spares_the_fetch(issuer: LoopbackIssuer, entry: str) -> None:
+    _put(issuer, entry, _document())
+
+    assert verdict(issuer.token()) == "granted"
+    assert issuer.fetches == 0
+
+
+@pytest.mark.parametrize("content", JUNK.values(), ids=JUNK.keys())
+def test_junk_is_as_good_as_nothing(issuer: LoopbackIssuer, entry: str, content: Any) -> None:
+    _put(issuer, entry, content)
+
+    assert verdict(issuer.token()) == "granted"
+    assert verdict(issuer.token(algorithm="RS256")) == "granted"
+    assert issuer.fetches == 1
+
+
+def test_keys_of_no_use_are_of_none_here_either(issuer: LoopbackIssuer, entry: str) -> None:
+    mixed = {"keys": [*UNUSABLE["keys"], *issuer.jwks()["keys"]]}
+    _put(issuer, entry, _document(text=json.dumps(mixed)))
+
+    assert verdict(issuer.token()) == "granted"
+    assert verdict(issuer.token(key=FORGER)) == "unknown_key"
+    forged = issuer.token(algorithm="HS256", key=SECRET, headers={"kid": "secret"})
+    assert verdict(forged) == "algorithm_not_allowed"
+    assert verdict(issuer.token(headers={"kid": "weak"})) == "unknown_key"
+    assert issuer.fetches == 0
+
+
+def test_the_keys_of_one_issuer_are_never_taken_for_those_of_another(
+    issuer: LoopbackIssuer, settings: Settings, entry: str
+) -> None:
+    _put(issuer, entry, _document())
+    with LoopbackIssuer(["EdDSA"], trusted=False) as other:
+        settings.JWTAUTH = {"ISSUERS": {issuer.url: {}, other.url: {}}}
+
+        assert verdict(issuer.token()) == "granted"
+        assert verdict(other.token(key=issuer.keys[0])) == "unknown_key"
+        assert verdict(other.token()) == "granted"
+        assert (issuer.fetches, other.fetches) == (0, 1)
+
+
+FAILURES: Final = (
+    42,
+    "<html>",
+    "{}",
+    '{"schema": 1, "failures": 1, "retry_at": 1e15, "answered": false, "reason": "x"}',
+    '{"schema": 1, "failures": 1e15, "retry_at": 1e15, "answered": true, "reason": null}',
+    '{"schema": 1, "failures": -1, "retry_at": 0, "answered": "yes", "reason": []}',
+    '{"schema": 1, "failures": "many", "retry_at": "never"}',
+    '{"schema": 1, "failures": NaN, "retry_at": Infinity}',
+)
+
+
+@pytest.mark.parametrize("content", FAILURES)
+def test_a_failure_that_nobody_had_keeps_no_keys_from_being_fetched(
+    issuer: LoopbackIssuer, entry: str, content: Any
+) -> None:
+    caches["default"].set(entry.replace(":jwks", ":failure"), content, None)
+
+    assert verdict(issuer.token()) == "granted"
+    assert issuer.fetches == 1
