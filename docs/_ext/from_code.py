@@ -1,0 +1,257 @@
+"""What the reference takes from the code: directives that write Markdown for Sphinx to read.
+
+Whatever could disagree with the code stands here, and the prose stands in the documents.
+"""
+# ruff: noqa: INP001 - Sphinx finds it by its path.
+
+from __future__ import annotations
+
+import ast
+import re
+from collections import defaultdict
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from django.core.management import load_command_class
+from django.core.management.base import BaseCommand
+from docutils import nodes
+from docutils.parsers.rst import directives
+from docutils.statemachine import StringList
+from sphinx.util.docutils import SphinxDirective
+
+import jwtauth
+from jwtauth.checks import CHECK_IDS
+from jwtauth.exceptions import KeysUnavailable
+from jwtauth.fields import BY_KEY, FIELDS
+from jwtauth.refusals import InsufficientScope
+
+if TYPE_CHECKING:
+    from argparse import Action
+    from collections.abc import Iterable, Iterator
+
+    from sphinx.application import Sphinx
+    from sphinx.util.typing import ExtensionMetadata
+
+PACKAGE: Final = Path(jwtauth.__file__).parent
+ROOT: Final = PACKAGE.parent
+
+STATUSES: Final = {"insufficient_scope": 403, KeysUnavailable.code: 503}
+"""The status of an answer with this code, where it is not 401."""
+
+_PAGES: Final = {"CHANGELOG.md": "changelog.md", "SECURITY.md": "security.md"}
+
+
+class Generated(SphinxDirective):
+    """A directive that stands for lines of Markdown."""
+
+    def read(self, *lines: str) -> list[nodes.Node]:
+        """What these lines mean at the place where the directive stands."""
+        source, number = self.get_source_info()
+        text = StringList([], source)
+        for line in lines:
+            text.append(line, source, number)
+        found = nodes.Element()
+        self.state.nested_parse(text, self.content_offset, found, match_titles=True)
+        return [*found.children]
+
+
+class SettingsTable(Generated):
+    """``{settings-table}``: every key of ``JWTAUTH`` with its default."""
+
+    def run(self) -> list[nodes.Node]:
+        """A table with a link to each key's section."""
+        rows = [
+            (
+                f"[`{field.key}`](#{field.key.lower()})",
+                default_of(field.key),
+                _yes(field.per_issuer),
+            )
+            for field in FIELDS
+        ]
+        return self.read(*table("key", "default", "in an entry of `ISSUERS` too", rows=rows))
+
+
+class Setting(Generated):
+    """``{setting} KEY``: what the code says about this key of ``JWTAUTH``."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        """A list of facts."""
+        field = BY_KEY[self.arguments[0]]
+        also = ", or in an entry of `ISSUERS`" if field.per_issuer else " alone"
+        return self.read(
+            f"- **Default:** {default_of(field.key)}",
+            f"- **Must be** {field.accepts}",
+            f"- **May stand** at the top level{also}",
+            f"- **Check:** `{field.id}`",
+        )
+
+
+class Refusal(Generated):
+    """``{refusal} code``: its status, and the words that may come with it."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        """A paragraph."""
+        code = self.arguments[0]
+        said = " ".join(f"*{message}*" for message in messages()[code])
+        return self.read(f"Status {STATUSES.get(code, 401)}. {said}")
+
+
+class SettingChecks(Generated):
+    """``{setting-checks}``: the checks of single keys of ``JWTAUTH``."""
+
+    def run(self) -> list[nodes.Node]:
+        """A table with a link to each key."""
+        rows = [
+            (f"`{field.id}`", f"[`{field.key}`](settings.md#{field.key.lower()})", field.hint)
+            for field in FIELDS
+        ]
+        return self.read(*table("id", "the value of", "what to write", rows=rows))
+
+
+class Check(Generated):
+    """``{check} id``: what it means; the content says what to do."""
+
+    required_arguments = 1
+    has_content = True
+
+    def run(self) -> list[nodes.Node]:
+        """An item of a definition list."""
+        check_id = self.arguments[0]
+        first, *more = self.content
+        return self.read(
+            f"`{check_id}`: {CHECK_IDS[check_id]}", f": {first}", *(f"  {line}" for line in more)
+        )
+
+
+class Command(Generated):
+    """``{command} name``: its own help, and its own options."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        """The help as it is, and a table."""
+        name = self.arguments[0]
+        text = load_command_class("jwtauth", name).help.strip()
+        rows = [(f"`{_written(option)}`", str(option.help)) for option in options_of(name)]
+        return [
+            nodes.literal_block(text, text, language="text"),
+            *self.read(*table("option", "does", rows=rows)),
+        ]
+
+
+class Page(Generated):
+    """``{page} FILE``: a document from the top of the repository, or a section of it.
+
+    The title is left out: the page has its own.
+    """
+
+    required_arguments = 1
+    option_spec: ClassVar = {"section": directives.unchanged_required}
+
+    def run(self) -> list[nodes.Node]:
+        """The document, its links to other such documents turned to their pages."""
+        path = ROOT / self.arguments[0]
+        self.env.note_dependency(str(path))
+        text = path.read_text("utf-8")
+        if section := self.options.get("section"):
+            (text,) = re.findall(rf"(?ms)^## {re.escape(section)}\n(.*?)^##", text)
+        else:
+            text = text.partition("\n")[2]
+        for name, page in _PAGES.items():
+            text = text.replace(f"]({name})", f"]({page})")
+        return self.read(*text.splitlines())
+
+
+def default_of(key: str) -> str:
+    """The default of this key, in Markdown, as a person would write it."""
+    if key == "ISSUER":
+        return "none; required, unless there is `ISSUERS`"
+    written = repr(BY_KEY[key].default).replace("'", '"')
+    return f"`{written}`"
+
+
+def options_of(command: str) -> list[Action]:
+    """The options that are this command's own, and not those of every command of Django."""
+    everybodys = {action.dest for action in BaseCommand().create_parser("", "")._actions}  # noqa: SLF001 - argparse has no other way.
+    parser = load_command_class("jwtauth", command).create_parser("", command)
+    return [action for action in parser._actions if action.dest not in everybodys]  # noqa: SLF001
+
+
+@cache
+def messages() -> dict[str, list[str]]:
+    """For each code the words that may be said with it, as they are in the source."""
+    found: defaultdict[str, list[str]] = defaultdict(list)
+    for call in calls_of("TokenError"):
+        code, message = (*map(text_of, call.args), None, None)[:2]
+        if code and message and message not in found[code]:
+            found[code].append(message)
+    found[KeysUnavailable.code] = [str(KeysUnavailable.message)]
+    scope: Any = InsufficientScope(()).detail
+    found[str(scope["code"])] = [str(scope["detail"])]
+    return dict(found)
+
+
+def calls_of(name: str) -> Iterator[ast.Call]:
+    """Every call of something with this name in the package."""
+    for path in sorted(PACKAGE.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Call):
+                function = node.func
+                if getattr(function, "id", None) == name or getattr(function, "attr", None) == name:
+                    yield node
+
+
+def text_of(node: ast.expr) -> str | None:
+    """The text that an argument is, where that can be seen; what is filled in becomes ``…``."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return node.value
+    if isinstance(node, ast.JoinedStr):
+        return "".join(text_of(part) or "…" for part in node.values)
+    if isinstance(node, ast.Call) and len(node.args) == 1:  # gettext and its like.
+        return text_of(node.args[0])
+    return None
+
+
+def table(*header: str, rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
+    """A table in Markdown."""
+    for row in (header, ("---",) * len(header), *rows):
+        yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |"
+
+
+def _written(option: Action) -> str:
+    metavar = (option.metavar,) if isinstance(option.metavar, str) else ()
+    return " ".join((*option.option_strings, *metavar))
+
+
+def _yes(value: bool) -> str:  # noqa: FBT001
+    return "yes" if value else "no"
+
+
+def _mark_code(
+    _app: Sphinx, _what: str, _name: str, _obj: object, _options: object, lines: list[str]
+) -> None:
+    """Let an indented block of a docstring be code, as it is meant, and not a quotation."""
+    for number, line in reversed([*enumerate(lines)]):
+        before = lines[number - 1] if number else "x"
+        if line.startswith("    ") and not before.strip():
+            paragraph = next((each for each in reversed(lines[:number]) if each.strip()), "")
+            if not paragraph.startswith("    ") and not paragraph.endswith("::"):
+                lines[number:number] = ["::", ""]
+
+
+def setup(app: Sphinx) -> ExtensionMetadata:
+    """Tell Sphinx of the directives."""
+    app.add_directive("settings-table", SettingsTable)
+    app.add_directive("setting", Setting)
+    app.add_directive("refusal", Refusal)
+    app.add_directive("setting-checks", SettingChecks)
+    app.add_directive("check", Check)
+    app.add_directive("command", Command)
+    app.add_directive("page", Page)
+    app.connect("autodoc-process-docstring", _mark_code)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,89 @@
+"""A new Django project in which somebody did what the README says, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+from .readme import snippets
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+README_ISSUER = "https://my-api.zuplo.app/__zuplo/issuer"
+README_AUDIENCE = "https://backend.example.com"
+
+_PROLOGUE = """
+import json
+import os
+import sys
+
+os.environ["DJANGO_SETTINGS_MODULE"] = "shop.settings"
+
+import django
+
+django.setup()
+"""
+
+_GET = """
+from django.test import Client
+
+answers = []
+for token in json.loads(sys.argv[1]):
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    # The host that Django allows in a new project.
+    answer = Client(headers={"Host": "localhost", **headers}).get("/protected/")
+    answers.append((answer.status_code, answer.headers.get("WWW-Authenticate"), answer.json()))
+print(json.dumps(answers))
+"""
+
+
+class NewProject:
+    """The project ``shop`` in ``directory``, run by the interpreter ``python``."""
+
+    def __init__(
+        self, directory: Path, *, issuer: str = README_ISSUER, python: str = sys.executable
+    ) -> None:
+        self._directory = directory
+        self._python = python
+        self.run("-m", "django", "startproject", "shop", ".")
+        settings, *_others = snippets("settings.py")
+        assert README_ISSUER in settings
+        self._append("settings.py", settings.replace(README_ISSUER, issuer))
+        for name in ("urls.py", "views.py", "elsewhere.py", "tests.py"):
+            (snippet,) = snippets(name)
+            self._append(name, snippet)
+
+    def run(self, *arguments: str) -> str:
+        """What Python prints when it runs in the project, where warnings are errors."""
+        process = subprocess.run(
+            [self._python, "-W", "error", *arguments],
+            cwd=self._directory,
+            # Not the settings of the test suite, nor its modules.
+            env={
+                name: value
+                for name, value in os.environ.items()
+                if name not in {"DJANGO_SETTINGS_MODULE", "PYTHONPATH"}
+            },
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert process.returncode == 0, process.stderr
+        return process.stdout
+
+    def execute(self, program: str, *arguments: str) -> Any:
+        """What a program prints as JSON that runs after ``django.setup()``."""
+        return json.loads(self.run("-c", _PROLOGUE + program, *arguments))
+
+    def get_protected(self, *tokens: str) -> list[Any]:
+        """Status, challenge and body of ``/protected/`` for each token; none where it is empty."""
+        answers: list[Any] = self.execute(_GET, json.dumps(tokens))
+        return answers
+
+    def _append(self, name: str, text: str) -> None:
+        with (self._directory / "shop" / name).open("a", encoding="utf-8") as file:
+            file.write(f"\n\n{text}")

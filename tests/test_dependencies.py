@@ -1,0 +1,86 @@
+"""What SECURITY.md says of python-jose and of the packages that it brings along."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from importlib import metadata
+
+import pytest
+
+from jwtauth.tokens.algorithms import ALGORITHMS
+from jwtauth.tokens.jose_keys import KEY_CLASSES
+
+_PROGRAM = """
+import json
+import pkgutil
+import sys
+
+import django
+from django.conf import settings
+
+settings.configure(
+    INSTALLED_APPS=["rest_framework", "jwtauth"],
+    REST_FRAMEWORK={"UNAUTHENTICATED_USER": None},
+    ROOT_URLCONF="jwtauth.urls",
+)
+django.setup()
+
+import jwtauth
+from jwtauth.testing import Issuer
+from jwtauth.tokens import base64url
+from jwtauth.tokens.keyset import KeySet
+
+for module in pkgutil.walk_packages(jwtauth.__path__, "jwtauth."):
+    try:
+        __import__(module.name)
+    except ModuleNotFoundError as error:
+        # What a module for an extra needs may not be installed.
+        if error.name.partition(".")[0] == "jwtauth":
+            raise
+
+algorithms = sys.argv[1:]
+issuer = Issuer(algorithms=algorithms)
+keys = KeySet(issuer.jwks())
+for algorithm, signer in zip(algorithms, issuer.keys, strict=True):
+    message, _, signature = issuer.token(algorithm=algorithm).encode().rpartition(b".")
+    (key,) = keys.select(signer.kid, algorithm)
+    assert key.verify(algorithm, message, base64url.decode(signature))
+
+print(json.dumps(sorted(sys.modules)))
+"""
+
+
+@pytest.fixture(scope="module")
+def modules() -> list[str]:
+    """What is imported after the whole package was, and after every algorithm was used."""
+    process = subprocess.run(
+        [sys.executable, "-c", _PROGRAM, *ALGORITHMS], capture_output=True, text=True, check=True
+    )
+    names: list[str] = json.loads(process.stdout)
+    return names
+
+
+@pytest.mark.parametrize("package", ["ecdsa", "rsa", "pyasn1"])
+def test_what_python_jose_installs_beside_cryptography_is_never_imported(
+    modules: list[str], package: str
+) -> None:
+    assert metadata.version(package)
+    assert [name for name in modules if name.partition(".")[0] == package] == []
+
+
+@pytest.mark.parametrize("module", ["jwt", "jws", "jwe"])
+def test_what_python_jose_makes_of_whole_tokens_is_never_imported(
+    modules: list[str], module: str
+) -> None:
+    assert "jose.jwk" in modules
+    assert f"jose.{module}" not in modules
+
+
+def test_every_algorithm_verifies_with_a_class_on_cryptography() -> None:
+    assert set(KEY_CLASSES) == set(ALGORITHMS)
+    assert {key_class.__module__ for key_class in KEY_CLASSES.values()} == {
+        "jose.backends.cryptography_backend",
+        "jwtauth.tokens.jose_keys",
+    }

@@ -1,0 +1,186 @@
+"""What docs/observability.md says is so, in a new project of somebody who follows it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.dispatch import Signal
+from prometheus_client import REGISTRY
+
+from jwtauth import signals
+from jwtauth.contrib.prometheus import metrics
+
+PAGE = (Path(__file__).parents[1] / "docs/observability.md").read_text("utf-8")
+BLOCKS = re.findall(r"^```python\n# ([\w/]+\.py)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+
+PROLOGUE = """
+import json
+import os
+import sys
+
+os.environ["DJANGO_SETTINGS_MODULE"] = "shop.settings"
+
+import django
+
+django.setup()
+
+from django.test import Client
+from django.urls import path
+from jwtauth.testing import Issuer
+from jwtauth.views import ProtectedView
+from shop import urls
+
+urls.urlpatterns.append(path("protected/", ProtectedView.as_view()))
+
+
+def get(url, token=None):
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    return Client(headers={"Host": "localhost", **headers}).get(url)
+"""
+
+TOKENS = """
+with Issuer("https://my-api.zuplo.app/__zuplo/issuer") as issuer:
+    token = issuer.token()
+    sent = [token, token, token, "x", issuer.token(lifetime=-1)]
+    statuses = [get("/protected/", token).status_code for token in sent]
+    metrics = get("/metrics").content.decode()
+    healthy = get("/health/?format=json")
+    issuer.keys.clear()
+    unhealthy = get("/health/?format=json")
+health = [[each.status_code, each.json()] for each in (healthy, unhealthy)]
+print(json.dumps([statuses, metrics, health]))
+"""
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A new project with every block of the page in the file that its first line names."""
+    directory = tmp_path_factory.mktemp("shop")
+    run(directory, "-m", "django", "startproject", "shop", ".")
+    for name, text in BLOCKS:
+        with (directory / name).open("a", encoding="utf-8") as file:
+            file.write(f"\n\n{text}")
+    return directory
+
+
+def run(directory: Path, *arguments: str, **environment: str) -> tuple[str, str]:
+    """What Python prints and what it logs, where warnings are errors."""
+    process = subprocess.run(
+        [sys.executable, "-W", "error", *arguments],
+        cwd=directory,
+        # Not the settings of the test suite.
+        env={name: os.environ[name] for name in os.environ.keys() - {"DJANGO_SETTINGS_MODULE"}}
+        | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert process.returncode == 0, process.stderr
+    return process.stdout, process.stderr
+
+
+def samples(text: str) -> dict[str, float]:
+    """The samples of this package, by name and labels."""
+    return {
+        name: float(value)
+        for name, value in re.findall(r"^(jwtauth_\S+) (\S+)$", text, re.MULTILINE)
+        if not name.partition("{")[0].endswith("_created")
+    }
+
+
+def test_every_python_block_says_into_which_file_it_belongs() -> None:
+    assert len(BLOCKS) == PAGE.count("```python\n") == 10
+
+
+def test_signals_counters_log_and_health_check_work_as_the_page_has_them(project: Path) -> None:
+    printed, logged = run(project, "-c", PROLOGUE + TOKENS)
+    statuses, text, health = json.loads(printed)
+
+    assert statuses == [200, 200, 200, 401, 401]
+    assert "Token refused: token_expired." in logged
+    assert "refused malformed_token from 127.0.0.1" in logged
+    url = "https://my-api.zuplo.app/__zuplo/issuer"
+    found = samples(text)
+    assert found.pop(f'jwtauth_keys_age_seconds{{issuer="{url}"}}') >= 0
+    assert found == {
+        f'jwtauth_tokens_accepted_total{{issuer="{url}"}}': 3,
+        f'jwtauth_tokens_refused_total{{code="token_expired",issuer="{url}"}}': 1,
+        'jwtauth_tokens_refused_total{code="malformed_token",issuer=""}': 1,
+        "jwtauth_token_cache_hits_total": 2,
+        "jwtauth_token_cache_misses_total": 1,
+    }
+    (name,) = health[0][1]
+    assert health[0] == [200, {name: "OK"}]
+    assert health[1][0] == 500
+    assert "no keys to verify tokens with" in health[1][1][name]
+
+
+def test_processes_are_summed_up_in_the_multiprocess_mode(project: Path, tmp_path: Path) -> None:
+    environment = {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
+    for _ in range(2):
+        run(project, "-c", PROLOGUE + TOKENS, **environment)
+    printed, _ = run(
+        project,
+        "-c",
+        f"{PROLOGUE}from shop import multiprocess\n"
+        "urls.urlpatterns[:] = multiprocess.urlpatterns\n"
+        'print(get("/metrics").content.decode())',
+        **environment,
+    )
+    found = samples(printed)
+
+    url = "https://my-api.zuplo.app/__zuplo/issuer"
+    assert found[f'jwtauth_tokens_accepted_total{{issuer="{url}"}}'] == 6
+    assert found['jwtauth_tokens_refused_total{code="malformed_token",issuer=""}'] == 2
+    # Of the process that answers, which has judged no token.
+    assert found["jwtauth_token_cache_misses_total"] == 0
+
+
+def test_checks_for_each_issuer_are_as_the_health_check_wants_them(project: Path) -> None:
+    program = """
+from health_check.views import HealthCheckView
+from shop.several import checks
+
+print([str(check) for check in HealthCheckView(checks=checks).get_checks()])
+"""
+    printed, _ = run(project, "-c", PROLOGUE + program)
+
+    assert printed.count("IssuerKeys(issuer='https://") == 2
+
+
+def rows(*header: str) -> list[list[str]]:
+    pattern = rf"^\| {re.escape(' | '.join(header))} \|\n\|[ |-]+\|\n((?:\|.*\|\n)+)"
+    (found,) = re.findall(pattern, PAGE, re.MULTILINE)
+    return [[cell.strip() for cell in row.strip("|").split(" |")] for row in found.splitlines()]
+
+
+def test_the_table_of_metrics_has_every_metric_with_its_labels() -> None:
+    described: dict[str, list[str]] = {
+        name.strip("`"): re.findall(r"`(\w+)`", labels)
+        for name, labels, _ in rows("metric", "labels", "is")
+    }
+    counters: list[Any] = [metrics.ACCEPTED, metrics.REFUSED, metrics.UNEXPECTED, metrics.FETCHES]
+    names = {
+        f"{family.name}{'_total' if family.type == 'counter' else ''}"
+        for family in (*REGISTRY.collect(), *metrics.ProcessCollector().describe())
+        if family.name.startswith("jwtauth_")
+    }
+
+    assert described.keys() == names
+    for counter in counters:
+        assert described[f"{counter._name}_total"] == [*counter._labelnames]
+
+
+def test_the_table_of_signals_has_every_signal() -> None:
+    described = [name.strip("`") for name, *_ in rows("`jwtauth.signals`", "says", "arguments")]
+
+    assert sorted(described) == sorted(
+        name for name, value in vars(signals).items() if isinstance(value, Signal)
+    )

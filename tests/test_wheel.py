@@ -1,0 +1,138 @@
+"""The package as it is handed out: what is in it, and that it works where it is installed."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tarfile
+import zipfile
+from gettext import GNUTranslations
+from typing import TYPE_CHECKING
+
+import pytest
+
+from jwtauth.testing import LoopbackIssuer
+
+from .new_project import README_AUDIENCE, NewProject
+from .readme import ROOT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check")
+_SDIST = "import sys; from setuptools import build_meta; build_meta.build_sdist(sys.argv[1])"
+
+
+def build_wheel(source: Path, target: Path) -> Path:
+    """Build as ``pip install`` does, but with the setuptools that is there: nothing is fetched."""
+    options = ("--quiet", "--no-deps", "--no-index", "--no-build-isolation", "--wheel-dir")
+    subprocess.run([*_PIP, "wheel", *options, target, source], check=True, capture_output=True)
+    (wheel,) = target.glob("*.whl")
+    return wheel
+
+
+def contents(wheel: Path) -> dict[str, bytes]:
+    with zipfile.ZipFile(wheel) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy to build in: building writes into the tree, which other tests read meanwhile."""
+    copy = tmp_path_factory.mktemp("source")
+    for path in ROOT.iterdir():
+        if path.is_file() and not path.name.startswith("."):
+            shutil.copy(path, copy)
+    for name in ("jwtauth", "project", "tests"):
+        ignored = shutil.ignore_patterns("__pycache__", "node_modules")
+        shutil.copytree(ROOT / name, copy / name, ignore=ignored)
+    return copy
+
+
+@pytest.fixture(scope="module")
+def wheel(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_wheel(source, tmp_path_factory.mktemp("wheel"))
+
+
+def test_the_wheel_holds_the_package_and_its_license_and_nothing_else(wheel: Path) -> None:
+    package = {
+        str(path.relative_to(ROOT))
+        for path in (ROOT / "jwtauth").rglob("*")
+        if path.suffix in {".py", ".po"} or path.name == "py.typed"
+    }
+    compiled = {name.replace(".po", ".mo") for name in package if name.endswith(".po")}
+    metadata = {
+        *("METADATA", "RECORD", "WHEEL", "licenses/LICENSE"),
+        *("entry_points.txt", "top_level.txt"),
+    }
+
+    name, version, *_tags = wheel.name.split("-")
+    assert contents(wheel).keys() == package | compiled | {"pytest_jwtauth.py"} | {
+        f"{name}-{version}.dist-info/{file}" for file in metadata
+    }
+    assert "jwtauth/py.typed" in package
+
+
+def test_the_wheel_holds_the_translations_as_django_reads_them(wheel: Path) -> None:
+    octets = contents(wheel)["jwtauth/locale/de/LC_MESSAGES/django.mo"]
+
+    german = GNUTranslations(io.BytesIO(octets))
+    assert german.gettext("The token has expired.") == "Das Token ist abgelaufen."
+
+
+def test_the_sdist_builds_the_same_wheel_and_holds_no_tests(
+    source: Path, wheel: Path, tmp_path: Path
+) -> None:
+    subprocess.run(
+        [sys.executable, "-c", _SDIST, tmp_path], cwd=source, check=True, capture_output=True
+    )
+    (sdist,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        names = {name.split("/")[1] for name in archive.getnames() if "/" in name}
+
+    assert names == {
+        *("jwtauth", "pytest_jwtauth.py", "pyproject.toml", "MANIFEST.in", "README.md", "LICENSE"),
+        "setup.py",
+        *("CHANGELOG.md", "SECURITY.md", "PKG-INFO", "setup.cfg", "drf_zuplo_jwt.egg-info"),
+    }
+    assert contents(build_wheel(sdist, tmp_path)) == contents(wheel)
+
+
+def test_the_installed_wheel_serves_a_new_project_with_the_three_settings(
+    wheel: Path, tmp_path: Path
+) -> None:
+    environment = tmp_path / "environment"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True)
+    python = environment / "bin" / "python"
+    subprocess.run(
+        [*_PIP, "--python", python, "install", "--quiet", "--no-deps", "--no-index", wheel],
+        check=True,
+        capture_output=True,
+    )
+    # The dependencies of this environment, without the tree that it has in place of the wheel:
+    # a path in a .pth file is searched for modules, not for more of such files.
+    (site_packages,) = environment.glob("lib/python*/site-packages")
+    (site_packages / "dependencies.pth").write_text(sysconfig.get_path("purelib"))
+    directory = tmp_path / "project"
+    directory.mkdir()
+
+    with LoopbackIssuer() as issuer:
+        project = NewProject(directory, issuer=issuer.url, python=str(python))
+        imported = project.run("-c", "import jwtauth; print(jwtauth.__file__)")
+        assert imported.startswith(str(site_packages))
+        project.run("manage.py", "check", "--fail-level", "WARNING")
+        answers = project.get_protected(
+            "",
+            issuer.token(aud=README_AUDIENCE, algorithm="EdDSA"),
+            issuer.token(aud=README_AUDIENCE, algorithm="RS256"),
+            issuer.token(aud=README_AUDIENCE, lifetime=-1),
+        )
+
+    assert [status for status, _challenge, _body in answers] == [401, 200, 200, 401]
+    assert answers[1][2]["message"] == "Access granted"
+    assert answers[1][2]["user"]["iss"] == issuer.url
+    assert answers[3][2]["code"] == "token_expired"
+    assert issuer.fetches == 1
