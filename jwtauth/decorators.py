@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from functools import wraps
-from inspect import iscoroutinefunction
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
+# Not inspect's, which on Python 3.11 does not know an async class-based view for one.
+from asgiref.sync import iscoroutinefunction
 from django.http import JsonResponse
 from rest_framework.exceptions import APIException, NotAuthenticated
 
@@ -55,6 +57,6 @@ def _answer(error: APIException, request: Any) -> JsonResponse:
     wait = getattr(error, "wait", None)
     if wait is not None:
         response["Retry-After"] = str(wait)
-    else:
+    if error.status_code == HTTPStatus.UNAUTHORIZED:
         response["WWW-Authenticate"] = ZuploJWTAuthentication().authenticate_header(request)
     return response

@@ -10,6 +10,8 @@ import pytest
 from adrf.views import APIView as AsyncAPIView
 from django.http import HttpRequest, JsonResponse
 from django.test import AsyncRequestFactory, RequestFactory
+from django.views import View as DjangoView
+from rest_framework.exceptions import PermissionDenied
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.response import Response
 
@@ -156,6 +158,31 @@ def test_a_view_of_django_answers_as_rest_framework_does(issuer: LoopbackIssuer)
     assert response.status_code == 401
     assert json.loads(response.content)["code"] == "token_expired"
     assert 'error="invalid_token"' in response["WWW-Authenticate"]
+
+
+class ClassBased(DjangoView):
+    async def get(self, request: HttpRequest) -> JsonResponse:
+        return JsonResponse({"user": str(request.user)})
+
+
+async def test_an_async_class_based_view_of_django_is_opened_by_a_token(
+    issuer: LoopbackIssuer,
+) -> None:
+    guarded = token_required(ClassBased.as_view())
+    response = await guarded(AsyncRequestFactory().get("/", **with_token(issuer.token(sub="ada"))))
+    assert json.loads(response.content)["user"] == "ada"
+
+
+def test_a_refusal_of_the_projects_own_is_no_challenge(
+    issuer: LoopbackIssuer, settings: Settings
+) -> None:
+    def resolve(claims: dict[str, Any], request: Any) -> Any:
+        raise PermissionDenied
+
+    settings.JWTAUTH = {"ISSUER": issuer.url, "USER_RESOLVER": resolve}
+    response = view(RequestFactory().get("/", **with_token(issuer.token())))
+    assert response.status_code == 403
+    assert "WWW-Authenticate" not in response
 
 
 async def test_an_async_view_of_django_without_a_token_is_challenged(

@@ -120,7 +120,7 @@ def _serve_issuers(connection: Connection) -> None:
 
 def _serve_one(connection: Connection) -> bool:
     """Serve an issuer until there is to be another, or none."""
-    with LoopbackIssuer(["EdDSA"]) as issuer:
+    with LoopbackIssuer(["EdDSA"], trusted=False) as issuer:
         jobs: dict[str, Callable[..., Any]] = {
             "fetches": lambda: issuer.fetches,
             "tokens": lambda number: [issuer.token(sub=f"user-{n}") for n in range(number)],

@@ -106,6 +106,8 @@ class JWKSFetcher:
         if not isinstance(url, str):
             raise FetchError("the discovery document has no jwks_uri")
         problem = problem_with(url, allow_plain_http=self._allow_plain_http)
+        if not problem and _is_https(self._discovery_url) and not _is_https(url):
+            problem = "is plain http://, though the document came over https://"
         if problem:
             raise FetchError(f"the jwks_uri of the discovery document cannot be used: {problem}")
         return url
@@ -188,6 +190,10 @@ class _Exchange:
         while chunk := response.raw.read(_CHUNK, decode_content=False):
             self._remaining()
             yield chunk
+
+
+def _is_https(url: str) -> bool:
+    return url.lower().startswith("https:")
 
 
 def _usable_etag(etag: str | None) -> str | None:

@@ -25,7 +25,7 @@ TIMEOUT = 5
 
 @pytest.fixture
 def issuer() -> Iterator[LoopbackIssuer]:
-    with LoopbackIssuer(["EdDSA"]) as issuer:
+    with LoopbackIssuer(["EdDSA"], trusted=False) as issuer:
         yield issuer
 
 
@@ -59,7 +59,7 @@ def test_key_set_comes_as_the_issuer_wrote_it(issuer: LoopbackIssuer) -> None:
 @pytest.mark.parametrize("protocol", ["HTTP/1.0", "HTTP/1.1"])
 @pytest.mark.parametrize("length", [{}, {"Content-Length": None}])
 def test_both_protocols_are_understood(protocol: str, length: Mapping[str, None]) -> None:
-    with LoopbackIssuer(["EdDSA"], protocol=protocol) as issuer:
+    with LoopbackIssuer(["EdDSA"], trusted=False, protocol=protocol) as issuer:
         issuer.jwks_answer = Answer(headers=length)
 
         assert json.loads(text(issuer)) == issuer.jwks()
@@ -78,7 +78,7 @@ def test_issuer_is_told_who_asks_and_for_what(issuer: LoopbackIssuer) -> None:
 
 
 def test_answer_is_known_again_by_its_entity_tag() -> None:
-    with LoopbackIssuer(["EdDSA"], etag=True) as issuer:
+    with LoopbackIssuer(["EdDSA"], trusted=False, etag=True) as issuer:
         first = fetcher(issuer).fetch(None, TIMEOUT)
         assert first is not None
         assert first.etag is not None
@@ -140,7 +140,7 @@ def test_answer_that_nothing_changed_must_have_been_asked_for(issuer: LoopbackIs
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_redirect_is_not_followed(issuer: LoopbackIssuer, status: int) -> None:
-    with LoopbackIssuer(["EdDSA"]) as elsewhere:
+    with LoopbackIssuer(["EdDSA"], trusted=False) as elsewhere:
         issuer.jwks_answer = Answer(status=status, headers={"Location": elsewhere.jwks_url})
 
         assert reason(issuer) == "the issuer redirects, which is not followed"
@@ -271,7 +271,7 @@ def test_discovery_finds_the_key_set(issuer: LoopbackIssuer) -> None:
 
 
 def test_discovery_sends_the_entity_tag_with_the_second_request_only() -> None:
-    with LoopbackIssuer(["EdDSA"], etag=True) as issuer:
+    with LoopbackIssuer(["EdDSA"], trusted=False, etag=True) as issuer:
         first = fetcher(issuer, discovery=True).fetch(None, TIMEOUT)
         assert first is not None
 
@@ -281,7 +281,7 @@ def test_discovery_sends_the_entity_tag_with_the_second_request_only() -> None:
 
 
 def test_discovery_may_lead_to_another_host(issuer: LoopbackIssuer) -> None:
-    with LoopbackIssuer(["EdDSA"]) as elsewhere:
+    with LoopbackIssuer(["EdDSA"], trusted=False) as elsewhere:
         issuer.discovery_answer = discovered(issuer, jwks_uri=elsewhere.jwks_url)
 
         assert json.loads(text(issuer, discovery=True)) == elsewhere.jwks()

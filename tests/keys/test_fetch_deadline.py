@@ -27,7 +27,7 @@ TOLERANCE = 1.5
 
 @pytest.fixture
 def issuer() -> Iterator[LoopbackIssuer]:
-    with LoopbackIssuer(["EdDSA"]) as issuer:
+    with LoopbackIssuer(["EdDSA"], trusted=False) as issuer:
         yield issuer
 
 

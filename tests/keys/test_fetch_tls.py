@@ -12,7 +12,7 @@ import pytest
 
 from jwtauth.exceptions import KeysUnavailable
 from jwtauth.keys.fetch import FetchError, JWKSFetcher
-from jwtauth.testing import LoopbackIssuer
+from jwtauth.testing import Answer, LoopbackIssuer
 
 from .certificates import Authority
 from .listening import Proxy
@@ -41,7 +41,7 @@ def fetcher(issuer: LoopbackIssuer) -> JWKSFetcher:
 
 
 def assert_refused(context: ssl.SSLContext) -> None:
-    with LoopbackIssuer(["EdDSA"], ssl_context=context) as issuer:
+    with LoopbackIssuer(["EdDSA"], trusted=False, ssl_context=context) as issuer:
         with pytest.raises(FetchError, match=REFUSED):
             fetcher(issuer).fetch(None, TIMEOUT)
         assert issuer.requests == []
@@ -54,7 +54,7 @@ def test_private_authority_is_made_known_by_the_environment(
     authority = Authority(tmp_path)
     monkeypatch.setenv(variable, str(authority.path))
     context = authority.server_context("127.0.0.1")
-    with LoopbackIssuer(["EdDSA"], ssl_context=context) as issuer:
+    with LoopbackIssuer(["EdDSA"], trusted=False, ssl_context=context) as issuer:
         document = fetcher(issuer).fetch(None, TIMEOUT)
 
         assert document is not None
@@ -87,7 +87,7 @@ def test_old_protocol_is_refused(authority: Authority) -> None:
 
 
 def test_server_without_tls_is_refused() -> None:
-    with LoopbackIssuer(["EdDSA"]) as issuer:
+    with LoopbackIssuer(["EdDSA"], trusted=False) as issuer:
         url = issuer.jwks_url.replace("http://", "https://")
         secure = JWKSFetcher(issuer.url, jwks_url=url, discovery_url=None, allow_plain_http=False)
 
@@ -101,7 +101,7 @@ def test_bundle_that_is_not_there_is_a_failure_and_no_crash(
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "nothing.pem"))
     context = authority.server_context("127.0.0.1")
     with (
-        LoopbackIssuer(["EdDSA"], ssl_context=context) as issuer,
+        LoopbackIssuer(["EdDSA"], trusted=False, ssl_context=context) as issuer,
         pytest.raises(FetchError, match="the connection failed"),
     ):
         fetcher(issuer).fetch(None, TIMEOUT)
@@ -113,7 +113,7 @@ def test_certificate_is_checked_through_a_proxy_too(
     with Proxy() as proxy:
         monkeypatch.setenv("https_proxy", proxy.url)
         context = authority.server_context("127.0.0.1")
-        with LoopbackIssuer(["EdDSA"], ssl_context=context) as issuer:
+        with LoopbackIssuer(["EdDSA"], trusted=False, ssl_context=context) as issuer:
             document = fetcher(issuer).fetch(None, TIMEOUT)
 
             assert document is not None
@@ -127,7 +127,7 @@ def test_certificate_that_is_refused_is_what_the_log_says(
     deployment: Deployment, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     context = Authority(tmp_path).server_context("127.0.0.1")
-    with LoopbackIssuer(["EdDSA"], ssl_context=context) as issuer:
+    with LoopbackIssuer(["EdDSA"], trusted=False, ssl_context=context) as issuer:
         source = deployment.process(fetcher=fetcher(issuer))
         with pytest.raises(KeysUnavailable):
             source.current()
@@ -135,3 +135,18 @@ def test_certificate_that_is_refused_is_what_the_log_says(
     (record,) = caplog.records
     assert (record.name, record.levelno) == ("jwtauth", logging.ERROR)
     assert REFUSED in record.getMessage()
+
+
+def test_discovery_over_tls_does_not_lead_out_of_tls(authority: Authority) -> None:
+    context = authority.server_context("127.0.0.1")
+    with (
+        LoopbackIssuer(["EdDSA"], trusted=False) as plain,
+        LoopbackIssuer(["EdDSA"], ssl_context=context) as safe,
+    ):
+        safe.discovery_answer = Answer(body={"issuer": safe.url, "jwks_uri": plain.jwks_url})
+        discovering = JWKSFetcher(
+            safe.url, jwks_url=None, discovery_url=safe.discovery_url, allow_plain_http=True
+        )
+        with pytest.raises(FetchError, match="though the document came over https"):
+            discovering.fetch(None, TIMEOUT)
+        assert plain.requests == []

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def issuer() -> Iterator[LoopbackIssuer]:
-    with LoopbackIssuer(["EdDSA"]) as issuer:
+    with LoopbackIssuer(["EdDSA"], trusted=False) as issuer:
         yield issuer
 
 

@@ -314,6 +314,21 @@ def test_faulty_cache_does_not_shorten_the_backoff_of_a_process(
     assert all(gap > wait - 0.01 for gap, wait in zip(gaps, [1, 2, 4, 8, 16, 30, 30], strict=False))
 
 
+@pytest.mark.parametrize("caused_by_token", [False, True])
+def test_thread_that_comes_a_moment_late_does_not_repeat_the_fetch_that_failed(
+    deployment: Deployment, *, caused_by_token: bool
+) -> None:
+    deployment.cache.fail()
+    source = deployment.process()
+    deployment.issuer.failure = "it is away"
+    unavailable(source)
+
+    # It looked at the clock before that, and came to launch a flight after it.
+    source._launch(lambda _: False, caused_by_token=caused_by_token)
+
+    assert deployment.issuer.fetches == 1
+
+
 def test_lease_that_somebody_else_seems_to_have_each_time_is_waited_for_only_so_long(
     deployment: Deployment,
 ) -> None:

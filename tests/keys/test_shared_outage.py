@@ -194,7 +194,7 @@ def test_answer_that_rolls_back_the_requests_transaction_leaves_the_keys_in_the_
     call_command("createcachetable")
     monkeypatch.setitem(connections.settings["default"], "ATOMIC_REQUESTS", 1)
     try:
-        with LoopbackIssuer(["EdDSA"]) as issuer:
+        with LoopbackIssuer(["EdDSA"], trusted=False) as issuer:
             settings.JWTAUTH = {"ISSUER": issuer.url}
             forged = issuer.token(key=SigningKey.generate())
             answer = client.get("/protected/", headers={"Authorization": f"Bearer {forged}"})

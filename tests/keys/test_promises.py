@@ -1,0 +1,202 @@
+"""The promises about keys, kept by the whole app, over real HTTP and in real threads."""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from jwtauth import verify_token
+from jwtauth.exceptions import KeysUnavailable, TokenError
+from jwtauth.testing import Answer, LoopbackIssuer
+from jwtauth.verification import key_source_of
+
+from .doubles import WAIT
+
+if TYPE_CHECKING:
+    from pytest_django import Settings
+
+    from tests.conftest import Hands
+
+TTL, STALE_TTL, TIMEOUT = 600, 86400, 5
+
+
+def code(token: str) -> str:
+    with pytest.raises(TokenError) as error:
+        verify_token(token)
+    return error.value.code
+
+
+def land(issuer: LoopbackIssuer) -> None:
+    """Wait for the refresh that is under way, if any."""
+    flight = key_source_of(issuer.url)._flights.current
+    if flight is not None:
+        flight.landed.wait(WAIT)
+
+
+def test_fifty_first_requests_cost_one_fetch(issuer: LoopbackIssuer) -> None:
+    issuer.hold()
+    with ThreadPoolExecutor(50) as pool:
+        answers = [pool.submit(verify_token, issuer.token(n=n)) for n in range(50)]
+        issuer.wait_for_fetches(1)
+        issuer.release()
+
+        assert sorted(answer.result()["n"] for answer in answers) == list(range(50))
+    assert issuer.fetches == 1
+
+
+@pytest.mark.parametrize("answer", [Answer(delay=3600), Answer(status=500)])
+def test_known_keys_never_wait_for_the_issuer(
+    issuer: LoopbackIssuer, clock: Hands, answer: Answer
+) -> None:
+    verify_token(issuer.token())
+    issuer.jwks_answer = answer
+    clock.advance(0.9 * TTL)
+    started_at = time.monotonic()
+
+    for n in range(50):
+        assert verify_token(issuer.token(n=n))
+        # Through all of it, until the keys are stale.
+        clock.advance(2)
+
+    assert time.monotonic() - started_at < TIMEOUT / 2
+
+
+def test_good_tokens_pass_until_the_issuer_has_been_away_for_too_long(
+    issuer: LoopbackIssuer, clock: Hands
+) -> None:
+    verify_token(issuer.token())
+    issuer.stop()
+    for seconds in (TTL, 10_000, 30_000, 40_000, 6_000):
+        clock.advance(seconds)
+        for n in range(10):
+            assert verify_token(issuer.token(n=n))
+        land(issuer)
+
+    clock.advance(TTL)
+    with pytest.raises(KeysUnavailable) as error:
+        verify_token(issuer.token())
+    assert error.value.retry_after >= 1
+
+
+def test_remembered_token_passes_no_longer_than_its_key(
+    issuer: LoopbackIssuer, clock: Hands
+) -> None:
+    token = issuer.token()
+    verify_token(token)
+    issuer.rotate()
+    clock.advance(TTL - 61)
+    assert verify_token(token)
+
+    clock.advance(61)
+    assert code(token) == "unknown_key"
+
+
+def test_rotation_refuses_nobody(issuer: LoopbackIssuer, clock: Hands) -> None:
+    verify_token(issuer.token())
+    issuer.rotate()
+    issuer.jwks_answer = Answer(delay=0.1)
+    clock.advance(31)
+
+    with ThreadPoolExecutor(50) as pool:
+        answers = [pool.submit(verify_token, issuer.token(n=n)) for n in range(50)]
+        assert sorted(answer.result()["n"] for answer in answers) == list(range(50))
+    assert issuer.fetches == 2
+
+
+@pytest.mark.parametrize("answer", [Answer(), Answer(status=500), Answer(delay=3600)])
+def test_flood_of_unknown_keys_costs_one_fetch_and_refuses_no_good_token(
+    issuer: LoopbackIssuer, clock: Hands, answer: Answer
+) -> None:
+    verify_token(issuer.token())
+    issuer.jwks_answer = answer
+    clock.advance(31)
+    answers: list[str] = []
+
+    def flood(worker: int) -> None:
+        for n in range(100):
+            try:
+                verify_token(issuer.token(headers={"kid": f"{worker}-{n}"}))
+            except (TokenError, KeysUnavailable) as error:
+                answers.append(error.code)
+
+    flooding = [threading.Thread(target=flood, args=(n,), daemon=True) for n in range(3)]
+    for thread in flooding:
+        thread.start()
+    for n in range(100):
+        assert verify_token(issuer.token(n=n))
+    for thread in flooding:
+        thread.join(WAIT)
+
+    expected = "unknown_key" if answer == Answer() else "keys_unavailable"
+    assert answers == [expected] * 300
+    assert issuer.fetches == 2
+
+
+def test_flood_while_the_keys_expire_refuses_no_good_token(
+    issuer: LoopbackIssuer, clock: Hands, settings: Settings
+) -> None:
+    settings.JWTAUTH = {"ISSUER": issuer.url, "TOKEN_CACHE_SIZE": 0}
+    verify_token(issuer.token())
+    issuer.jwks_answer = Answer(delay=0.05)
+    end = threading.Event()
+
+    def flood() -> None:
+        while not end.is_set():
+            with pytest.raises((TokenError, KeysUnavailable)):
+                verify_token(issuer.token(headers={"kid": "unknown"}))
+
+    flooding = [threading.Thread(target=flood, daemon=True) for _ in range(2)]
+    for thread in flooding:
+        thread.start()
+    for n in range(120):
+        clock.advance(20)
+        assert verify_token(issuer.token(n=n))
+    end.set()
+    for thread in flooding:
+        thread.join(WAIT)
+
+
+def test_issuer_that_is_away_touches_no_token_of_another(
+    settings: Settings, issuer: LoopbackIssuer
+) -> None:
+    with LoopbackIssuer(["EdDSA"], trusted=False) as away:
+        settings.JWTAUTH = {"ISSUERS": {issuer.url: {}, away.url: {"JWKS_TIMEOUT": 0.2}}}
+        away.hold()
+        waiting = threading.Thread(target=lambda: unavailable(away.token()), daemon=True)
+        waiting.start()
+        away.wait_for_fetches(1)
+
+        assert verify_token(issuer.token())
+        waiting.join(WAIT)
+        unavailable(away.token())
+        assert code(issuer.token(key=away.keys[0])) == "unknown_key"
+    assert issuer.fetches == 1
+
+
+def unavailable(token: str) -> None:
+    with pytest.raises(KeysUnavailable):
+        verify_token(token)
+
+
+def test_tokens_that_could_not_pass_anyway_cause_no_fetch(issuer: LoopbackIssuer) -> None:
+    hopeless: list[dict[str, Any]] = [
+        {"lifetime": -60},
+        {"nbf": time.time() + 60},
+        {"iss": f"{issuer.url}/"},
+        {"exp": ...},
+        {"aud": "somebody else"},
+        {"headers": {"alg": "none"}},
+        {"headers": {"alg": "HS256"}},
+        {"headers": {"crit": ["exp"]}},
+        {"headers": {"kid": 7}},
+        {"padding": "x" * 20_000},
+    ]
+    for options in hopeless:
+        with pytest.raises(TokenError):
+            verify_token(issuer.token(**options))
+
+    assert issuer.fetches == 0
