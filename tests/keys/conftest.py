@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
+from jwtauth.keys.flights import Flights
+
 from .doubles import Deployment
+
+if TYPE_CHECKING:
+    from jwtauth.keys.source import KeySource
 
 
 @pytest.fixture
 def deployment() -> Deployment:
     """One issuer, one cache, and a clock that the test moves; all lifetimes at their defaults."""
     return Deployment()
+
+
+@pytest.fixture
+def source(deployment: Deployment) -> KeySource:
+    """A process whose keys are too old for evidence, and fresh."""
+    source = deployment.warm_process()
+    deployment.clock.advance(31)
+    return source
 
 
 @pytest.fixture(autouse=True)
@@ -21,3 +36,11 @@ def _usual_network(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
+
+
+@pytest.fixture
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """How long requests would have waited for a flight, at most; they do not."""
+    seen: list[float] = []
+    monkeypatch.setattr(Flights, "wait", lambda _self, _flight, seconds: seen.append(seconds))
+    return seen

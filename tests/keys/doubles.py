@@ -7,6 +7,9 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import pytest
+
+from jwtauth.exceptions import KeysUnavailable
 from jwtauth.keys.clock import Clock
 from jwtauth.keys.fetch import Document, FetchError
 from jwtauth.keys.shared import SharedKeys
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 ISSUER = "https://issuer.test"
+UNKNOWN = SigningKey.generate("EdDSA", "nobody-has-it")
 WAIT = 10
 """Seconds after which something that should have happened at once counts as missing."""
 
@@ -228,6 +232,13 @@ class Deployment:
             spawn.run()
         source.current()
         return source
+
+
+def unavailable(source: KeySource, key: SigningKey = UNKNOWN) -> int:
+    """The seconds after which a token may return whose key could not be looked up."""
+    with pytest.raises(KeysUnavailable) as error:
+        find(source, key)
+    return error.value.retry_after
 
 
 def wait_until(condition: Callable[[], bool]) -> None:

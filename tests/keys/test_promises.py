@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from tests.conftest import Hands
 
-TTL, STALE_TTL, TIMEOUT = 600, 86400, 5
+TTL, TIMEOUT = 600, 5
 
 
 def code(token: str) -> str:

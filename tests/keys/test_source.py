@@ -3,32 +3,20 @@
 from __future__ import annotations
 
 import threading
-import time
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 from unittest.mock import MagicMock, Mock
 
 import pytest
 
 from jwtauth.exceptions import KeysUnavailable
-from jwtauth.keys.flights import Flights, in_background
 
-from .doubles import WAIT, Deployment, Later, kids
+from .doubles import Deployment, Later, kids
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from jwtauth.keys.source import KeySource
 
+
 TTL, STALE_TTL = 600, 86400
-
-
-@pytest.fixture
-def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """How long requests would have waited for a flight, at most."""
-    seen: list[float] = []
-    monkeypatch.setattr(Flights, "wait", lambda _self, _flight, seconds: seen.append(seconds))
-    return seen
 
 
 def state(source: KeySource) -> str:
@@ -231,180 +219,3 @@ def test_idle_process_that_failed_once_asks_before_it_serves_again(
     assert state(source) == "expired"
 
     assert kids(source) == {new.kid}
-
-
-def test_request_without_keys_waits_for_the_timeout_at_most() -> None:
-    deployment = Deployment(timeout=0.1)
-    source = deployment.process(spawn=Later())
-    before = time.monotonic()
-
-    with pytest.raises(KeysUnavailable):
-        source.current()
-
-    assert 0.1 <= time.monotonic() - before < WAIT / 2
-
-
-def test_requests_without_keys_all_wait_for_the_one_fetch(deployment: Deployment) -> None:
-    source = deployment.process(spawn=in_background)
-    deployment.issuer.gate.clear()
-
-    with ThreadPoolExecutor(50) as pool:
-        answers = [pool.submit(kids, source) for _ in range(50)]
-        deployment.issuer.wait_for_fetches(1)
-        deployment.issuer.gate.set()
-
-        assert {frozenset(answer.result()) for answer in answers} == {
-            frozenset(key.kid for key in deployment.issuer.keys)
-        }
-    assert deployment.issuer.fetches == 1
-
-
-def test_without_keys_a_failure_is_told_with_the_time_of_the_next_try(
-    deployment: Deployment,
-) -> None:
-    source = deployment.process()
-    deployment.issuer.failure = "it is away"
-    retry_after = []
-
-    for _ in range(6):
-        with pytest.raises(KeysUnavailable) as error:
-            source.current()
-        retry_after.append(error.value.retry_after)
-        deployment.clock.advance(error.value.retry_after)
-
-    assert retry_after == [1, 2, 4, 8, 16, 30]
-
-
-def test_without_keys_nothing_is_asked_while_a_failure_cools_down(
-    deployment: Deployment, waits: list[float]
-) -> None:
-    source = deployment.process()
-    deployment.issuer.failure = "it is away"
-    for _ in range(1000):
-        with pytest.raises(KeysUnavailable):
-            source.current()
-    calls = len(deployment.cache.calls)
-    waits.clear()
-
-    for _ in range(1000):
-        with pytest.raises(KeysUnavailable):
-            source.current()
-
-    assert deployment.issuer.fetches == 1
-    assert len(deployment.cache.calls) == calls
-    assert waits == []
-
-
-def test_without_keys_the_shared_cache_is_looked_into_while_a_failure_cools_down(
-    deployment: Deployment, waits: list[float]
-) -> None:
-    later = Later()
-    source = deployment.process(spawn=later)
-    deployment.issuer.failure = "it is away"
-    for seconds in (0, 1, 2):
-        deployment.clock.advance(seconds)
-        with pytest.raises(KeysUnavailable):
-            source.current()
-        later.run()
-    deployment.issuer.failure = None
-    deployment.process().refresh()
-    fetches = deployment.issuer.fetches
-    waits.clear()
-    deployment.clock.advance(1)
-
-    with pytest.raises(KeysUnavailable):
-        source.current()
-    assert waits == []
-    later.run()
-    assert kids(source) == {deployment.issuer.keys[0].kid}
-    assert deployment.issuer.fetches == fetches
-
-
-def test_hundred_seconds_without_an_issuer_cost_eight_fetches(deployment: Deployment) -> None:
-    source = deployment.process()
-    deployment.issuer.failure = "it is away"
-
-    for _ in range(1000):
-        with pytest.raises(KeysUnavailable) as error:
-            source.current()
-        assert error.value.retry_after >= 1
-        deployment.clock.advance(0.1)
-
-    assert deployment.issuer.fetches == 8
-
-
-def test_where_no_thread_can_start_keys_are_served_or_said_to_be_unavailable(
-    deployment: Deployment,
-) -> None:
-    is_refused = True
-
-    def spawn(work: Callable[[], None]) -> None:
-        if is_refused:
-            raise RuntimeError("can't start new thread")
-        work()
-
-    source = deployment.process(spawn=spawn)
-    with pytest.raises(KeysUnavailable) as error:
-        source.current()
-    assert error.value.retry_after == 1
-
-    is_refused = False
-    assert kids(source)
-    is_refused = True
-    for seconds in (540, 60):
-        deployment.clock.advance(seconds)
-        assert kids(source)
-    assert deployment.issuer.fetches == 1
-
-
-def test_keys_that_are_gone_at_the_issuer_are_gone_here(deployment: Deployment) -> None:
-    source = deployment.warm_process()
-    removed = source.current().select(deployment.issuer.keys[0].kid, "EdDSA")[0]
-    deployment.issuer.rotate()
-    deployment.clock.advance(540)
-    source.current()
-
-    assert removed not in source.current()
-
-
-def test_keys_that_stay_are_the_same_objects(deployment: Deployment) -> None:
-    source = deployment.warm_process()
-    staying = deployment.issuer.keys[0]
-    (before,) = source.current().select(staying.kid, "EdDSA")
-    deployment.issuer.keys = [deployment.issuer.rotate(), staying]
-    deployment.clock.advance(540)
-    source.current()
-
-    assert len(source.current()) == 2
-    assert source.current().select(staying.kid, "EdDSA")[0] is before
-
-
-def test_set_that_did_not_change_is_the_same_object(deployment: Deployment) -> None:
-    source = deployment.warm_process()
-    before = source.current()
-    deployment.clock.advance(540)
-    source.current()
-
-    assert state(source) == "fresh"
-    assert deployment.issuer.fetches == 2
-    assert source.current() is before
-
-
-def test_refresh_on_demand_asks_whatever_the_age(deployment: Deployment) -> None:
-    source = deployment.warm_process()
-    new = deployment.issuer.rotate()
-
-    assert source.refresh()[1:] == ("fresh", 0, 1, 0, None, None)
-    assert kids(source) == {new.kid}
-    assert kids(deployment.process()) == {new.kid}
-    assert deployment.issuer.fetches == 2
-
-
-def test_refresh_on_demand_heeds_no_failure(deployment: Deployment) -> None:
-    source = deployment.process()
-    deployment.issuer.failure = "it is away"
-
-    assert [source.refresh().failures for _ in range(3)] == [1, 2, 3]
-    assert source.refresh().reason == "it is away"
-    deployment.issuer.failure = None
-    assert source.refresh().reason is None

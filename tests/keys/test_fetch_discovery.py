@@ -1,0 +1,126 @@
+"""Finding the key set by the issuer's discovery document."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from jwtauth.testing import Answer, LoopbackIssuer
+
+from .fetching import TIMEOUT, fetcher, reason, text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture
+def issuer() -> Iterator[LoopbackIssuer]:
+    with LoopbackIssuer(["EdDSA"], trusted=False) as issuer:
+        yield issuer
+
+
+def discovered(issuer: LoopbackIssuer, /, **members: Any) -> Answer:
+    return Answer(body={**issuer.discovery(), **members})
+
+
+def test_discovery_finds_the_key_set(issuer: LoopbackIssuer) -> None:
+    assert json.loads(text(issuer, discovery=True)) == issuer.jwks()
+    assert [request.path.rpartition("/")[2] for request in issuer.requests] == [
+        "openid-configuration",
+        "jwks.json",
+    ]
+
+
+def test_discovery_sends_the_entity_tag_with_the_second_request_only() -> None:
+    with LoopbackIssuer(["EdDSA"], trusted=False, etag=True) as issuer:
+        first = fetcher(issuer, discovery=True).fetch(None, TIMEOUT)
+        assert first is not None
+
+        assert fetcher(issuer, discovery=True).fetch(first.etag, TIMEOUT) is None
+        sent = [request.headers["If-None-Match"] for request in issuer.requests]
+        assert sent == [None, None, None, first.etag]
+
+
+def test_discovery_may_lead_to_another_host(issuer: LoopbackIssuer) -> None:
+    with LoopbackIssuer(["EdDSA"], trusted=False) as elsewhere:
+        issuer.discovery_answer = discovered(issuer, jwks_uri=elsewhere.jwks_url)
+
+        assert json.loads(text(issuer, discovery=True)) == elsewhere.jwks()
+
+
+@pytest.mark.parametrize(
+    "change", [str.upper, lambda url: f"{url}/", lambda url: url[:-1], lambda url: [url]]
+)
+def test_discovery_document_of_another_issuer_is_refused(
+    issuer: LoopbackIssuer, change: Any
+) -> None:
+    issuer.discovery_answer = discovered(issuer, issuer=change(issuer.url))
+
+    assert reason(issuer, discovery=True) == "the discovery document is of another issuer"
+    assert issuer.fetches == 0
+
+
+@pytest.mark.parametrize(
+    ("url", "problem"),
+    [
+        ("http://gateway.example/jwks", "plain http"),
+        ("file:///etc/passwd", "is not an http"),
+        ("ftp://gateway.example/jwks", "is not an http"),
+        ("https://user:secret@gateway.example/", "user name or password"),
+        ("", "is not a URL"),
+    ],
+)
+def test_discovery_leads_nowhere_that_the_settings_could_not_name(
+    issuer: LoopbackIssuer, url: str, problem: str
+) -> None:
+    issuer.discovery_answer = discovered(issuer, jwks_uri=url)
+
+    found = reason(issuer, discovery=True)
+
+    assert found.startswith("the jwks_uri of the discovery document cannot be used")
+    assert problem in found
+    assert "secret" not in found
+
+
+@pytest.mark.parametrize(
+    ("body", "problem"),
+    [
+        (b"<html>", "is not JSON"),
+        (b"", "is not JSON"),
+        (b"[" * 100_000, "is not JSON"),
+        (b"[]", "is of another issuer"),
+        (b"null", "is of another issuer"),
+    ],
+)
+def test_discovery_document_that_is_none_is_refused(
+    issuer: LoopbackIssuer, body: bytes, problem: str
+) -> None:
+    issuer.discovery_answer = Answer(body=body)
+
+    assert reason(issuer, discovery=True) == f"the discovery document {problem}"
+    assert issuer.fetches == 0
+
+
+@pytest.mark.parametrize("url", [None, 7, ["http://127.0.0.1/"]])
+def test_discovery_document_must_say_where_the_keys_are(issuer: LoopbackIssuer, url: Any) -> None:
+    issuer.discovery_answer = discovered(issuer, jwks_uri=url)
+
+    assert reason(issuer, discovery=True) == "the discovery document has no jwks_uri"
+
+
+def test_discovery_that_fails_does_not_fall_back_to_the_usual_place(
+    issuer: LoopbackIssuer,
+) -> None:
+    issuer.discovery_answer = Answer(status=404)
+
+    assert reason(issuer, discovery=True) == "the issuer answered with status 404"
+    assert issuer.fetches == 0
+
+
+def test_discovery_document_is_not_followed_by_a_redirect(issuer: LoopbackIssuer) -> None:
+    issuer.discovery_answer = Answer(status=302, headers={"Location": issuer.jwks_url})
+
+    assert "redirects" in reason(issuer, discovery=True)
+    assert issuer.fetches == 0
