@@ -244,6 +244,10 @@ def test_an_rsa_modulus_of_the_roca_kind_is_left_out() -> None:
 ROCA_PRIMES = (11, 13, 17, 19, 37, 53, 61, 71, 73, 79, 97, 103, 107, 109, 127, 151, 157)
 
 
+def test_the_primes_that_give_roca_away_are_those_of_its_published_test() -> None:
+    assert tuple(prime for prime, _ in keyset._ROCA_REMAINDERS) == ROCA_PRIMES
+
+
 @pytest.mark.parametrize("prime", ROCA_PRIMES)
 def test_one_remainder_of_another_kind_clears_an_rsa_modulus_of_that(prime: int) -> None:
     product = 2
