@@ -14,7 +14,7 @@ from jwtauth.exceptions import KeysUnavailable, TokenError
 from jwtauth.testing import Answer, LoopbackIssuer
 from jwtauth.verification import key_source_of
 
-from .doubles import WAIT
+from .doubles import WAIT, wait_until
 
 if TYPE_CHECKING:
     from pytest_django import Settings
@@ -32,9 +32,7 @@ def code(token: str) -> str:
 
 def land(issuer: LoopbackIssuer) -> None:
     """Wait for the refresh that is under way, if any."""
-    flight = key_source_of(issuer.url)._flights.current
-    if flight is not None:
-        flight.landed.wait(WAIT)
+    wait_until(lambda: key_source_of(issuer.url)._flights.current is None)
 
 
 def test_fifty_first_requests_cost_one_fetch(issuer: LoopbackIssuer) -> None:

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-from jwtauth.exceptions import KeysUnavailable
 from jwtauth.testing import SigningKey
 
-from .doubles import Deployment, jwks, kids
-
-if TYPE_CHECKING:
-    from jwtauth.keys.source import KeySource
-
+from .doubles import Deployment, jwks, kids, unavailable
 
 NO_ANSWERS = [
     "",
@@ -26,14 +21,6 @@ NO_ANSWERS = [
     "[" * 999,
 ]
 NO_KEYS = ['{"keys": []}', '{"keys": [{"kty": "oct", "k": "c2VjcmV0"}]}', '{"keys": [null, 1]}']
-
-
-def refused(source: KeySource) -> bool:
-    try:
-        source.current()
-    except KeysUnavailable:
-        return True
-    return False
 
 
 @pytest.mark.parametrize("text", NO_ANSWERS + NO_KEYS)
@@ -53,7 +40,7 @@ def test_first_answer_without_a_usable_key_is_no_answer(deployment: Deployment, 
     source = deployment.process()
     deployment.issuer.text = text
 
-    assert refused(source)
+    unavailable(source)
     deployment.issuer.text = None
     deployment.clock.advance(1)
     assert kids(source)
@@ -81,7 +68,7 @@ def test_keys_that_the_issuer_withdrew_serve_until_they_expire_and_no_longer(
     assert kids(source)
     deployment.clock.advance(1)
 
-    assert refused(source)
+    unavailable(source)
     assert source.status().state == "unavailable"
 
 
@@ -91,13 +78,13 @@ def test_keys_that_the_issuer_withdrew_do_not_come_back_when_it_goes_away(
     source = deployment.warm_process()
     deployment.issuer.text = NO_KEYS[0]
     deployment.clock.advance(600)
-    assert refused(source)
+    unavailable(source)
     deployment.issuer.failure = "it is away"
 
     for seconds in (1, 2, 1000):
         deployment.clock.advance(seconds)
-        assert refused(source)
-        assert refused(deployment.process())
+        unavailable(source)
+        unavailable(deployment.process())
     assert source.status().reason == "it is away"
 
 
@@ -105,7 +92,7 @@ def test_issuer_that_has_keys_again_ends_their_withdrawal(deployment: Deployment
     source = deployment.warm_process()
     deployment.issuer.text = NO_KEYS[0]
     deployment.clock.advance(600)
-    assert refused(source)
+    unavailable(source)
     deployment.issuer.text = None
     deployment.clock.advance(1)
     assert kids(source)
@@ -154,7 +141,7 @@ def test_answer_that_nothing_changed_since_nothing_is_a_failure(deployment: Depl
 
     source = deployment.process(fetcher=Confused())
 
-    assert refused(source)
+    unavailable(source)
     assert "nothing changed" in (source.status().reason or "")
 
 
@@ -167,7 +154,7 @@ def test_fault_of_our_own_is_logged_and_cools_down_like_a_failure(
 
     source = deployment.process(fetcher=Broken())
 
-    assert refused(source)
+    unavailable(source)
     assert source.status()[3:] == (0, 1, "LookupError", 1)
     assert "refreshing the keys failed unexpectedly" in caplog.text
     assert "a bug" in caplog.text

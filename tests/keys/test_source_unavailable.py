@@ -16,12 +16,6 @@ from .doubles import WAIT, Deployment, Later, kids
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from jwtauth.keys.source import KeySource
-
-
-def state(source: KeySource) -> str:
-    return source.status().state
-
 
 def test_request_without_keys_waits_for_the_timeout_at_most() -> None:
     deployment = Deployment(timeout=0.1)

@@ -149,6 +149,20 @@ class KeysOverTime(RuleBasedStateMachine):
 
     @rule(number=processes, key=st.sampled_from([*KEYS, NEVER_PUBLISHED]))
     def request_comes(self, number: int, key: SigningKey) -> None:
+        self._request(number, key)
+
+    @rule(
+        key=st.sampled_from([*KEYS, NEVER_PUBLISHED]),
+        rounds=st.integers(2, 8),
+        pause=st.sampled_from([0.3, 1, 4, 20]),
+    )
+    def traffic_goes_on(self, key: SigningKey, rounds: int, pause: float) -> None:
+        for _ in range(rounds):
+            for number in range(3):
+                self._request(number, key)
+            self.clock.advance(pause)
+
+    def _request(self, number: int, key: SigningKey) -> None:
         process = self.processes[number]
         snapshot = process._state.snapshot
         began_at = self.clock.passed
@@ -251,8 +265,8 @@ class KeysOverTime(RuleBasedStateMachine):
 
 TestKeysOverTime = KeysOverTime.TestCase
 TestKeysOverTime.settings = settings(
-    max_examples=80,
-    stateful_step_count=60,
+    max_examples=100,
+    stateful_step_count=50,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
