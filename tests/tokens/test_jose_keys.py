@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from importlib.util import module_from_spec, spec_from_file_location
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,6 +13,7 @@ from jose import jwk, jws
 from jose.backends.cryptography_backend import CryptographyECKey
 from jose.exceptions import JWKError
 
+from jwtauth.tokens import jose_keys
 from jwtauth.tokens.algorithms import ALGORITHMS
 from jwtauth.tokens.jose_keys import (
     HAS_LIBSODIUM,
@@ -24,6 +27,8 @@ from tests.forging import taken_apart
 from tests.judging import signing_key
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 # RFC 8037, appendix A.
@@ -152,3 +157,32 @@ def test_pss_takes_the_same_hash_for_its_mask_and_no_other(algorithm: str) -> No
         scheme = padding.PSS(padding.MGF1(mask), salt_length=digest.digest_size)
         signature = key.sign(b"message", scheme, digest)
         assert public.verify(b"message", signature) is (mask.name == digest.name)
+
+
+def _loaded_without(module: str, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The module, read anew where another cannot be imported, and registered with nobody."""
+    monkeypatch.setitem(sys.modules, module, None)
+    monkeypatch.setattr(jwk, "register_key", lambda _name, _key_class: True)
+    spec = spec_from_file_location("jwtauth.tokens.jose_keys_anew", jose_keys.__file__)
+    assert spec is not None
+    assert spec.loader is not None
+    loaded = module_from_spec(spec)
+    spec.loader.exec_module(loaded)
+    return loaded
+
+
+def test_without_libsodium_openssl_verifies_ed25519(monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded = _loaded_without("nacl.bindings", monkeypatch)
+
+    assert loaded.ED25519_LIBRARY == "OpenSSL"
+    for name in ("EdDSA", "Ed25519"):
+        assert loaded.KEY_CLASSES[name] is loaded.Ed25519Key
+        public = loaded.KEY_CLASSES[name](RFC8037_PUBLIC, name)
+        message, _, _ = RFC8037_JWS.rpartition(".")
+        assert public.verify(message.encode(), taken_apart(RFC8037_JWS)[2]) is True
+        assert public.verify(message.encode(), bytes(64)) is False
+
+
+def test_without_cryptography_nothing_is_verified_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ImportError, match="cryptography only"):
+        _loaded_without("cryptography.exceptions", monkeypatch)

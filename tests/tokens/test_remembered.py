@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from types import SimpleNamespace
@@ -259,6 +260,22 @@ def test_a_memory_that_another_thread_emptied_is_no_error() -> None:
     memory._pop_oldest()
     memory.discard(b"digest")
     assert memory.get(b"digest") is None
+
+
+def test_a_token_that_another_thread_forgets_at_this_moment_is_not_there() -> None:
+    class Vanishing(OrderedDict[bytes, RememberedToken]):
+        def move_to_end(self, key: bytes, last: bool = True) -> None:  # noqa: FBT001, FBT002 - as it is.
+            del self[key]
+            super().move_to_end(key, last)
+
+    judge, token = Judge(), mint()
+    judge.claims(token)
+    memory = judge.verifier._memory
+    memory._tokens = Vanishing(memory._tokens)
+
+    assert memory.get(sha256(token.encode()).digest()) is None
+    assert len(memory) == 0
+    assert _checks(judge, token) == 1
 
 
 @pytest.fixture
