@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def steady_traffic(stage: Stage) -> Finding:
     """Any number of processes sharing one cache, steady traffic, an hour's worth of TTLs."""
     workers = stage.workers.first(4)
-    seconds = stage.length(9, 2.5)
+    seconds = stage.length(12, 2)
     ttl = stage.length(2, 1)
     window = ttl * 0.9
 
@@ -71,7 +71,7 @@ def cold_start(stage: Stage) -> Finding:
 def cold_and_failing(stage: Stage) -> Finding:
     """Cold, issuer answers 500, 10,000 requests in 60 s over 4 processes."""
     workers = stage.workers.first(4)
-    seconds = stage.length(60, 4)
+    seconds = stage.length(60, 3)
     each = round(10_000 * seconds / 60 / 8)
 
     workers.configure(stage.issuer)
@@ -167,7 +167,7 @@ def flood_of_unknown_keys(stage: Stage) -> Finding:
 def flood_while_keys_expire(stage: Stage) -> Finding:
     """That flood running while the set expires."""
     workers = stage.workers.first(2)
-    ttl = stage.length(3, 0.8)
+    ttl = stage.length(3, 0.7)
 
     def run() -> tuple[int, int, int]:
         tokens = stage.issuer.tokens(50)

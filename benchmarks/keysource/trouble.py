@@ -181,7 +181,7 @@ def bad_keys(stage: Stage) -> Finding:
 def cache_in_trouble(stage: Stage) -> Finding:
     """Shared cache killed, hung or cleared mid-run."""
     workers = stage.workers.first(4)
-    pause = stage.length(2, 0.8)
+    pause = stage.length(2, 0.6)
     tokens = stage.issuer.tokens(50)
     workers.configure(stage.issuer, JWKS_TTL=pause, JWKS_COOLDOWN=1, JWKS_TIMEOUT=1)
     workers.start("traffic", tokens=tokens, seconds=6.5 * pause, threads=2, pause=0.005)

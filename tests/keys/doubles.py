@@ -97,7 +97,7 @@ class ScriptedIssuer:
         self._clock.advance(min(self.seconds, timeout))
         if self.failure is not None:
             raise FetchError(self.failure)
-        if etag is not None and etag == self.etag:
+        if etag is not None and etag == self.etag and self.text is None:
             return None
         text = jwks(*self.keys) if self.text is None else self.text
         return Document(text, self.etag)

@@ -16,7 +16,7 @@ settings.configure(
     JWTAUTH={"ISSUER": os.environ["TEST_ISSUER"]},
     CACHES={
         "default": {
-            "BACKEND": "django.core.cache.backends.filebased.FileBasedCache",
+            "BACKEND": "django.core.cache.backends.redis.RedisCache",
             "LOCATION": os.environ["TEST_CACHE"],
         }
     },

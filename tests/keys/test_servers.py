@@ -17,13 +17,14 @@ from jwtauth.testing import Answer, LoopbackIssuer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
+
+    from tests.servers import CacheServer
 
 PATIENCE = 30
 
 
 @contextmanager
-def gunicorn(issuer: LoopbackIssuer, cache: Path, *options: str) -> Iterator[str]:
+def gunicorn(issuer: LoopbackIssuer, cache: str, *options: str) -> Iterator[str]:
     """The URL of an API behind gunicorn with two workers."""
     process = subprocess.Popen(
         [
@@ -31,7 +32,7 @@ def gunicorn(issuer: LoopbackIssuer, cache: Path, *options: str) -> Iterator[str
             *("--bind", "127.0.0.1:0", "--workers", "2", "--graceful-timeout", "2"),
             *options,
         ],
-        env={**os.environ, "TEST_ISSUER": issuer.url, "TEST_CACHE": str(cache)},
+        env={**os.environ, "TEST_ISSUER": issuer.url, "TEST_CACHE": cache},
         stderr=subprocess.PIPE,
         text=True,
     )
@@ -40,11 +41,10 @@ def gunicorn(issuer: LoopbackIssuer, cache: Path, *options: str) -> Iterator[str
         lines = iter(process.stderr.readline, "")
         found = (re.search(r"Listening at: (\S+)", line) for line in lines)
         yield next(match[1] for match in found if match)
-        process.terminate()
-        assert process.wait(PATIENCE) == 0
     finally:
-        process.kill()
-        process.communicate()
+        process.terminate()
+        process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0
 
 
 @pytest.mark.parametrize(
@@ -58,11 +58,12 @@ def gunicorn(issuer: LoopbackIssuer, cache: Path, *options: str) -> Iterator[str
     ids=["sync", "gthread", "preload", "gevent"],
 )
 def test_workers_of_gunicorn_fetch_once_and_outlive_the_issuer(
-    tmp_path: Path, options: list[str]
+    redis_server: CacheServer, options: list[str]
 ) -> None:
+    cache = redis_server.location
     with (
         LoopbackIssuer(["EdDSA"], trusted=False) as issuer,
-        gunicorn(issuer, tmp_path, *options) as url,
+        gunicorn(issuer, cache, *options) as url,
     ):
         issuer.jwks_answer = Answer(delay=0.2)
 
