@@ -35,6 +35,7 @@ SCRIPTS: Final = {
     "ed25519": "ed25519.py",
     "http": "http_load.py",
     "line_profile": "line_profile.py",
+    "key_source": "key_source.py",
 }
 
 
