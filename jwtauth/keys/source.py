@@ -83,26 +83,20 @@ class KeySource:
             is_known = bool(snapshot.keys.select(kid, algorithm))
             return is_known or state.is_evidence(snapshot, began)
 
-        snapshot = state.snapshot
-        if snapshot is not None and is_enough(snapshot):
-            return snapshot.keys.select(kid, algorithm)
-        # Twice, since the first flight may have been under way already, for less than this needs.
-        for _ in range(2):
-            if state.snapshot is not None and is_enough(state.snapshot):
-                break
-            flight = self._flights.current
+        waits = 0
+        while (snapshot := state.snapshot) is None or not is_enough(snapshot):
+            # Twice, since the first flight may have been under way already, for less than this
+            # needs.
+            flight = self._asking(is_enough) if waits < 2 else None  # noqa: PLR2004
             if flight is None:
-                if state.seconds_until_ask() > 0 and state.seconds_until_look() > 0:
-                    break
-                flight, _ = self._launch(is_enough, caused_by_token=True)
+                raise KeysUnavailable(state.seconds_until_ask())
             seconds = min(self._lifetimes.timeout, LONGEST_WAIT_FOR_EVIDENCE)
             if state.failed_lately:
                 # An issuer that fails is not waited for: a flood would keep all threads busy.
                 seconds = min(seconds, LONGEST_WAIT_FOR_A_LOOK)
             self._flights.wait(flight, min(seconds, began + seconds - flight.started_at))
-        if state.snapshot is None or not is_enough(state.snapshot):
-            raise KeysUnavailable(state.seconds_until_ask())
-        return state.snapshot.keys.select(kid, algorithm)
+            waits += 1
+        return snapshot.keys.select(kid, algorithm)
 
     def suspect(self) -> None:
         """A signature did not hold under a known key: perhaps it was replaced under its name."""
@@ -130,6 +124,14 @@ class KeySource:
     def status(self) -> Status:
         """The state as a request would meet it, found without asking anybody."""
         return self._state.status()
+
+    def _asking(self, is_enough: Callable[[Snapshot], bool]) -> Flight | None:
+        """The flight under way, or one that a token causes, where it may."""
+        state = self._state
+        flight = self._flights.current
+        if flight is None and (state.seconds_until_ask() <= 0 or state.seconds_until_look() <= 0):
+            flight, _ = self._launch(is_enough, caused_by_token=True)
+        return flight
 
     def _launch(
         self, is_enough: Callable[[Snapshot], bool], *, caused_by_token: bool = False
