@@ -12,11 +12,11 @@ from rest_framework.authentication import BaseAuthentication
 from .conf import get_settings
 from .exceptions import KeysUnavailable, TokenError
 from .keys.waiting import without_blocking
-from .outcomes import FORESEEN, aaccepted, accepted, arefused, refused, unexpected
+from .outcomes import aaccepted, accepted, arefused, refused
 from .refusals import ServiceUnavailable, TokenRefused, www_authenticate
 from .signals import token_accepted
 from .users import token_user
-from .verification import get_verifier
+from .verification import judge
 
 if TYPE_CHECKING:
     from rest_framework.exceptions import APIException
@@ -85,12 +85,7 @@ class ZuploJWTAuthentication(BaseAuthentication):
     @sensitive_variables()
     def verify(self, token: str, request: Request) -> dict[str, Any]:
         """The verified claims. Raises ``TokenError`` or ``KeysUnavailable``."""
-        try:
-            return get_verifier().verify(token, request)
-        except FORESEEN:
-            raise
-        except Exception as error:  # noqa: BLE001 - no token may end in a 500.
-            raise unexpected(error) from None
+        return judge(token, request)
 
     def get_user(self, claims: dict[str, Any], request: Request) -> Any:
         """What ``USER_RESOLVER`` makes of the claims.

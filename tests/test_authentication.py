@@ -21,7 +21,7 @@ from rest_framework.test import APIRequestFactory
 from rest_framework.views import APIView
 
 import jwtauth
-from jwtauth import authentication, averify_token, verify_token
+from jwtauth import averify_token, verification, verify_token
 from jwtauth.authentication import AsyncZuploJWTAuthentication, ZuploJWTAuthentication
 from jwtauth.exceptions import KeysUnavailable, TokenError
 from jwtauth.users import TokenUser
@@ -291,7 +291,7 @@ def test_fault_of_ours_refuses_and_is_logged_without_the_token(
     issuer: LoopbackIssuer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     token = issuer.token()
-    monkeypatch.setattr(authentication, "get_verifier", Faulty)
+    monkeypatch.setattr(verification, "get_verifier", Faulty)
 
     response = ask(token)
 
