@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
+from typing import Any, Final
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
@@ -13,7 +13,10 @@ from django.dispatch import receiver
 from .options import IssuerSettings, Settings
 from .validation import Problem, backend_problems, validate
 
-__all__ = ["IssuerSettings", "Settings", "get_settings", "read_settings"]
+__all__ = ["READ_FROM", "IssuerSettings", "Settings", "get_settings", "read_settings"]
+
+READ_FROM: Final = frozenset({"JWTAUTH", "CACHES", "DEBUG"})
+"""The settings of Django that these are read from: where one changes, so do they."""
 
 
 @functools.cache
@@ -42,6 +45,6 @@ def read_settings() -> tuple[Settings | None, tuple[Problem, ...]]:
 @receiver(setting_changed)
 def _forget(*, setting: str, **_: Any) -> None:
     # Sent by override_settings and its like, in tests.
-    if setting in {"JWTAUTH", "CACHES", "DEBUG"}:
+    if setting in READ_FROM:
         read_settings.cache_clear()
         get_settings.cache_clear()

@@ -11,7 +11,7 @@ from django.core.signals import setting_changed
 from django.dispatch import receiver
 from django.views.decorators.debug import sensitive_variables
 
-from .conf import get_settings
+from .conf import READ_FROM, get_settings
 from .exceptions import KeysUnavailable, TokenError
 from .keys.fetch import JWKSFetcher
 from .keys.shared import SharedKeys
@@ -154,5 +154,5 @@ os.register_at_fork(after_in_child=_after_fork)
 @receiver(setting_changed)
 def _forget(*, setting: str, **_: Any) -> None:
     global _verifier  # noqa: PLW0603
-    if setting in {"JWTAUTH", "CACHES", "DEBUG"}:
+    if setting in READ_FROM:
         _verifier = None
