@@ -124,6 +124,11 @@ def duration(seconds: float) -> str:
     return f"{seconds:.0f} s"
 
 
+def number_of_keys(number: int) -> str:
+    """So many keys, in words."""
+    return "1 key" if number == 1 else f"{number} keys"
+
+
 def _ask(issuer: IssuerSettings, facts: IssuerFacts) -> KeySet | None:
     """The issuer's keys, ``None`` where it did not give any JWK Set."""
     started, started_at = time.monotonic(), time.time()

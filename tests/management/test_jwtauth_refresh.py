@@ -165,7 +165,7 @@ def test_one_issuer_can_be_refreshed_alone(issuer: LoopbackIssuer, settings: Set
 
         result = refresh("--issuer", other.url)
 
-        assert result.out == f"{other.url}: 1 keys\n"
+        assert result.out == f"{other.url}: 1 key\n"
         assert (issuer.fetches, other.fetches) == (0, 1)
 
 

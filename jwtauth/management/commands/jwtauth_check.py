@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import CommandError
 
-from jwtauth.diagnosis import diagnose_cache, diagnose_issuer, duration, shown
+from jwtauth.diagnosis import diagnose_cache, diagnose_issuer, duration, number_of_keys, shown
 from jwtauth.management.base import IssuerCommand
 from jwtauth.tokens.jose_keys import ED25519_LIBRARY
 
@@ -80,5 +80,6 @@ def _lines(facts: IssuerFacts) -> Iterator[str]:
     if facts.cached_age is None:
         yield "Cache     no keys"
     else:
-        yield f"Cache     {facts.cached_keys} keys, fetched {duration(facts.cached_age)} ago"
+        keys = number_of_keys(facts.cached_keys)
+        yield f"Cache     {keys}, fetched {duration(facts.cached_age)} ago"
     yield f"Requests  {facts.requests}"

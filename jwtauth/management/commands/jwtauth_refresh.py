@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import CommandError
 
-from jwtauth.diagnosis import diagnose_cache, duration
+from jwtauth.diagnosis import diagnose_cache, duration, number_of_keys
 from jwtauth.management.base import IssuerCommand
 from jwtauth.verification import key_source_of, shared_keys_for
 
@@ -50,14 +50,15 @@ them.
             raise CommandError(f"{failures} of {len(results)} issuers could not be refreshed.")
 
     def _write(self, result: dict[str, Any]) -> None:
+        keys = number_of_keys(result["keys"])
         if result["ok"]:
-            text = self.style.SUCCESS(f"{result['keys']} keys")
+            text = self.style.SUCCESS(keys)
         elif result["reason"] is None:
-            text = self.style.ERROR(f"{result['keys']} keys, which the cache did not take")
+            text = self.style.ERROR(f"{keys}, which the cache did not take")
         else:
             text = self.style.ERROR(result["reason"])
             if result["age"] is not None:
-                text += f"; in the cache are {result['keys']} keys, {duration(result['age'])} old"
+                text += f"; in the cache are {keys}, {duration(result['age'])} old"
         self.stdout.write(f"{result['issuer']}: {text}")
 
 
