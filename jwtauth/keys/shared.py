@@ -34,6 +34,7 @@ logger = logging.getLogger("jwtauth")
 _SCHEMA: Final = 1
 _SECONDS_A_CALL: Final = 0.5
 _GRACE: Final = 1.0
+_REST: Final = 30.0
 
 
 class SharedDocument(NamedTuple):
@@ -67,7 +68,8 @@ class SharedKeys:
         # A digest: an issuer may be longer than a cache key, or hold what memcached refuses.
         digest = hashlib.sha256(json.dumps([issuer, location]).encode()).hexdigest()[:40]
         self._prefix = f"jwtauth:{_SCHEMA}:{digest}"
-        self._stuck: BoundedCall[Any] | None = None
+        self._stuck: list[BoundedCall[Any]] = []
+        self._rests_until = 0.0
         self._well = True
         self._holders: dict[str, tuple[str, float]] = {}
 
@@ -170,7 +172,7 @@ class SharedKeys:
             value = json.loads(text)
         except (ValueError, RecursionError):
             return {}
-        if not isinstance(value, dict) or value.get("schema") != _SCHEMA:
+        if not isinstance(value, dict) or _number(value, "schema") != _SCHEMA:
             return {}
         return value
 
@@ -178,15 +180,19 @@ class SharedKeys:
         """What the operation on the cache gives, or ``otherwise`` where it fails or hangs.
 
         It runs in a thread of its own: a hanging client holds up nobody for long, and a cache in
-        the database writes outside of the request's transaction.
+        the database writes outside of the request's transaction. While a call hangs, the next is
+        made after a pause that doubles, since each may leave a thread behind.
         """
-        if self._stuck is not None and self._stuck.running:
+        self._stuck = [call for call in self._stuck if call.running]
+        if self._stuck and self._clock.monotonic() < self._rests_until:
             return otherwise
         call = BoundedCall(lambda: self._with_cache(operation))
         try:
             result = call.result(_SECONDS_A_CALL)
         except Exception as error:  # noqa: BLE001 - cache clients raise what they like.
-            self._stuck = call
+            self._stuck.append(call)
+            pause = _REST * 2 ** len(self._stuck)
+            self._rests_until = self._clock.monotonic() + pause
             self._report_health(well=False, reason=type(error).__name__)
             return otherwise
         self._report_health(well=True)

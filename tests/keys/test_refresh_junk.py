@@ -46,6 +46,7 @@ def failure(deployment: Deployment, **members: Any) -> str:
         '"text"',
         "{}",
         '{"schema": 1}',
+        '{"schema": true, "text": "{}", "fetched_at": 1000000000, "etag": null}',
         '{"schema": 2, "text": "{}", "fetched_at": 1000000000, "etag": null}',
         '{"schema": 1, "text": 7, "fetched_at": 1000000000, "etag": null}',
         '{"schema": 1, "text": "{}", "fetched_at": "now", "etag": null}',

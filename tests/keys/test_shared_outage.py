@@ -51,7 +51,7 @@ def server(request: pytest.FixtureRequest, settings: Settings) -> CacheServer:
 
 def wait_until_it_works(source: SharedKeys) -> None:
     wait_until(lambda: source.problem() is None)
-    wait_until(lambda: source._stuck is None or not source._stuck.running)
+    wait_until(lambda: not any(call.running for call in source._stuck))
 
 
 def test_killed_server_is_an_empty_cache_until_it_is_back(
@@ -161,7 +161,7 @@ def test_known_keys_never_wait_for_a_cache_that_hangs(
         ISSUER, issuer, MemoryKeys(hanging, clock), Lifetimes(), clock=clock, spawn=in_background
     )
     assert find(source, issuer.keys[0])
-    source._refresher._shared._stuck = None
+    source._refresher._shared._stuck = []
     clock.advance(540)
 
     started_at = time.monotonic()
@@ -179,6 +179,25 @@ def test_what_the_cache_client_does_next_does_not_matter_any_more(hanging: Memor
     assert source.acquire("asked", 1) is not None
     source.release("lease", "any")
     assert hanging.calls == ["add"]
+
+
+def test_cache_whose_client_never_comes_back_is_tried_again_ever_more_rarely(
+    hanging: MemoryCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_SECONDS_A_CALL", 0.05)
+    clock = ManualClock()
+    source = MemoryKeys(hanging, clock)
+    calls = []
+    for _ in range(60):
+        assert source.document() is None
+        calls.append(len(hanging.calls))
+        clock.advance(10)
+    assert [calls.index(number) * 10 for number in (1, 2, 3, 4)] == [0, 60, 180, 420]
+
+    hanging.before = lambda _operation: None
+    clock.advance(600)
+    source.publish(DOCUMENT, 100)
+    assert source.document() == DOCUMENT
 
 
 @pytest.mark.django_db(transaction=True)
