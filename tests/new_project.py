@@ -1,4 +1,4 @@
-"""A new Django project in which somebody did what the README says, and nothing else."""
+"""A new Django project in which somebody did what a page says, and nothing else."""
 
 from __future__ import annotations
 
@@ -8,15 +8,18 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
+from .pages import files_of, write
 from .readme import snippets
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from .pages import Page
+
 README_ISSUER = "https://my-api.zuplo.app/__zuplo/issuer"
 README_AUDIENCE = "https://backend.example.com"
 
-_PROLOGUE = """
+PROLOGUE = """
 import json
 import os
 import sys
@@ -44,46 +47,62 @@ print(json.dumps(answers))
 class NewProject:
     """The project ``shop`` in ``directory``, run by the interpreter ``python``."""
 
-    def __init__(
-        self, directory: Path, *, issuer: str = README_ISSUER, python: str = sys.executable
-    ) -> None:
-        self._directory = directory
+    def __init__(self, directory: Path, *, python: str = sys.executable) -> None:
+        self.directory = directory
         self._python = python
         self.run("-m", "django", "startproject", "shop", ".")
-        settings, *_others = snippets("settings.py")
-        assert README_ISSUER in settings
-        self._append("settings.py", settings.replace(README_ISSUER, issuer))
-        for name in ("urls.py", "views.py", "elsewhere.py", "tests.py"):
-            (snippet,) = snippets(name)
-            self._append(name, snippet)
 
-    def run(self, *arguments: str) -> str:
+    def run(self, *arguments: str, **environment: str) -> str:
         """What Python prints when it runs in the project, where warnings are errors."""
+        return self.run_and_log(*arguments, **environment)[0]
+
+    def run_and_log(self, *arguments: str, **environment: str) -> tuple[str, str]:
+        """The same, and what it logs."""
         process = subprocess.run(
             [self._python, "-W", "error", *arguments],
-            cwd=self._directory,
+            cwd=self.directory,
             # Not the settings of the test suite, nor its modules.
             env={
                 name: value
                 for name, value in os.environ.items()
                 if name not in {"DJANGO_SETTINGS_MODULE", "PYTHONPATH"}
-            },
+            }
+            | environment,
             capture_output=True,
             text=True,
             check=False,
         )
         assert process.returncode == 0, process.stderr
-        return process.stdout
+        return process.stdout, process.stderr
 
     def execute(self, program: str, *arguments: str) -> Any:
         """What a program prints as JSON that runs after ``django.setup()``."""
-        return json.loads(self.run("-c", _PROLOGUE + program, *arguments))
+        return json.loads(self.run("-c", PROLOGUE + program, *arguments))
+
+
+class ReadmeProject(NewProject):
+    """One with all that the README says, which trusts this issuer."""
+
+    def __init__(
+        self, directory: Path, *, issuer: str = README_ISSUER, python: str = sys.executable
+    ) -> None:
+        super().__init__(directory, python=python)
+        settings, *_others = snippets("settings.py")
+        assert README_ISSUER in settings
+        files = {"shop/settings.py": f"\n\n{settings.replace(README_ISSUER, issuer)}"}
+        for name in ("urls.py", "views.py", "elsewhere.py", "tests.py"):
+            (snippet,) = snippets(name)
+            files[f"shop/{name}"] = f"\n\n{snippet}"
+        write(files, directory)
 
     def get_protected(self, *tokens: str) -> list[Any]:
         """Status, challenge and body of ``/protected/`` for each token; none where it is empty."""
         answers: list[Any] = self.execute(_GET, json.dumps(tokens))
         return answers
 
-    def _append(self, name: str, text: str) -> None:
-        with (self._directory / "shop" / name).open("a", encoding="utf-8") as file:
-            file.write(f"\n\n{text}")
+
+def project_of(page: Page, directory: Path) -> NewProject:
+    """One with every block of a page in the file that its first line names."""
+    project = NewProject(directory)
+    write(files_of(page.of("python")), directory)
+    return project

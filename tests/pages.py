@@ -99,6 +99,11 @@ def files_after(page: Page, number: int) -> dict[str, str]:
         before += section.of("python")
     blocks = [block for block in before if not block.is_test]
     blocks += page.sections[number].of("python")
+    return files_of(blocks)
+
+
+def files_of(blocks: list[Block]) -> dict[str, str]:
+    """What these blocks add to the files that they name."""
     files: dict[str, str] = {}
     for block in blocks:
         if block.file and not block.is_marked:

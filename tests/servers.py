@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
+from .sockets import free_port
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -48,7 +50,7 @@ class CacheServer:
     def start(self) -> None:
         """Return when it answers."""
         for _ in range(5):
-            self.port = self.port or _free_port()
+            self.port = self.port or free_port()
             self._process = subprocess.Popen(
                 [self.program, *self.arguments()],
                 cwd=self._directory,
@@ -130,13 +132,6 @@ class MemcachedServer(CacheServer):
         arguments = ["-l", "127.0.0.1", "-p", str(self.port), "-U", "0", "-m", "64"]
         # It does not run as root unless told so.
         return [*arguments, "-u", "root"] if os.geteuid() == 0 else arguments
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _running(kind: type[CacheServer], directory: Path) -> Iterator[CacheServer]:

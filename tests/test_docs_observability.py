@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-import sys
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.dispatch import Signal
@@ -17,20 +13,17 @@ from prometheus_client import REGISTRY
 from jwtauth import signals
 from jwtauth.contrib.prometheus import metrics
 
-PAGE = (Path(__file__).parents[1] / "docs/observability.md").read_text("utf-8")
-BLOCKS = re.findall(r"^```python\n# ([\w/]+\.py)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+from .new_project import PROLOGUE, project_of
+from .pages import Page
 
-PROLOGUE = """
-import json
-import os
-import sys
+if TYPE_CHECKING:
+    from pathlib import Path
 
-os.environ["DJANGO_SETTINGS_MODULE"] = "shop.settings"
+    from .new_project import NewProject
 
-import django
+PAGE = Page("observability.md")
 
-django.setup()
-
+GET = """
 from django.test import Client
 from django.urls import path
 from jwtauth.testing import Issuer
@@ -60,30 +53,8 @@ print(json.dumps([statuses, metrics, health]))
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A new project with every block of the page in the file that its first line names."""
-    directory = tmp_path_factory.mktemp("shop")
-    run(directory, "-m", "django", "startproject", "shop", ".")
-    for name, text in BLOCKS:
-        with (directory / name).open("a", encoding="utf-8") as file:
-            file.write(f"\n\n{text}")
-    return directory
-
-
-def run(directory: Path, *arguments: str, **environment: str) -> tuple[str, str]:
-    """What Python prints and what it logs, where warnings are errors."""
-    process = subprocess.run(
-        [sys.executable, "-W", "error", *arguments],
-        cwd=directory,
-        # Not the settings of the test suite.
-        env={name: os.environ[name] for name in os.environ.keys() - {"DJANGO_SETTINGS_MODULE"}}
-        | environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert process.returncode == 0, process.stderr
-    return process.stdout, process.stderr
+def project(tmp_path_factory: pytest.TempPathFactory) -> NewProject:
+    return project_of(PAGE, tmp_path_factory.mktemp("shop"))
 
 
 def samples(text: str) -> dict[str, float]:
@@ -96,11 +67,16 @@ def samples(text: str) -> dict[str, float]:
 
 
 def test_every_python_block_says_into_which_file_it_belongs() -> None:
-    assert len(BLOCKS) == PAGE.count("```python\n") == 10
+    files = [block.file for block in PAGE.of("python")]
+
+    assert len(files) == 10
+    assert all(files)
 
 
-def test_signals_counters_log_and_health_check_work_as_the_page_has_them(project: Path) -> None:
-    printed, logged = run(project, "-c", PROLOGUE + TOKENS)
+def test_signals_counters_log_and_health_check_work_as_the_page_has_them(
+    project: NewProject,
+) -> None:
+    printed, logged = project.run_and_log("-c", PROLOGUE + GET + TOKENS)
     statuses, text, health = json.loads(printed)
 
     assert statuses == [200, 200, 200, 401, 401]
@@ -122,14 +98,15 @@ def test_signals_counters_log_and_health_check_work_as_the_page_has_them(project
     assert "no keys to verify tokens with" in health[1][1][name]
 
 
-def test_processes_are_summed_up_in_the_multiprocess_mode(project: Path, tmp_path: Path) -> None:
+def test_processes_are_summed_up_in_the_multiprocess_mode(
+    project: NewProject, tmp_path: Path
+) -> None:
     environment = {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
     for _ in range(2):
-        run(project, "-c", PROLOGUE + TOKENS, **environment)
-    printed, _ = run(
-        project,
+        project.run("-c", PROLOGUE + GET + TOKENS, **environment)
+    printed = project.run(
         "-c",
-        f"{PROLOGUE}from shop import multiprocess\n"
+        f"{PROLOGUE}{GET}from shop import multiprocess\n"
         "urls.urlpatterns[:] = multiprocess.urlpatterns\n"
         'print(get("/metrics").content.decode())',
         **environment,
@@ -143,21 +120,21 @@ def test_processes_are_summed_up_in_the_multiprocess_mode(project: Path, tmp_pat
     assert found["jwtauth_token_cache_misses_total"] == 0
 
 
-def test_checks_for_each_issuer_are_as_the_health_check_wants_them(project: Path) -> None:
+def test_checks_for_each_issuer_are_as_the_health_check_wants_them(project: NewProject) -> None:
     program = """
 from health_check.views import HealthCheckView
 from shop.several import checks
 
 print([str(check) for check in HealthCheckView(checks=checks).get_checks()])
 """
-    printed, _ = run(project, "-c", PROLOGUE + program)
+    printed = project.run("-c", PROLOGUE + program)
 
     assert printed.count("IssuerKeys(issuer='https://") == 2
 
 
 def rows(*header: str) -> list[list[str]]:
     pattern = rf"^\| {re.escape(' | '.join(header))} \|\n\|[ |-]+\|\n((?:\|.*\|\n)+)"
-    (found,) = re.findall(pattern, PAGE, re.MULTILINE)
+    (found,) = re.findall(pattern, PAGE.text, re.MULTILINE)
     return [[cell.strip() for cell in row.strip("|").split(" |")] for row in found.splitlines()]
 
 

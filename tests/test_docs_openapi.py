@@ -3,33 +3,26 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from jwtauth.openapi import ZuploJWTScheme
 
+from .new_project import PROLOGUE, project_of
+from .pages import Page
+
 if TYPE_CHECKING:
     from pytest_django import Settings
 
-PAGE = (Path(__file__).parents[1] / "docs/openapi.md").read_text("utf-8")
-BLOCKS = re.findall(r"^```python\n# ([\w/]+\.py)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
-SCHEMES = re.findall(r"^\| `([\w-]+)` \| `([\w\"]+)` \| `(\{.*?\})` \|$", PAGE, re.MULTILINE)
+    from .new_project import NewProject
+
+PAGE = Page("openapi.md")
+SCHEMES = re.findall(r"^\| `([\w-]+)` \| `([\w\"]+)` \| `(\{.*?\})` \|$", PAGE.text, re.MULTILINE)
 
 LOOK = """
-import os
 import re
-
-os.environ["DJANGO_SETTINGS_MODULE"] = "shop.settings"
-
-import django
-
-django.setup()
 
 from django.test import Client
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
@@ -50,40 +43,21 @@ assert not re.search("https?://", page), page
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A new project with every block of the page in the file that its first line names."""
-    directory = tmp_path_factory.mktemp("shop")
-    run(directory, "-m", "django", "startproject", "shop", ".")
-    for name, text in BLOCKS:
-        with (directory / name).open("a", encoding="utf-8") as file:
-            file.write(f"\n\n{text}")
-    return directory
-
-
-def run(directory: Path, *arguments: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-W", "error", *arguments],
-        cwd=directory,
-        # Not the settings of the test suite.
-        env={name: os.environ[name] for name in os.environ.keys() - {"DJANGO_SETTINGS_MODULE"}},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+def project(tmp_path_factory: pytest.TempPathFactory) -> NewProject:
+    return project_of(PAGE, tmp_path_factory.mktemp("shop"))
 
 
 def test_every_python_block_says_into_which_file_it_belongs() -> None:
-    assert len(BLOCKS) == PAGE.count("```python\n") == 6
+    files = [block.file for block in PAGE.of("python")]
+
+    assert len(files) == 6
+    assert all(files)
 
 
-def test_command_describes_the_answers_of_the_table(project: Path) -> None:
-    (command,) = re.findall(r"^```console\npython (.+)\n```$", PAGE, re.MULTILINE)
+def test_command_describes_the_answers_of_the_table(project: NewProject) -> None:
+    (command,) = re.findall(r"^```console\npython (.+)\n```$", PAGE.text, re.MULTILINE)
 
-    document: dict[str, Any] = json.loads(
-        run(project, *command.split(), "--format", "openapi-json")
-    )
+    document: dict[str, Any] = json.loads(project.run(*command.split(), "--format", "openapi-json"))
 
     answers = {path: {**item["get"]["responses"]} for path, item in document["paths"].items()}
     assert {path: [*each] for path, each in answers.items()} == {
@@ -93,15 +67,15 @@ def test_command_describes_the_answers_of_the_table(project: Path) -> None:
         # Served to everybody, it uses no authentication class.
         "/schema/": ["200"],
     }
-    rows = re.findall(r"^\| `(\d+)` \| .+ \| `([\w-]+)`.* \|$", PAGE, re.MULTILINE)
+    rows = re.findall(r"^\| `(\d+)` \| .+ \| `([\w-]+)`.* \|$", PAGE.text, re.MULTILINE)
     described = answers["/order/"]
     assert rows == [(status, *described[status]["headers"]) for status in ("401", "403", "503")]
     assert "JWTRefusal" in document["components"]["schemas"]
     assert [*document["components"]["securitySchemes"]] == ["zuploJWT"]
 
 
-def test_pages_are_served_and_load_nothing_from_elsewhere(project: Path) -> None:
-    run(project, "-c", LOOK)
+def test_pages_are_served_and_load_nothing_from_elsewhere(project: NewProject) -> None:
+    project.run("-c", PROLOGUE + LOOK)
 
 
 @pytest.mark.parametrize(("header", "prefix", "scheme"), SCHEMES)

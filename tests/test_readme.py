@@ -17,7 +17,7 @@ from jwtauth.fields import FIELDS
 from jwtauth.refusals import www_authenticate
 from jwtauth.testing import LoopbackIssuer
 
-from .new_project import README_AUDIENCE, NewProject
+from .new_project import README_AUDIENCE, ReadmeProject
 from .reading import read
 from .readme import README, ROOT, blocks, code, snippets, table
 
@@ -143,7 +143,7 @@ def test_the_policy_for_the_gateway_is_json_and_matches_the_settings() -> None:
 
 
 def test_three_settings_make_a_new_project_ask_for_tokens(tmp_path: Path) -> None:
-    project = NewProject(tmp_path)
+    project = ReadmeProject(tmp_path)
 
     assert "no issues" in project.run("manage.py", "check", "--fail-level", "WARNING")
     (answer,) = project.get_protected("")
@@ -176,7 +176,7 @@ print(json.dumps([answers, claims_of(reader), printed.getvalue()]))
             issuer.token(aud=README_AUDIENCE, scope=scope, plan="gold")
             for scope in ("orders:read", "orders:write")
         )
-        project = NewProject(tmp_path, issuer=issuer.url)
+        project = ReadmeProject(tmp_path, issuer=issuer.url)
         answers, claims, printed = project.execute(program, reader, other)
 
     assert answers == [[200, "gold"], [403, "insufficient_scope"], [401, "malformed_token"]]

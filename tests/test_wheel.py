@@ -16,7 +16,7 @@ import pytest
 
 from jwtauth.testing import LoopbackIssuer
 
-from .new_project import README_AUDIENCE, NewProject
+from .new_project import README_AUDIENCE, ReadmeProject
 from .readme import ROOT
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def test_the_installed_wheel_serves_a_new_project_with_the_three_settings(
     directory.mkdir()
 
     with LoopbackIssuer() as issuer:
-        project = NewProject(directory, issuer=issuer.url, python=str(python))
+        project = ReadmeProject(directory, issuer=issuer.url, python=str(python))
         imported = project.run("-c", "import jwtauth; print(jwtauth.__file__)")
         assert imported.startswith(str(site_packages))
         project.run("manage.py", "check", "--fail-level", "WARNING")

@@ -241,6 +241,14 @@ def unavailable(source: KeySource, key: SigningKey = UNKNOWN) -> int:
     return error.value.retry_after
 
 
+def new_key_after_a_failure(deployment: Deployment, source: KeySource) -> SigningKey:
+    """One that the issuer has when it is back; while it was away, a token asked for another."""
+    deployment.issuer.failure = "it is away"
+    unavailable(source)
+    deployment.issuer.failure = None
+    return deployment.issuer.rotate()
+
+
 def wait_until(condition: Callable[[], bool]) -> None:
     """Return when it holds: for what other processes do, which set no event here."""
     end = time.monotonic() + WAIT

@@ -9,7 +9,7 @@ import pytest
 from jwtauth.exceptions import KeysUnavailable
 from jwtauth.testing import SigningKey
 
-from .doubles import UNKNOWN, Deployment, find, unavailable
+from .doubles import UNKNOWN, Deployment, find, new_key_after_a_failure, unavailable
 
 if TYPE_CHECKING:
     from jwtauth.keys.source import KeySource
@@ -107,11 +107,8 @@ def test_flood_while_the_issuer_answers_causes_one_fetch_in_each_cooldown(
 def test_cooldown_of_tokens_does_not_hold_up_the_refresh_that_is_due(
     deployment: Deployment, source: KeySource
 ) -> None:
-    deployment.issuer.failure = "it is away"
     deployment.clock.advance(490)
-    unavailable(source)
-    deployment.issuer.failure = None
-    new = deployment.issuer.rotate()
+    new = new_key_after_a_failure(deployment, source)
     deployment.clock.advance(20)
 
     assert source._state.seconds_until_ask() > 0
@@ -121,10 +118,7 @@ def test_cooldown_of_tokens_does_not_hold_up_the_refresh_that_is_due(
 def test_key_that_came_to_the_cache_while_a_failure_cools_down_is_found(
     deployment: Deployment, source: KeySource
 ) -> None:
-    deployment.issuer.failure = "it is away"
-    unavailable(source)
-    deployment.issuer.failure = None
-    new = deployment.issuer.rotate()
+    new = new_key_after_a_failure(deployment, source)
     deployment.process().refresh()
     deployment.clock.advance(1)
     deployment.issuer.failure = "it is away"

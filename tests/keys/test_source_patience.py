@@ -11,7 +11,7 @@ import pytest
 
 from jwtauth.keys.flights import Flights, in_background
 
-from .doubles import WAIT, Deployment, Later, find, unavailable
+from .doubles import WAIT, Deployment, Later, find, new_key_after_a_failure, unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -95,10 +95,7 @@ def test_issuer_that_failed_lately_is_not_waited_for(
 def test_issuer_that_failed_long_ago_is_waited_for_again(
     deployment: Deployment, source: KeySource
 ) -> None:
-    deployment.issuer.failure = "it is away"
-    unavailable(source)
-    deployment.issuer.failure = None
-    new = deployment.issuer.rotate()
+    new = new_key_after_a_failure(deployment, source)
     deployment.clock.advance(60)
     source._flights._spawn = in_background
 

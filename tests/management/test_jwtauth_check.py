@@ -24,9 +24,10 @@ from .running import Result, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from pytest_django import Settings
+
+    from tests.keys.certificates import Authority
 
 
 def check(*arguments: str, **options: Any) -> Result:
@@ -158,19 +159,26 @@ def test_issuer_that_hangs_is_given_the_time_of_a_request(
     assert found["reachable"] is False
 
 
-def test_certificate_that_is_not_trusted_is_told(secure_issuer: LoopbackIssuer) -> None:
-    (error,) = facts()["errors"]
+def test_certificate_that_is_not_trusted_is_told(authority: Authority, settings: Settings) -> None:
+    context = authority.server_context("127.0.0.1", trusted=False)
+    with LoopbackIssuer(["EdDSA"], ssl_context=context) as issuer:
+        settings.JWTAUTH = {"ISSUER": issuer.url}
+
+        (error,) = facts()["errors"]
 
     assert "certificate" in error
     assert "self-signed certificate" in error
 
 
 def test_certificate_that_is_trusted_is_told(
-    secure_issuer: LoopbackIssuer, certificate: Path, monkeypatch: pytest.MonkeyPatch
+    authority: Authority, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority.path))
+    context = authority.server_context("127.0.0.1")
+    with LoopbackIssuer(["EdDSA"], ssl_context=context) as issuer:
+        settings.JWTAUTH = {"ISSUER": issuer.url}
 
-    assert " s, certificate accepted\n" in check().out
+        assert " s, certificate accepted\n" in check().out
 
 
 def test_discovery_is_asked_where_it_is_on(issuer: LoopbackIssuer, settings: Settings) -> None:

@@ -4,33 +4,17 @@ from __future__ import annotations
 
 import json
 import shutil
-import socket
 import subprocess
 
 import pytest
 
 from jwtauth.testing import LoopbackIssuer
 from project.management.commands.runserver import reachable_host
+from tests.sockets import free_port, has_ipv6
 
 from .demo import TIMEOUT, Demo, environment, manage, running
 
 IPV6_HOSTS = ["[::1]", "[::]", "[0:0:0:0:0:0:0:1]"]
-
-
-def has_ipv6() -> bool:
-    try:
-        with socket.socket(socket.AF_INET6) as probe:
-            probe.bind(("::1", 0))
-    except OSError:  # pragma: no cover - depends on the machine
-        return False
-    return True
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
 
 
 def run(command: list[str]) -> tuple[int, dict[str, str], dict[str, object]]:

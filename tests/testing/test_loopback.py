@@ -10,18 +10,9 @@ import pytest
 import requests
 
 from jwtauth.testing import Answer, LoopbackIssuer
+from tests.sockets import has_ipv6
 
 from .client import TIMEOUT, ask, get, read_to_the_end
-
-
-def has_ipv6() -> bool:
-    try:
-        with socket.socket(socket.AF_INET6) as probe:
-            probe.bind(("::1", 0))
-    except OSError:  # pragma: no cover - depends on the machine
-        return False
-    return True
-
 
 HOSTS = ["127.0.0.1", "localhost", *(["::1"] if has_ipv6() else [])]
 

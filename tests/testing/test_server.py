@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import gzip
-import ipaddress
 import math
 import socket
-import ssl
 import struct
 import threading
 import time
@@ -16,11 +13,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 import requests
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from jwtauth.testing import Answer, LoopbackIssuer
+from tests.keys.certificates import Authority
 
 from .client import TIMEOUT, ask, get, read_to_the_end, read_until
 
@@ -180,49 +175,21 @@ def test_fault_of_the_kit_itself_is_not_hidden(
 
 
 @pytest.fixture
-def certificate(tmp_path: Path) -> Path:
-    """A certificate for localhost with its key, in one file."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    now = dt.datetime.now(dt.UTC)
-    names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
-    signed = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(days=1))
-        .not_valid_after(now + dt.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName(names), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    path = tmp_path / "certificate.pem"
-    path.write_bytes(
-        signed.public_bytes(serialization.Encoding.PEM)
-        + key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
-    return path
+def authority(tmp_path: Path) -> Authority:
+    return Authority(tmp_path)
 
 
 @pytest.fixture
-def secure_issuer(certificate: Path) -> Iterator[LoopbackIssuer]:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
-    with LoopbackIssuer(["EdDSA"], ssl_context=context) as issuer:
+def secure_issuer(authority: Authority) -> Iterator[LoopbackIssuer]:
+    with LoopbackIssuer(["EdDSA"], ssl_context=authority.server_context("127.0.0.1")) as issuer:
         yield issuer
 
 
 def test_https_is_served_with_a_certificate(
-    secure_issuer: LoopbackIssuer, certificate: Path
+    secure_issuer: LoopbackIssuer, authority: Authority
 ) -> None:
     assert secure_issuer.url.startswith("https://")
-    assert get(secure_issuer.jwks_url, verify=str(certificate)).json() == secure_issuer.jwks()
+    assert get(secure_issuer.jwks_url, verify=str(authority.path)).json() == secure_issuer.jwks()
 
 
 def test_client_that_does_not_trust_the_certificate_is_no_fetch(
@@ -234,11 +201,13 @@ def test_client_that_does_not_trust_the_certificate_is_no_fetch(
     assert secure_issuer.fetches == 0
 
 
-def test_secure_connection_is_reset_too(secure_issuer: LoopbackIssuer, certificate: Path) -> None:
+def test_secure_connection_is_reset_too(
+    secure_issuer: LoopbackIssuer, authority: Authority
+) -> None:
     secure_issuer.jwks_answer = Answer(size=1_000_000, reset_after=10)
 
     with pytest.raises(requests.exceptions.RequestException):
-        get(secure_issuer.jwks_url, verify=str(certificate))
+        get(secure_issuer.jwks_url, verify=str(authority.path))
 
 
 def test_stopping_does_not_wait_for_a_handshake(secure_issuer: LoopbackIssuer) -> None:

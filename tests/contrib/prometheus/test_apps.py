@@ -8,8 +8,9 @@ import pytest
 from django.apps import apps as django_apps
 from django.core.exceptions import ImproperlyConfigured
 
-from jwtauth.contrib.prometheus import apps, metrics
-from jwtauth.signals import keys_refresh_failed, keys_refreshed, token_accepted, token_refused
+from jwtauth.contrib.prometheus import apps
+
+from .receivers import disconnect
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,32 +18,23 @@ if TYPE_CHECKING:
     from pytest_django import Settings
 
 APP = "jwtauth.contrib.prometheus"
-RECEIVERS = (
-    (token_accepted, metrics._count_accepted),
-    (token_refused, metrics._count_refused),
-    (keys_refreshed, metrics._count_fetched),
-    (keys_refresh_failed, metrics._count_failed),
-)
 
 
 @pytest.fixture(autouse=True)
 def _nothing_stays_connected() -> Iterator[None]:
     yield
-    for signal, receiver in RECEIVERS:
-        signal.disconnect(receiver)
+    disconnect()
 
 
 def test_without_the_app_nothing_is_counted() -> None:
-    for signal, receiver in RECEIVERS:
-        assert not signal.disconnect(receiver)
+    assert not any(disconnect())
 
 
 def test_the_app_connects_the_counters(settings: Settings) -> None:
     settings.INSTALLED_APPS = [*settings.INSTALLED_APPS, APP]
 
     assert django_apps.get_app_config("jwtauth_prometheus").name == APP
-    for signal, receiver in RECEIVERS:
-        assert signal.disconnect(receiver)
+    assert all(disconnect())
 
 
 def test_without_prometheus_client_the_app_says_what_to_install(

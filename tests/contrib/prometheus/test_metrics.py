@@ -11,10 +11,11 @@ from prometheus_client import REGISTRY, CollectorRegistry, generate_latest
 from jwtauth import averify_token
 from jwtauth.contrib.prometheus import metrics
 from jwtauth.exceptions import TokenError
-from jwtauth.signals import keys_refresh_failed, keys_refreshed, token_accepted, token_refused
 from jwtauth.testing import Issuer
 from jwtauth.verification import key_source_of
 from tests.requesting import verdict
+
+from .receivers import disconnect
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,21 +25,13 @@ if TYPE_CHECKING:
     from jwtauth.testing import LoopbackIssuer
     from tests.conftest import Hands
 
-RECEIVERS = (
-    (token_accepted, metrics._count_accepted),
-    (token_refused, metrics._count_refused),
-    (keys_refreshed, metrics._count_fetched),
-    (keys_refresh_failed, metrics._count_failed),
-)
-
 
 @pytest.fixture(autouse=True)
 def _counting() -> Iterator[None]:
     metrics.connect()
     metrics.connect()
     yield
-    for signal, receiver in RECEIVERS:
-        assert signal.disconnect(receiver)
+    assert all(disconnect())
 
 
 class Counts:
