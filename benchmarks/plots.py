@@ -70,6 +70,7 @@ def draw_growth(series: dict[str, Any]) -> Any:
     figure, panels = plt.subplots(2, 2, figsize=(8, 5.6), layout="constrained")
     for panel, (title, unit) in zip(panels.flat, subjects.items(), strict=True):
         highest = 1.5
+        sizes: list[int] = []
         for algorithm, color in _COLORS.items():
             timings = series[f"{algorithm}: {title}"]
             sizes = [int(size) for size in timings]

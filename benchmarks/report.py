@@ -80,7 +80,7 @@ class Report:
             print(f"\n{goals_table(self.goals)}", flush=True)
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
-            findings = {**asdict(self), "environment": environment()}
+            findings: dict[str, Any] = {**asdict(self), "environment": environment()}
             for goal, written in zip(self.goals, findings["goals"], strict=True):
                 written["verdict"] = goal.verdict
             path.write_text(json.dumps(findings, indent=1, ensure_ascii=False) + "\n")

@@ -13,7 +13,7 @@ class JWTAuthConfig(AppConfig):
     """Registers the system checks and what drf-spectacular needs, and starts nothing."""
 
     name = "jwtauth"
-    verbose_name = "JWT authentication"
+    verbose_name: str = "JWT authentication"
 
     def ready(self) -> None:
         register_checks()

@@ -78,7 +78,8 @@ class ZuploJWTAuthentication(BaseAuthentication):
         if isinstance(error, KeysUnavailable):
             return ServiceUnavailable(error)
         # DRF asks for the header later, of another instance: the reason travels on the request.
-        request._jwtauth_refusal = error.message  # type: ignore[attr-defined]  # noqa: SLF001
+        carrier: Any = request
+        carrier._jwtauth_refusal = error.message  # noqa: SLF001 - it is our own.
         return TokenRefused(error)
 
     # All variables: further down the token goes by other names.
@@ -104,7 +105,7 @@ class AsyncZuploJWTAuthentication(ZuploJWTAuthentication):
     """
 
     @sensitive_variables("token")
-    async def authenticate(  # type: ignore[override]
+    async def authenticate(  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
         self, request: Request
     ) -> tuple[Any, dict[str, Any]] | None:
         """The user and the claims, as ``ZuploJWTAuthentication.authenticate`` gives them."""

@@ -42,7 +42,7 @@ class KeysUnavailable(Exception):  # noqa: N818 - the name is part of the public
 
     def __init__(self, retry_after: float = 1) -> None:
         super().__init__(retry_after)
-        self.retry_after = max(1, ceil(retry_after))
+        self.retry_after: int = max(1, ceil(retry_after))
 
     def __str__(self) -> str:
         return self.message

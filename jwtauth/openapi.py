@@ -95,8 +95,8 @@ class ZuploJWTScheme(OpenApiAuthenticationExtension):
     elsewhere needs an extension of its own, best a subclass of this one.
     """
 
-    target_class = ZuploJWTAuthentication
-    name = "zuploJWT"
+    target_class: type[ZuploJWTAuthentication] = ZuploJWTAuthentication
+    name: str = "zuploJWT"
     match_subclasses = True
     priority = -1  # An extension of the project's own comes first.
 
@@ -120,7 +120,7 @@ class ZuploJWTScheme(OpenApiAuthenticationExtension):
 class ProtectedViewExtension(OpenApiViewExtension):
     """Describes what ``ProtectedView`` answers with a good token."""
 
-    target_class = "jwtauth.views.ProtectedView"
+    target_class: str = "jwtauth.views.ProtectedView"
 
     def view_replacement(self) -> type[APIView]:
         """The same view with a response that drf-spectacular can read."""
@@ -169,7 +169,7 @@ def _answers(auto_schema: AutoSchema) -> dict[str, Any]:
     # DRF makes 401 into 403 where the first authentication class has no challenge.
     has_challenge = bool(view.get_authenticate_header(view.request))
     forbids = any(map(_may_forbid, view.get_permissions()))
-    answers = {"503": _KEYS_UNAVAILABLE}
+    answers: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {"503": _KEYS_UNAVAILABLE}
     if has_challenge:
         answers["401"] = _REFUSED
     if forbids or not has_challenge:

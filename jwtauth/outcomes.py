@@ -15,7 +15,7 @@ from .signals import token_accepted, token_refused
 if TYPE_CHECKING:
     Refusal = TokenError | KeysUnavailable
 
-logger = logging.getLogger("jwtauth")
+logger: Final = logging.getLogger("jwtauth")
 
 FORESEEN: Final = (
     TokenError,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from django.utils.translation import gettext, gettext_noop
 from rest_framework import status
@@ -31,7 +31,9 @@ class TokenRefused(AuthenticationFailed):
     def __init__(self, error: TokenError) -> None:
         # What the inherited one makes of it, without its search for details within details.
         body = _body(error.message, error.code)
-        self.detail = {name: ErrorDetail(text, error.code) for name, text in body.items()}
+        self.detail: dict[str, Any] = {
+            name: ErrorDetail(text, error.code) for name, text in body.items()
+        }
 
 
 class ServiceUnavailable(APIException):
@@ -41,7 +43,7 @@ class ServiceUnavailable(APIException):
 
     def __init__(self, error: KeysUnavailable) -> None:
         super().__init__(_body(error.message, error.code), error.code)
-        self.wait = error.retry_after
+        self.wait: int = error.retry_after
 
 
 class InsufficientScope(PermissionDenied):
@@ -53,7 +55,7 @@ class InsufficientScope(PermissionDenied):
         super().__init__(_body(detail, code), code)
         # A scope parameter is never empty (RFC 6749 §3.3).
         scope = {"scope": joined} if (joined := " ".join(scopes)) else {}
-        self.auth_header = www_authenticate(error=code, error_description=detail, **scope)
+        self.auth_header: str = www_authenticate(error=code, error_description=detail, **scope)
 
 
 def _body(message: str, code: str) -> dict[str, str]:

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from django.dispatch import Signal
 
-keys_refreshed = Signal()
+keys_refreshed: Final = Signal()
 """An issuer's keys were fetched: ``issuer`` (str), ``keys`` (int, how many can be used).
 
 Sent by the process that fetched, in a thread of its own, whose receivers hold up nobody for longer
 than half a second; ``sender`` is the ``Refresher`` class.
 """
 
-keys_refresh_failed = Signal()
+keys_refresh_failed: Final = Signal()
 """An issuer's keys could not be fetched: ``issuer`` (str), ``reason`` (str), ``failures`` (int, how
 many in a row). Sent like ``keys_refreshed``.
 """
 
-token_accepted = Signal()
+token_accepted: Final = Signal()
 """A token was accepted: ``request``, ``issuer`` (str), ``user``.
 
 ``request`` is Django's ``HttpRequest``, or what ``verify_token`` was given; it may be ``None``.
@@ -25,7 +27,7 @@ token_accepted = Signal()
 Receivers are waited for; in an event loop, those that are no coroutine functions run in a thread.
 """
 
-token_refused = Signal()
+token_refused: Final = Signal()
 """A token was refused, or its key could not be looked up: ``request``, ``code`` (str), ``issuer``
 (str or ``None``), ``unexpected`` (str or ``None``). Sent like ``token_accepted``.
 

@@ -1,7 +1,7 @@
 """``path("", include("jwtauth.urls"))`` mounts the protected view."""
 
-from django.urls import path
+from django.urls import URLPattern, path
 
 from .views import ProtectedView
 
-urlpatterns = [path("protected/", ProtectedView.as_view(), name="protected")]
+urlpatterns: list[URLPattern] = [path("protected/", ProtectedView.as_view(), name="protected")]

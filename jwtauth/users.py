@@ -7,7 +7,7 @@ import json
 import logging
 from collections.abc import Callable, Iterable
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from django.core.exceptions import ValidationError
 from django.db import DataError, IntegrityError, router, transaction
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 Claims = dict[str, Any]
 
-logger = logging.getLogger("jwtauth")
+logger: Final = logging.getLogger("jwtauth")
 
 
 def token_user(claims: Claims, request: Any) -> TokenUser:  # noqa: ARG001 - a resolver's signature.
@@ -63,7 +63,7 @@ class TokenUser:
         # Taken now: what a view does to its claims changes nobody's identity.
         self._issuer = claims.get("iss", "")
         self._identifier = _identifier(claims, id_claim)
-        self.username = "" if self._identifier is None else str(self._identifier)
+        self.username: str = "" if self._identifier is None else str(self._identifier)
 
     @cached_property
     def pk(self) -> str:
@@ -98,7 +98,10 @@ class TokenUser:
     def _has_no_row(self, *_: object, **__: object) -> NoReturn:
         raise NotImplementedError("A TokenUser has no row in the database.")
 
-    save = delete = set_password = check_password = _has_no_row
+    save = _has_no_row
+    delete = _has_no_row
+    set_password = _has_no_row
+    check_password = _has_no_row
 
     @property
     def groups(self) -> Any:
@@ -118,13 +121,15 @@ class TokenUser:
         """No permissions: what a token allows is said by its scope."""
         return set()
 
-    get_group_permissions = get_all_permissions = get_user_permissions
+    get_group_permissions = get_user_permissions
+    get_all_permissions = get_user_permissions
 
     async def aget_user_permissions(self, obj: object = None) -> set[str]:  # noqa: ARG002
         """No permissions."""
         return set()
 
-    aget_group_permissions = aget_all_permissions = aget_user_permissions
+    aget_group_permissions = aget_user_permissions
+    aget_all_permissions = aget_user_permissions
 
     def has_perm(self, perm: str, obj: object = None) -> bool:  # noqa: ARG002
         """Never."""
@@ -169,7 +174,7 @@ class ModelUserResolver:
         """The user of these claims. Raises ``TokenError`` where they name none."""
         from django.contrib.auth import get_user_model  # noqa: PLC0415 - the app may be missing.
 
-        model = get_user_model()
+        model: Any = get_user_model()
         username = self._username(claims, model)
         try:
             try:
@@ -221,5 +226,5 @@ class ModelUserResolver:
         return user
 
 
-model_user = ModelUserResolver()
+model_user: Final = ModelUserResolver()
 """The ``USER_RESOLVER`` for users with a row and no further fields."""

@@ -11,14 +11,16 @@ from rest_framework.views import APIView
 from .authentication import ZuploJWTAuthentication
 
 if TYPE_CHECKING:
+    from rest_framework.authentication import BaseAuthentication
+    from rest_framework.permissions import BasePermission
     from rest_framework.request import Request
 
 
 class ProtectedView(APIView):
     """Answers who came through the gateway with the claims of its token."""
 
-    authentication_classes = (ZuploJWTAuthentication,)
-    permission_classes = (IsAuthenticated,)
+    authentication_classes: tuple[type[BaseAuthentication], ...] = (ZuploJWTAuthentication,)
+    permission_classes: tuple[type[BasePermission], ...] = (IsAuthenticated,)
 
     def get(self, request: Request) -> Response:
         """Show the verified claims."""

@@ -431,7 +431,7 @@ def test_verify_token_is_imported_from_the_package() -> None:
     assert jwtauth.verify_token is verify_token
     assert {"verify_token", "averify_token", "__version__"} <= set(jwtauth.__all__)
     with pytest.raises(AttributeError, match="no attribute 'verify'"):
-        jwtauth.verify  # noqa: B018
+        jwtauth.verify  # type: ignore[attr-defined]  # noqa: B018
 
 
 def test_package_is_imported_without_settings() -> None:

@@ -11,6 +11,7 @@ import signal
 import threading
 import time
 import timeit
+from abc import abstractmethod
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -86,9 +87,11 @@ class Backend(Protocol):
     """Something that lets a request with a token in, or does not."""
 
     @property
+    @abstractmethod
     def is_cooling(self) -> bool:
         """Whether it will not ask the issuer now, since that failed a moment ago."""
 
+    @abstractmethod
     def answer(self, token: str) -> tuple[int, bool]:
         """The status, and whether it is a 503 that does not say when to come back."""
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from asyncio import gather
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from health_check.base import HealthCheck
 from health_check.exceptions import ServiceUnavailable, ServiceWarning
 
 from jwtauth.exceptions import KeysUnavailable
@@ -17,9 +16,15 @@ from jwtauth.verification import get_verifier, key_source_of
 if TYPE_CHECKING:
     from jwtauth.keys.state import Status
 
+    class HealthCheck:
+        def __getattr__(self, name: str) -> Any:
+            """Anything: that package has no types."""
+else:
+    from health_check.base import HealthCheck
+
 
 @dataclass
-class IssuerKeys(HealthCheck):  # type: ignore[misc]  # It is not typed.
+class IssuerKeys(HealthCheck):
     """The keys of ``issuer``, or where that is ``None``, of all trusted issuers.
 
     It asks for them as a request does: only a process that has no keys asks the issuer, and no more

@@ -8,7 +8,7 @@ import time
 class Clock:
     """The clocks of this machine: one that never jumps, and the one that machines agree on."""
 
-    monotonic = staticmethod(time.monotonic)
+    monotonic: staticmethod[[], float] = staticmethod(time.monotonic)
     """Seconds that only this process can read, for ages and deadlines."""
 
     def time(self) -> float:

@@ -21,8 +21,8 @@ class Flight:
     __slots__ = ("landed", "started_at")
 
     def __init__(self, started_at: float) -> None:
-        self.started_at = started_at
-        self.landed = Landing()
+        self.started_at: float = started_at
+        self.landed: Landing = Landing()
 
 
 def in_background(work: Callable[[], None]) -> None:

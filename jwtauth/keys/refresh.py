@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     IsEnough = Callable[[Snapshot], bool]
 
-logger = logging.getLogger("jwtauth")
+logger: Final = logging.getLogger("jwtauth")
 
 LONGEST_WAIT_FOR_EVIDENCE: Final = 1.0
 """Seconds that a token with an unknown key is kept waiting for its issuer's answer."""

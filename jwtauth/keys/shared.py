@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-logger = logging.getLogger("jwtauth")
+logger: Final = logging.getLogger("jwtauth")
 
 _SCHEMA: Final = 1
 _SECONDS_A_CALL: Final = 0.5
@@ -207,7 +207,8 @@ class SharedKeys:
             cache.close()
             if isinstance(cache, RedisCache):
                 # Django leaves these to the garbage collector.
-                for pool in cache._cache._pools.values():  # type: ignore[attr-defined]  # noqa: SLF001
+                client: Any = cache._cache  # noqa: SLF001
+                for pool in client._pools.values():  # noqa: SLF001
                     pool.disconnect()
             connections.close_all()
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from .clock import Clock
     from .snapshot import Lifetimes, Snapshot
 
-logger = logging.getLogger("jwtauth")
+logger: Final = logging.getLogger("jwtauth")
 
 
 class Status(NamedTuple):
@@ -52,9 +52,9 @@ class KeyState:
         self.snapshot: Snapshot | None = None
         self.failure: Failure | None = None
         # Unknown keys and bad signatures cause no fetch before this time.
-        self.next_ask_at = clock.monotonic()
+        self.next_ask_at: float = clock.monotonic()
         # While a failure cools down, nobody looks into the shared cache before this time.
-        self.next_look_at = self.next_ask_at
+        self.next_look_at: float = self.next_ask_at
         self._clock = clock
         self._reported: str | None = None
 

@@ -32,7 +32,7 @@ class DiagnosticCommand(BaseCommand):
     """
 
     # Those of the whole project: what is wrong elsewhere is no reason not to look at the keys.
-    requires_system_checks = ()
+    requires_system_checks: tuple[str, ...] = ()
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
         return super().create_parser(

@@ -13,16 +13,16 @@ from .keys import SigningKey
 from .loopback import LoopbackIssuer
 from .server import RecordedRequest
 
-if TYPE_CHECKING:
-    from .client import JWTClient
-
 __all__ = ["Answer", "Issuer", "JWTClient", "LoopbackIssuer", "RecordedRequest", "SigningKey"]
 
+if TYPE_CHECKING:
+    from .client import JWTClient
+else:  # A checker that saw this would take any name for one of ours.
 
-def __getattr__(name: str) -> Any:
-    # Looked up late: Django REST Framework's test client reads Django's settings when imported.
-    if name == "JWTClient":
-        from .client import JWTClient  # noqa: PLC0415
+    def __getattr__(name: str) -> Any:
+        # Looked up late: Django REST Framework's test client reads Django's settings when imported.
+        if name == "JWTClient":
+            from .client import JWTClient  # noqa: PLC0415
 
-        return JWTClient
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+            return JWTClient
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -40,7 +40,7 @@ class JWTClient(APIClient):
         token = issuer.token(claims, **options)
         settings = get_settings()
         name = HttpHeaders.to_wsgi_name(settings.header)
-        others: dict[str, Any] = self._credentials  # type: ignore[attr-defined]
+        others: dict[str, Any] = vars(self)["_credentials"]
         self.credentials(**{**others, name: f"{settings.prefix} {token}".lstrip()})
         return token
 

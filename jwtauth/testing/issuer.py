@@ -46,9 +46,9 @@ class Issuer(Block):
         claims: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
-        self.url = url
-        self.claims = dict(claims or {})
-        self.keys = [SigningKey.generate(algorithm) for algorithm in algorithms]
+        self.url: str = url
+        self.claims: dict[str, Any] = dict(claims or {})
+        self.keys: list[SigningKey] = [SigningKey.generate(algorithm) for algorithm in algorithms]
         # Held, so that the material of a key that was rotated away does not come back.
         self._retired: list[SigningKey] = []
 

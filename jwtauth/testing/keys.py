@@ -40,9 +40,9 @@ class SigningKey:
     __slots__ = ("__weakref__", "algorithm", "kid", "private_key")
 
     def __init__(self, private_key: PrivateKey, algorithm: str, kid: str | None = None) -> None:
-        self.private_key = private_key
-        self.algorithm = _known(algorithm)
-        self.kid = f"{algorithm.lower()}-{secrets.token_hex(8)}" if kid is None else kid
+        self.private_key: PrivateKey = private_key
+        self.algorithm: str = _known(algorithm)
+        self.kid: str = f"{algorithm.lower()}-{secrets.token_hex(8)}" if kid is None else kid
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.kid!r} for {self.algorithm}>"
@@ -79,7 +79,7 @@ class SigningKey:
         another type.
         """
         algorithm = _known(private_jwk.get("alg"))
-        key = KEY_CLASSES[algorithm](private_jwk, algorithm)
+        key: Any = KEY_CLASSES[algorithm](private_jwk, algorithm)
         return cls(key.prepared_key, algorithm, private_jwk.get("kid"))
 
     def private_jwk(self) -> dict[str, Any]:

@@ -54,19 +54,19 @@ class LoopbackIssuer(Issuer):
         trusted: bool = True,
     ) -> None:
         self.host = host
-        self.port = port
+        self.port: int = port
         self.path = path
         self.etag = etag
         self.ssl_context = ssl_context
         self.protocol = protocol
         self.trusted = trusted
-        self.jwks_answer = Answer()
-        self.discovery_answer = Answer()
+        self.jwks_answer: Answer = Answer()
+        self.discovery_answer: Answer = Answer()
         self.requests: list[RecordedRequest] = []
         """Every request since it was made, in the order of arrival."""
-        self.fetches = 0
+        self.fetches: int = 0
         """The number of requests for the key set."""
-        self.not_modified = 0
+        self.not_modified: int = 0
         """The number of answers with 304."""
         self._changed = threading.Condition()
         self._held = False
@@ -89,7 +89,7 @@ class LoopbackIssuer(Issuer):
             protocol=self.protocol,
         )
         self.port = self._server.server_address[1]
-        self.url = self._url()
+        self.url: str = self._url()
 
     def stop(self) -> None:
         """Refuse connections until ``start()``, and cut off those that there are."""

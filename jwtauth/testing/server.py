@@ -53,10 +53,10 @@ class Server(socketserver.ThreadingTCPServer):
         ssl_context: ssl.SSLContext | None,
         protocol: str,
     ) -> None:
-        self.address_family = family(host)
+        self.address_family: int = family(host)
         self.respond = respond
         self.protocol = protocol
-        self.stopping = False
+        self.stopping: bool = False
         self._changed = changed
         self._ssl_context = ssl_context
         self._connections: set[socket.socket] = set()
@@ -185,7 +185,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(bytes((octet,)))
             self.server.pause(pause)
 
-    def log_message(self, *_: object) -> None:
+    def log_message(self, *_: object) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Nothing: what was asked for is recorded."""
 
 

@@ -15,7 +15,7 @@ from jwtauth.keys.state import Status
 from jwtauth.tokens.keyset import KeySet
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator
 
     from jwtauth.tokens.keyset import VerificationKey
 
@@ -82,7 +82,7 @@ def innermost() -> Issuer | None:
 
 
 @contextmanager
-def trusted(issuer: Issuer, jwks_url: str) -> Iterator[None]:
+def trusted(issuer: Issuer, jwks_url: str) -> Generator[None]:
     """Have the app trust the issuer; where Django's settings are not loaded, there is no app."""
     conf = sys.modules.get("django.conf")
     if conf is None or not conf.settings.configured:

@@ -35,7 +35,7 @@ class ClaimsPolicy:
         required_claims: Mapping[str, Any] | None = None,
         leeway: float = 0,
     ) -> None:
-        self.leeway = leeway
+        self.leeway: float = leeway
         self.audience_depends_on_request = verify_audience and callable(audience)
         self._audience = audience
         self._verify_audience = verify_audience

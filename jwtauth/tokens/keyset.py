@@ -54,11 +54,12 @@ class VerificationKey:
         _check_use(jwk)
         self.kty: str = jwk["kty"]
         self.kid: str | None = jwk.get("kid")
-        self.algorithms = _algorithms(jwk)
+        self.algorithms: tuple[str, ...] = _algorithms(jwk)
         public = {name: jwk[name] for name in _public_members(jwk)}
-        self.material = json.dumps([self.kid, self.algorithms, public], sort_keys=True)
+        self.material: str = json.dumps([self.kid, self.algorithms, public], sort_keys=True)
         try:
-            prepared = KEY_CLASSES[self.algorithms[0]](public, self.algorithms[0]).prepared_key
+            key: Any = KEY_CLASSES[self.algorithms[0]](public, self.algorithms[0])
+            prepared = key.prepared_key
         except Exception as error:
             raise UnusableKeyError("not a valid public key") from error
         self._verifiers = {
@@ -97,7 +98,7 @@ class KeySet:
                 left_out.append(str(error))
             else:
                 kept[key.material] = known.get(key.material, key)
-        self.left_out = tuple(left_out)
+        self.left_out: tuple[str, ...] = tuple(left_out)
         self._keys = frozenset(kept.values())
         self._by_algorithm: dict[str, tuple[VerificationKey, ...]] = {}
         self._by_kid: dict[tuple[str, str], tuple[VerificationKey, ...]] = {}
@@ -180,9 +181,9 @@ def _public_members(jwk: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _octets(jwk: dict[str, Any], member: str) -> bytes:
-    value = jwk.get(member)
+    value: Any = jwk.get(member)
     try:
-        return base64url.decode(value.encode("ascii"))  # type: ignore[union-attr]
+        return base64url.decode(value.encode("ascii"))
     except (AttributeError, ValueError):
         raise UnusableKeyError(f'"{member}" is not base64url') from None
 

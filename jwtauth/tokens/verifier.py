@@ -9,6 +9,7 @@ nobody can find it out by trying.
 from __future__ import annotations
 
 import time
+from abc import abstractmethod
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -31,12 +32,15 @@ _MAX_HEADERS: Final = 256
 class KeyProvider(Protocol):
     """Where an issuer's keys come from. Each method may raise ``KeysUnavailable``."""
 
+    @abstractmethod
     def current(self) -> KeySet:
         """The keys to judge with now."""
 
-    def find(self, kid: str | None, algorithm: str) -> tuple[VerificationKey, ...]:
+    @abstractmethod
+    def find(self, kid: str | None, algorithm: str, /) -> tuple[VerificationKey, ...]:
         """The keys for a header that the current set has none for; empty where there is none."""
 
+    @abstractmethod
     def suspect(self) -> None:
         """A signature did not hold under a known key."""
 
@@ -55,11 +59,11 @@ class TrustedIssuer:
         keys: KeyProvider,
         token_types: Iterable[str] | None = None,
     ) -> None:
-        self.url = url
-        self.algorithms = frozenset(algorithms)
-        self.claims = claims
-        self.keys = keys
-        self.token_types = (
+        self.url: str = url
+        self.algorithms: frozenset[str] = frozenset(algorithms)
+        self.claims: ClaimsPolicy = claims
+        self.keys: KeyProvider = keys
+        self.token_types: frozenset[str] | None = (
             None if token_types is None else frozenset(map(header.media_type, token_types))
         )
 
@@ -109,15 +113,17 @@ class Verifier:
         token_cache_size: int = 1024,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self.issuers = {issuer.url: issuer for issuer in issuers}
-        self.algorithms = frozenset().union(*(i.algorithms for i in self.issuers.values()))
+        self.issuers: dict[str, TrustedIssuer] = {issuer.url: issuer for issuer in issuers}
+        self.algorithms: frozenset[str] = frozenset().union(
+            *(i.algorithms for i in self.issuers.values())
+        )
         self._max_token_length = max_token_length
         self._memory = Memory(token_cache_size)
         # Headers of tokens whose signature held: a gateway signs thousands of tokens under one.
         self._headers: dict[bytes, Header] = {}
         self._clock = clock
-        self.hits = 0
-        self.misses = 0
+        self.hits: int = 0
+        self.misses: int = 0
 
     def verify(self, token: str, request: Any = None) -> Claims:
         """The claims of a token that holds, in a dict of the caller's own.

@@ -138,7 +138,7 @@ async def test_the_view_of_django_health_check_serves_it(
     issuer: LoopbackIssuer, clock: Hands
 ) -> None:
     path = "jwtauth.contrib.health_check.IssuerKeys"
-    view = HealthCheckView.as_view(checks=[path, (path, {"issuer": issuer.url})])
+    view: Any = HealthCheckView.as_view(checks=[path, (path, {"issuer": issuer.url})])
     request = AsyncRequestFactory().get("/health/?format=json")
 
     answers = []

@@ -116,4 +116,4 @@ def test_forced_user_is_dropped_by_logout(jwt_client: JWTClient) -> None:
 
 def test_package_has_no_other_late_names() -> None:
     with pytest.raises(AttributeError, match="no attribute 'JWTServer'"):
-        _ = jwtauth.testing.JWTServer
+        _ = jwtauth.testing.JWTServer  # type: ignore[attr-defined]

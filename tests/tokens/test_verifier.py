@@ -246,7 +246,7 @@ def test_refusals_are_given_in_one_order() -> None:
     }
     codes = []
     while wrong:
-        claims = {"aud": "api", **wrong}
+        claims: dict[str, Any] = {"aud": "api", **wrong}
         headers = {"typ": "JWT", "kid": ED25519.kid, **wrong}
         token = mint(
             wrong.get("payload"),

@@ -12,7 +12,7 @@ class PrometheusConfig(AppConfig):
 
     name = "jwtauth.contrib.prometheus"
     label = "jwtauth_prometheus"
-    verbose_name = "Metrics of JWT authentication"
+    verbose_name: str = "Metrics of JWT authentication"
 
     def ready(self) -> None:
         if find_spec("prometheus_client") is None:

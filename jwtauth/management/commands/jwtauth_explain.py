@@ -38,7 +38,7 @@ never the signature, with which one could use the token.
 The exit code is 0 where the token would be accepted, and otherwise 1.
 """
     # As with Django's own commands that ask: for call_command(), a stream to read from.
-    stealth_options = ("stdin",)
+    stealth_options: tuple[str, ...] = ("stdin",)
 
     def handle(self, *_args: Any, **options: Any) -> None:
         settings = self.read_settings(as_json=options["json"])
