@@ -1,0 +1,96 @@
+"""The testing kit: issuers as blocks and decorators, their tokens and keys, the client."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine
+from typing import Any, assert_type
+
+from jwtauth import testing
+from jwtauth.testing import (
+    Answer,
+    Issuer,
+    JWTClient,
+    LoopbackIssuer,
+    RecordedRequest,
+    SigningKey,
+)
+
+issuer = Issuer("https://issuer.test", ["EdDSA"], claims={"aud": "api"})
+
+
+def tokens() -> None:
+    assert_type(issuer.token(), str)
+    assert_type(issuer.token({"sub": "alice"}, scope="read", lifetime=-1, exp=...), str)
+    assert_type(issuer.token(algorithm="RS256", headers={"kid": ...}), str)
+    assert_type(issuer.token(headers=b"{}", key=b"secret"), str)
+    assert_type(issuer.sign(b"not JSON", key=SigningKey.generate()), str)
+    issuer.token(lifetime="long")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    issuer.token(claims={"sub": "alice"}, key="secret")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    issuer.sign()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+
+
+def documents() -> None:
+    assert_type(issuer.url, str)
+    assert_type(issuer.jwks_url, str)
+    assert_type(issuer.discovery_url, str)
+    assert_type(issuer.claims, dict[str, Any])
+    assert_type(issuer.keys, list[SigningKey])
+    assert_type(issuer.jwks(), dict[str, Any])
+    assert_type(issuer.discovery(), dict[str, Any])
+
+
+def blocks() -> None:
+    with issuer as entered:
+        assert_type(entered, Issuer)
+    with LoopbackIssuer() as served:
+        assert_type(served, LoopbackIssuer)
+
+
+@issuer
+def decorated(number: int) -> str:
+    return str(number)
+
+
+@issuer
+async def adecorated(number: int) -> str:
+    return str(number)
+
+
+def functions_in_a_block_keep_their_signature() -> None:
+    assert_type(decorated(1), str)
+    coroutine: Coroutine[Any, Any, str] = adecorated(1)
+    coroutine.close()
+    decorated("1")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+def keys(key: SigningKey) -> None:
+    assert_type(SigningKey.generate("RS256", "kid"), SigningKey)
+    assert_type(SigningKey.from_jwk(key.private_jwk()), SigningKey)
+    assert_type(key.kid, str)
+    assert_type(key.algorithm, str)
+    assert_type(key.public_jwk(), dict[str, Any])
+    assert_type(key.fits("EdDSA"), bool)
+    assert_type(key.sign(b"message"), bytes)
+
+
+def faults(served: LoopbackIssuer) -> None:
+    served.jwks_answer = Answer(status=500, headers={"Date": None})
+    served.discovery_answer = Answer(body={"issuer": "another"}, delay=0.1)
+    served.jwks_answer = 500  # type: ignore[assignment]  # pyright: ignore[reportAttributeAccessIssue]
+    Answer(500)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    assert_type(served.port, int)
+    assert_type(served.url, str)
+    assert_type(served.fetches, int)
+    assert_type(served.not_modified, int)
+    assert_type(served.requests, list[RecordedRequest])
+    assert_type(served.requests[0].path, str)
+    testing.Client  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def client() -> None:
+    browser = JWTClient(issuer)
+    assert_type(browser.authenticate(sub="alice"), str)
+    assert_type(browser.authenticate({"sub": "alice"}, lifetime=-1), str)
+    assert_type(browser.issuer, Issuer | None)
+    assert_type(browser.get("/protected/").status_code, int)
+    JWTClient("https://issuer.test")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
