@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import shutil
 import subprocess
 import sys
@@ -24,14 +25,31 @@ if TYPE_CHECKING:
 
 _PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check")
 _SDIST = "import sys; from setuptools import build_meta; build_meta.build_sdist(sys.argv[1])"
+_EPOCH = str(2**30)
+"""What every file in a wheel is dated, in seconds: some moment that a ZIP archive can name."""
 
 
 def build_wheel(source: Path, target: Path) -> Path:
     """Build as ``pip install`` does, but with the setuptools that is there: nothing is fetched."""
     options = ("--quiet", "--no-deps", "--no-index", "--no-build-isolation", "--wheel-dir")
-    subprocess.run([*_PIP, "wheel", *options, target, source], check=True, capture_output=True)
+    subprocess.run(
+        [*_PIP, "wheel", *options, target, source],
+        check=True,
+        capture_output=True,
+        env=os.environ | {"SOURCE_DATE_EPOCH": _EPOCH},
+    )
     (wheel,) = target.glob("*.whl")
     return wheel
+
+
+def package_files() -> set[str]:
+    """What is handed out of the tree, by path: the package, and the fixtures beside it."""
+    package = {
+        str(path.relative_to(ROOT))
+        for path in (ROOT / "jwtauth").rglob("*")
+        if path.suffix in {".py", ".po"} or path.name == "py.typed"
+    }
+    return package | {"pytest_jwtauth.py"}
 
 
 def contents(wheel: Path) -> dict[str, bytes]:
@@ -41,14 +59,17 @@ def contents(wheel: Path) -> dict[str, bytes]:
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy to build in: building writes into the tree, which other tests read meanwhile."""
+    """A copy to build in: building writes into the tree, which other tests read meanwhile.
+
+    Its files have the modes of new ones, like those of an sdist that pip unpacks.
+    """
     copy = tmp_path_factory.mktemp("source")
     for path in ROOT.iterdir():
         if path.is_file() and not path.name.startswith("."):
-            shutil.copy(path, copy)
+            shutil.copyfile(path, copy / path.name)
     for name in ("jwtauth", "project", "tests"):
         ignored = shutil.ignore_patterns("__pycache__", "node_modules")
-        shutil.copytree(ROOT / name, copy / name, ignore=ignored)
+        shutil.copytree(ROOT / name, copy / name, ignore=ignored, copy_function=shutil.copyfile)
     return copy
 
 
@@ -58,11 +79,7 @@ def wheel(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_wheel_holds_the_package_and_its_license_and_nothing_else(wheel: Path) -> None:
-    package = {
-        str(path.relative_to(ROOT))
-        for path in (ROOT / "jwtauth").rglob("*")
-        if path.suffix in {".py", ".po"} or path.name == "py.typed"
-    }
+    package = package_files()
     compiled = {name.replace(".po", ".mo") for name in package if name.endswith(".po")}
     metadata = {
         *("METADATA", "RECORD", "WHEEL", "licenses/LICENSE"),
@@ -70,7 +87,7 @@ def test_the_wheel_holds_the_package_and_its_license_and_nothing_else(wheel: Pat
     }
 
     name, version, *_tags = wheel.name.split("-")
-    assert contents(wheel).keys() == package | compiled | {"pytest_jwtauth.py"} | {
+    assert contents(wheel).keys() == package | compiled | {
         f"{name}-{version}.dist-info/{file}" for file in metadata
     }
     assert "jwtauth/py.typed" in package
@@ -83,7 +100,7 @@ def test_the_wheel_holds_the_translations_as_django_reads_them(wheel: Path) -> N
     assert german.gettext("The token has expired.") == "Das Token ist abgelaufen."
 
 
-def test_the_sdist_builds_the_same_wheel_and_holds_no_tests(
+def test_the_sdist_holds_no_tests_and_builds_the_same_wheel_octet_by_octet(
     source: Path, wheel: Path, tmp_path: Path
 ) -> None:
     subprocess.run(
@@ -91,14 +108,16 @@ def test_the_sdist_builds_the_same_wheel_and_holds_no_tests(
     )
     (sdist,) = tmp_path.glob("*.tar.gz")
     with tarfile.open(sdist) as archive:
-        names = {name.split("/")[1] for name in archive.getnames() if "/" in name}
+        files = {file.name.partition("/")[2] for file in archive if not file.isdir()}
 
-    assert names == {
-        *("jwtauth", "pytest_jwtauth.py", "pyproject.toml", "MANIFEST.in", "README.md", "LICENSE"),
-        "setup.py",
-        *("CHANGELOG.md", "SECURITY.md", "PKG-INFO", "setup.cfg", "drf_zuplo_jwt.egg-info"),
+    metadata = {name for name in files if name.startswith("drf_zuplo_jwt.egg-info/")}
+    assert files - metadata == package_files() | {
+        *("CHANGELOG.md", "LICENSE", "README.md", "SECURITY.md"),
+        *("MANIFEST.in", "PKG-INFO", "pyproject.toml", "setup.cfg", "setup.py"),
     }
-    assert contents(build_wheel(sdist, tmp_path)) == contents(wheel)
+    built = build_wheel(sdist, tmp_path)
+    assert contents(built) == contents(wheel)
+    assert built.read_bytes() == wheel.read_bytes()
 
 
 def test_the_installed_wheel_serves_a_new_project_with_the_three_settings(
