@@ -124,7 +124,7 @@ class _Exchange:
     def get(self, url: str, etag: str | None) -> Document | None:
         _current.set(self)
         try:
-            with requests.Session() as session:
+            with _Session() as session:
                 session.mount("http://", _Adapter())
                 session.mount("https://", _Adapter())
                 headers = {**_HEADERS, "If-None-Match": etag} if etag else _HEADERS
@@ -209,6 +209,13 @@ def _sent_at(headers: Mapping[str, str]) -> int | None:
         return None
     # A cache on the way passes on the date of when it asked (RFC 9111 §5.1).
     return date + int(age) if age.isdecimal() and len(age) <= _MAX_AGE_DIGITS else date
+
+
+class _Session(requests.Session):
+    """requests' session, without a look at where a redirect leads, for which it reads the body."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """None: nothing is followed."""
 
 
 _current: ContextVar[_Exchange] = ContextVar("jwtauth_exchange")

@@ -124,6 +124,14 @@ def test_redirect_is_not_followed(issuer: LoopbackIssuer, status: int) -> None:
         assert elsewhere.requests == []
 
 
+def test_body_of_a_redirect_is_not_read(issuer: LoopbackIssuer) -> None:
+    issuer.jwks_answer = Answer(
+        status=302, headers={"Location": issuer.jwks_url, "Content-Encoding": "gzip"}, size=math.inf
+    )
+
+    assert reason(issuer) == "the issuer redirects, which is not followed"
+
+
 @pytest.mark.parametrize(
     "status", [201, 204, 206, 300, 302, 400, 401, 403, 404, 429, 500, 503, 599]
 )
