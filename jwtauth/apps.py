@@ -20,4 +20,4 @@ class JWTAuthConfig(AppConfig):
         # Where the backend is wrong a check says so, and an import of what verifies would not.
         if find_spec("drf_spectacular") and not backend_problems():
             # Registers its extensions.
-            import_module(".openapi", __package__)
+            import_module("jwtauth.openapi")

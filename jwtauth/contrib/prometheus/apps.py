@@ -20,4 +20,4 @@ class PrometheusConfig(AppConfig):
                 f'"{self.name}" is in INSTALLED_APPS, but prometheus_client is not installed. '
                 'Run: pip install "drf-zuplo-jwt[prometheus]"'
             )
-        import_module(".metrics", __package__).connect()
+        import_module("jwtauth.contrib.prometheus.metrics").connect()
