@@ -214,7 +214,7 @@ def _sent_at(headers: Mapping[str, str]) -> int | None:
 class _Session(requests.Session):
     """requests' session, without a look at where a redirect leads, for which it reads the body."""
 
-    def get_redirect_target(self, resp: requests.Response) -> None:
+    def get_redirect_target(self, *_: Any, **__: Any) -> None:
         """None: nothing is followed."""
 
 

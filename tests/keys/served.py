@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 from django.conf import settings
 from django.core.wsgi import get_wsgi_application
@@ -10,7 +11,8 @@ from django.core.wsgi import get_wsgi_application
 from jwtauth.keys import shared
 
 # On a busy machine a cache may take longer, and one that does is taken for one that is down.
-vars(shared)["_SECONDS_A_CALL"] = 30
+module: Any = shared
+module._SECONDS_A_CALL = 30
 
 settings.configure(
     SECRET_KEY="for tests only",
