@@ -206,6 +206,8 @@ def test_remembered_claims_are_of_the_same_types() -> None:
         mint(account="other"),
         mint(iss="https://evil.test"),
     ],
+    # Not the tokens, which are others in each process.
+    ids=["expired", "bad-signature", "unknown-key", "other-account", "other-issuer"],
 )
 def test_refusals_are_not_remembered(token: str) -> None:
     judge = Judge(required_claims={"account": "mine"})
