@@ -44,6 +44,12 @@ print(json.dumps(answers))
 """
 
 
+def own_environment() -> dict[str, str]:
+    """The environment of a project of somebody else: nothing that the suite or its runner sets."""
+    ours = ("DJANGO_SETTINGS_MODULE", "PYTEST", "PYTHONPATH", "PYTHONSAFEPATH")
+    return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+
+
 class NewProject:
     """The project ``shop`` in ``directory``, run by the interpreter ``python``."""
 
@@ -61,13 +67,7 @@ class NewProject:
         process = subprocess.run(
             [self._python, "-W", "error", *arguments],
             cwd=self.directory,
-            # Not the settings of the test suite, nor its modules.
-            env={
-                name: value
-                for name, value in os.environ.items()
-                if name not in {"DJANGO_SETTINGS_MODULE", "PYTHONPATH"}
-            }
-            | environment,
+            env=own_environment() | environment,
             capture_output=True,
             text=True,
             check=False,

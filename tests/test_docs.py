@@ -33,6 +33,7 @@ from jwtauth.validation import validate
 
 from .keys.certificates import Authority
 from .management.running import run
+from .new_project import own_environment
 from .pages import DOCS, Page, files_after, names, write
 from .readme import ROOT
 
@@ -202,12 +203,7 @@ def python(directory: Path, *arguments: str) -> str:
     done = subprocess.run(
         [sys.executable, "-W", "error", *arguments],
         cwd=directory,
-        # Not the settings of the test suite, nor what its runner tells it.
-        env={
-            name: value
-            for name, value in os.environ.items()
-            if name != "DJANGO_SETTINGS_MODULE" and not name.startswith("PYTEST")
-        },
+        env=own_environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
