@@ -11,17 +11,16 @@ import sysconfig
 import tarfile
 import zipfile
 from gettext import GNUTranslations
-from typing import TYPE_CHECKING
+from importlib import metadata
+from pathlib import Path
 
 import pytest
 
+import jwtauth
 from jwtauth.testing import LoopbackIssuer
 
 from .new_project import README_AUDIENCE, ReadmeProject
 from .readme import ROOT
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 _PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check")
 _SDIST = "import sys; from setuptools import build_meta; build_meta.build_sdist(sys.argv[1])"
@@ -76,6 +75,18 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def wheel(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build_wheel(source, tmp_path_factory.mktemp("wheel"))
+
+
+def test_what_is_tested_is_what_is_installed() -> None:
+    """In this process, and in a program that runs in the folder of the project."""
+    copied = Path(str(metadata.distribution("drf-zuplo-jwt").locate_file("jwtauth")))
+    # An editable installation has no copy, and is the tree.
+    installed = next(each for each in (copied, ROOT / "jwtauth") if each.is_dir())
+    program = [sys.executable, "-c", "import jwtauth; print(jwtauth.__file__)"]
+    of_program = subprocess.run(program, cwd=ROOT, check=True, capture_output=True, text=True)
+
+    for imported in (jwtauth.__file__, of_program.stdout):
+        assert Path(imported).parent == installed
 
 
 def test_the_wheel_holds_the_package_and_its_license_and_nothing_else(wheel: Path) -> None:
