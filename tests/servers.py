@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
-from .sockets import free_port
+from .machine import free_port, path_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -135,8 +134,7 @@ class MemcachedServer(CacheServer):
 
 
 def _running(kind: type[CacheServer], directory: Path) -> Iterator[CacheServer]:
-    if shutil.which(kind.program) is None:
-        pytest.skip(f"{kind.program} is not installed")
+    path_of(kind.program)
     server = kind(directory)
     try:
         server.start()

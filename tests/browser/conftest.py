@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.machine import path_of
 from tests.project.demo import Demo, running
 
 if TYPE_CHECKING:
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser, Page
 
-CHROMIUM = Path("/usr/bin/chromium")
 TIMEOUT = 60_000
 """Milliseconds after which a page that should show something has failed."""
 
@@ -42,10 +41,9 @@ def demo() -> Iterator[Demo]:
 def browser() -> Iterator[Browser]:
     """A browser with a new user data folder, which Playwright makes and removes."""
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    if not CHROMIUM.exists():
-        pytest.skip(f"there is no {CHROMIUM}")
+    chromium = path_of("chromium")
     with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, headless=True, args=_FLAGS)
+        browser = driver.chromium.launch(executable_path=chromium, headless=True, args=_FLAGS)
         yield browser
         browser.close()
 

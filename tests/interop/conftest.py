@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import fcntl
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
+
+from tests.machine import path_of
 
 INTEROP = Path(__file__).parent
 TIMEOUT = 300
@@ -17,9 +18,7 @@ TIMEOUT = 300
 @pytest.fixture(scope="session")
 def node() -> str:
     """The path of Node.js, with the packages of ``package-lock.json`` installed beside it."""
-    node, npm = shutil.which("node"), shutil.which("npm")
-    if not node or not npm:
-        pytest.skip("node or npm is not installed")
+    node, npm = path_of("node"), path_of("npm")
     lock, installed = INTEROP / "package-lock.json", INTEROP / "node_modules/.installed"
     # Several processes may run tests at once: one installs, the others wait.
     with lock.open() as file:

@@ -10,7 +10,7 @@ import pytest
 
 from jwtauth.testing import LoopbackIssuer
 from project.management.commands.runserver import reachable_host
-from tests.sockets import free_port, has_ipv6
+from tests.machine import can_listen, free_port
 
 from .demo import TIMEOUT, Demo, environment, manage, running
 
@@ -72,7 +72,7 @@ def test_curl_lines_are_printed_for_both_kinds_of_token_and_a_refusal(demo: Demo
         ("localhost:0", "http://localhost:"),
         ("LOCALHOST:0", "http://LOCALHOST:"),
         ("127.1:0", "http://127.1:"),
-        *((f"{host}:0", "http://[::1]:") for host in (IPV6_HOSTS if has_ipv6() else [])),
+        *((f"{host}:0", "http://[::1]:") for host in (IPV6_HOSTS if can_listen("::1") else [])),
     ],
 )
 def test_issuer_is_at_whatever_address_the_server_was_given(address: str, url: str) -> None:

@@ -10,11 +10,11 @@ import pytest
 import requests
 
 from jwtauth.testing import Answer, LoopbackIssuer
-from tests.sockets import has_ipv6
+from tests.machine import can_listen
 
 from .client import TIMEOUT, ask, get, read_to_the_end
 
-HOSTS = ["127.0.0.1", "localhost", *(["::1"] if has_ipv6() else [])]
+HOSTS = ["127.0.0.1", "localhost", *(["::1"] if can_listen("::1") else [])]
 
 
 @pytest.mark.parametrize("host", HOSTS)
