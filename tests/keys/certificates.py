@@ -23,7 +23,7 @@ class Authority:
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = _name("a private authority")
         certificate = (
-            _builder(self._name, self._name, self._key, dt.timedelta(days=1))
+            _builder(self._name, self._name, self._key, self._key, dt.timedelta(days=1))
             .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
             .add_extension(_key_usage(signs=True), critical=True)
             .sign(self._key, hashes.SHA256())
@@ -40,13 +40,14 @@ class Authority:
         """
         key = ec.generate_private_key(ec.SECP256R1())
         subject = _name("a server")
+        issuer, signer = (self._name, self._key) if trusted else (subject, key)
         certificate = (
-            _builder(subject, self._name if trusted else subject, key, lifetime)
+            _builder(subject, issuer, key, signer, lifetime)
             .add_extension(
                 x509.SubjectAlternativeName([_general_name(name) for name in names]),
                 critical=False,
             )
-            .sign(self._key if trusted else key, hashes.SHA256())
+            .sign(signer, hashes.SHA256())
         )
         path = self._directory / f"server-{certificate.serial_number}.pem"
         path.write_bytes(
@@ -66,6 +67,7 @@ def _builder(
     subject: x509.Name,
     issuer: x509.Name,
     key: ec.EllipticCurvePrivateKey,
+    signer: ec.EllipticCurvePrivateKey,
     lifetime: dt.timedelta,
 ) -> x509.CertificateBuilder:
     now = dt.datetime.now(dt.UTC)
@@ -77,6 +79,12 @@ def _builder(
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - dt.timedelta(days=2))
         .not_valid_after(now + lifetime)
+        # Python 3.13 asks for both (RFC 5280, 4.2.1.1 and 4.2.1.2).
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()),
+            critical=False,
+        )
     )
 
 
