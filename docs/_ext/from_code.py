@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from sphinx.util.typing import ExtensionMetadata
 
 PACKAGE: Final = Path(jwtauth.__file__).parent
-ROOT: Final = PACKAGE.parent
+ROOT: Final = Path(__file__).parents[2]
 
 STATUSES: Final = {"insufficient_scope": 403, KeysUnavailable.code: 503}
 """The status of an answer with this code, where it is not 401."""
