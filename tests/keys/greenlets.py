@@ -10,5 +10,4 @@ import sys
 
 from .programs import serve_among_greenlets
 
-if __name__ == "__main__":
-    serve_among_greenlets(*sys.argv[2:])
+serve_among_greenlets(*sys.argv[2:])

@@ -160,7 +160,8 @@ def leave_while_waiting(issuer: str, token: str) -> None:
     verification.verify_token(token)
 
 
-def serve_among_greenlets(issuer: str, token: str) -> None:
+# Coverage follows either threads or greenlets, and all other programs have threads.
+def serve_among_greenlets(issuer: str, token: str) -> None:  # pragma: no cover
     """Verify and refresh while every thread is a greenlet."""
     configure(issuer)
     threads = [threading.Thread(target=verification.verify_token, args=(token,)) for _ in range(50)]
