@@ -104,10 +104,10 @@ def files_after(page: Page, number: int) -> dict[str, str]:
 
 def files_of(blocks: list[Block]) -> dict[str, str]:
     """What these blocks add to the files that they name."""
+    texts = [(block.file, block.text) for block in blocks if block.file and not block.is_marked]
     files: dict[str, str] = {}
-    for block in blocks:
-        if block.file and not block.is_marked:
-            files[block.file] = files.get(block.file, "") + f"\n\n{block.text}"
+    for name, text in texts:
+        files[name] = files.get(name, "") + f"\n\n{text}"
     return files
 
 

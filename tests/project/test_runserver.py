@@ -173,3 +173,8 @@ def assert_no_embedded_issuer(demo: Demo) -> None:
 )
 def test_url_leads_to_the_address_that_is_listened_on(address: str, host: str) -> None:
     assert reachable_host(address) == host
+
+
+def test_a_demo_that_does_not_start_says_why() -> None:
+    with pytest.raises(AssertionError, match="not a valid port number"), running("nowhere:at-all"):
+        pass
