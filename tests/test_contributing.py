@@ -31,7 +31,26 @@ def test_a_contributor_starts_with_the_command_of_the_readme() -> None:
     assert command in commands.splitlines()
 
 
-def test_the_types_are_checked_in_ci_as_contributors_check_them() -> None:
-    (command,) = re.findall(r"\.venv/bin/mypy [\w. ]+", CONTRIBUTING)
+def test_ci_and_the_hooks_run_what_contributors_are_told_to_run() -> None:
+    ci, hooks = (
+        (ROOT / name).read_text("utf-8") for name in (".ci/run", ".pre-commit-config.yaml")
+    )
+    told = re.findall(
+        r"`[^`\n]*\.venv/bin/((?:mypy|pyright|vulture|deptry)\b[^`\n]*)`", CONTRIBUTING
+    )
 
-    assert command in (ROOT / ".ci/run").read_text("utf-8").splitlines()
+    assert len(told) == 5
+    for command in told:
+        assert f".venv/bin/{command}" in ci
+        assert f".venv/bin/{command}" in hooks
+
+
+def test_a_hook_runs_each_check_of_style_that_ci_runs() -> None:
+    ci, hooks = (
+        (ROOT / name).read_text("utf-8") for name in (".ci/run", ".pre-commit-config.yaml")
+    )
+    style = ci[ci.index('say "lint"') : ci.index('say "the package')]
+    tools = set(re.findall(r"\.venv/bin/([\w-]+)", style))
+
+    assert {"ruff", "lint-imports", "mypy", "pyright", "vulture", "deptry", "zizmor"} <= tools
+    assert tools <= set(re.findall(r"\.venv/bin/([\w-]+)", hooks))
