@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import functools
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 from django.dispatch import receiver
 
-from .options import IssuerSettings, Settings
-from .validation import Problem, backend_problems, validate
+from .validation import backend_problems, validate
 
-__all__ = ["READ_FROM", "IssuerSettings", "Settings", "get_settings", "read_settings"]
+if TYPE_CHECKING:
+    from .options import Settings
+    from .validation import Problem
 
 READ_FROM: Final = frozenset({"JWTAUTH", "CACHES", "DEBUG"})
 """The settings of Django that these are read from: where one changes, so do they."""

@@ -20,7 +20,7 @@ from .tokens.keyset import KeySet
 from .verification import fetcher_for, shared_keys_for
 
 if TYPE_CHECKING:
-    from .conf import IssuerSettings, Settings
+    from .options import IssuerSettings, Settings
 
 _LONGEST_TEXT: Final = 300
 

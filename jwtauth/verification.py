@@ -24,7 +24,7 @@ from .tokens.claims import ClaimsPolicy
 from .tokens.verifier import TrustedIssuer, Verifier
 
 if TYPE_CHECKING:
-    from .conf import IssuerSettings, Settings
+    from .options import IssuerSettings, Settings
     from .tokens.verifier import KeyProvider
 
 keys_in_process: dict[str, KeyProvider] = {}

@@ -10,7 +10,8 @@ from django.test import override_settings
 from jose import backends
 
 from jwtauth import conf, validation
-from jwtauth.conf import IssuerSettings, Settings, get_settings
+from jwtauth.conf import get_settings
+from jwtauth.options import IssuerSettings, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

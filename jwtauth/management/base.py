@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from django.core.management.base import CommandParser
 
-    from jwtauth.conf import IssuerSettings, Settings
     from jwtauth.diagnosis import CacheFacts, IssuerFacts
+    from jwtauth.options import IssuerSettings, Settings
 
 
 class _HelpFormatter(DjangoHelpFormatter, RawDescriptionHelpFormatter):

@@ -25,8 +25,8 @@ from jwtauth.verification import get_verifier, key_source_of
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator
 
-    from jwtauth.conf import IssuerSettings
     from jwtauth.keys.source import KeySource
+    from jwtauth.options import IssuerSettings
     from jwtauth.tokens.header import Header
     from jwtauth.tokens.verifier import KeyProvider, TrustedIssuer
 

@@ -13,8 +13,8 @@ from jwtauth.management.base import IssuerCommand
 from jwtauth.verification import key_source_of, shared_keys_for
 
 if TYPE_CHECKING:
-    from jwtauth.conf import IssuerSettings, Settings
     from jwtauth.keys.state import Status
+    from jwtauth.options import IssuerSettings, Settings
 
 
 class Command(IssuerCommand):
