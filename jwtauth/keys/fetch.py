@@ -25,7 +25,7 @@ from .bounded import BoundedCall
 from .urls import problem_with
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
 MAX_BODY: Final = 512 * 1024
 """Octets of a response that are read."""
@@ -78,19 +78,13 @@ class JWKSFetcher:
         Raises ``FetchError``.
         """
         exchange = _Exchange(timeout)
-        call = BoundedCall(lambda: self._fetch(exchange, etag))
+        call = BoundedCall(lambda: exchange.get(self._jwks_url or self._discover(exchange), etag))
         try:
             return call.result(timeout)
         except TimeoutError:
             raise FetchError(f"no complete answer within {timeout:g} s") from None
         finally:
             exchange.abandon()
-
-    def _fetch(self, exchange: _Exchange, etag: str | None) -> Document | None:
-        url = self._jwks_url
-        if url is None:
-            url = self._discover(exchange)
-        return exchange.get(url, etag)
 
     def _discover(self, exchange: _Exchange) -> str:
         """The ``jwks_uri`` of the issuer's metadata (OpenID Connect Discovery 1.0 §4.3)."""
@@ -173,7 +167,8 @@ class _Exchange:
         if response.headers.get("Content-Encoding", "identity") != "identity":
             raise FetchError("the issuer compressed its answer without being asked to")
         body = bytearray()
-        for chunk in self._chunks(response):
+        while chunk := response.raw.read(_CHUNK, decode_content=False):
+            self._remaining()  # Raises where none is left.
             body += chunk
             if len(body) > MAX_BODY:
                 raise FetchError(f"the answer is larger than {MAX_BODY // 1024} KiB")
@@ -185,11 +180,6 @@ class _Exchange:
             )
         except UnicodeDecodeError:
             raise FetchError("the answer is not UTF-8") from None
-
-    def _chunks(self, response: requests.Response) -> Iterator[bytes]:
-        while chunk := response.raw.read(_CHUNK, decode_content=False):
-            self._remaining()
-            yield chunk
 
 
 def _is_https(url: str) -> bool:
