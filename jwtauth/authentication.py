@@ -128,8 +128,8 @@ class AsyncZuploJWTAuthentication(ZuploJWTAuthentication):
         return user, claims
 
     def _asks_nobody(self) -> bool:
-        own = type(self).get_user is not ZuploJWTAuthentication.get_user
-        return not own and get_settings().user_resolver is token_user
+        is_inherited = type(self).get_user is ZuploJWTAuthentication.get_user
+        return is_inherited and get_settings().user_resolver is token_user
 
 
 def _admitted(user: Any) -> Any:
