@@ -169,7 +169,7 @@ def _answers(auto_schema: AutoSchema) -> dict[str, Any]:
     # DRF makes 401 into 403 where the first authentication class has no challenge.
     has_challenge = bool(view.get_authenticate_header(view.request))
     forbids = any(map(_may_forbid, view.get_permissions()))
-    answers: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {"503": _KEYS_UNAVAILABLE}
+    answers: dict[str, _Answer] = {"503": _KEYS_UNAVAILABLE}
     if has_challenge:
         answers["401"] = _REFUSED
     if forbids or not has_challenge:

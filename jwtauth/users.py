@@ -31,11 +31,10 @@ def token_user(claims: Claims, request: Any) -> TokenUser:  # noqa: ARG001 - a r
 
 def _identifier(claims: Claims, claim: str) -> str | int | None:
     """The value that identifies the token's user. Raises ``TokenError`` (``invalid_claim``)."""
-    value = claims.get(claim)
+    value: str | int | None = claims.get(claim)
     if value is not None and type(value) not in (str, int):
         raise TokenError("invalid_claim", "The claim that identifies the user is no identifier.")
-    identifier: str | int | None = value
-    return identifier
+    return value
 
 
 def _digest(*parts: str | int) -> str:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from jwtauth.tokens.keyset import KeySet, VerificationKey
 
     from .flights import Flight
-    from .refresh import Fetcher
+    from .refresh import Fetcher, IsEnough
     from .shared import SharedKeys
     from .snapshot import Lifetimes, Snapshot
     from .state import Status
@@ -125,7 +125,7 @@ class KeySource:
         """The state as a request would meet it, found without asking anybody."""
         return self._state.status()
 
-    def _asking(self, is_enough: Callable[[Snapshot], bool]) -> Flight | None:
+    def _asking(self, is_enough: IsEnough) -> Flight | None:
         """The flight under way, or one that a token causes, where it may."""
         state = self._state
         flight = self._flights.current
@@ -133,9 +133,7 @@ class KeySource:
             flight, _ = self._launch(is_enough, caused_by_token=True)
         return flight
 
-    def _launch(
-        self, is_enough: Callable[[Snapshot], bool], *, caused_by_token: bool = False
-    ) -> tuple[Flight, bool]:
+    def _launch(self, is_enough: IsEnough, *, caused_by_token: bool = False) -> tuple[Flight, bool]:
         return self._flights.launch(
             lambda: self._refresher.run(is_enough, caused_by_token=caused_by_token)
         )

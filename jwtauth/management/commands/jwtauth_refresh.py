@@ -13,7 +13,6 @@ from jwtauth.management.base import IssuerCommand
 from jwtauth.verification import key_source_of, shared_keys_for
 
 if TYPE_CHECKING:
-    from jwtauth.keys.state import Status
     from jwtauth.options import IssuerSettings, Settings
 
 
@@ -64,7 +63,7 @@ them.
 
 def _refresh(issuer: IssuerSettings, settings: Settings) -> dict[str, Any]:
     started_at = time.time()
-    status: Status = key_source_of(issuer.issuer).refresh()
+    status = key_source_of(issuer.issuer).refresh()
     document = shared_keys_for(issuer, settings).document()
     is_shared = document is not None and document.fetched_at >= started_at
     return {"ok": status.reason is None and is_shared, "shared": is_shared, **status._asdict()}
