@@ -69,11 +69,10 @@ def describe(value: object) -> str:
 
 
 def text(value: Any) -> str:
-    if not isinstance(value, str) or not value:
-        raise BadValueError
-    if not _has_utf8(value):
+    characters = _non_empty(value)
+    if not _has_utf8(characters):
         raise BadValueError("holds a lone surrogate, which no token can carry")
-    return value
+    return characters
 
 
 def texts(value: Any) -> tuple[str, ...]:
@@ -115,12 +114,11 @@ def whole_number(*, at_least: int, at_most: int) -> Callable[[Any], int]:
 
 
 def issuer(value: Any) -> str:
-    if not isinstance(value, str) or not value:
-        raise BadValueError
+    url = _non_empty(value)
     # Zero-width characters and lone surrogates are not printable either.
-    if " " in value or not value.isprintable():
+    if " " in url or not url.isprintable():
         raise BadValueError("holds whitespace or characters that cannot be printed")
-    return value
+    return url
 
 
 def issuers(value: Any) -> dict[Any, Any]:
@@ -130,12 +128,11 @@ def issuers(value: Any) -> dict[Any, Any]:
 
 
 def jwks_url(value: Any) -> str:
-    if not isinstance(value, str) or not value:
-        raise BadValueError
+    url = _non_empty(value)
     # Whether plain HTTP will do depends on DEBUG, and has a check id of its own.
-    if problem := problem_with(value, allow_plain_http=True):
+    if problem := problem_with(url, allow_plain_http=True):
         raise BadValueError(problem)
-    return value
+    return url
 
 
 def algorithms(value: Any) -> frozenset[str]:
@@ -205,17 +202,16 @@ def _json_copy(value: Any, depth: int) -> Any:
 
 
 def header(value: Any) -> str:
-    if not isinstance(value, str) or not value:
-        raise BadValueError
-    if not _TOKEN.fullmatch(value):
+    name = _non_empty(value)
+    if not _TOKEN.fullmatch(name):
         raise BadValueError("holds a character that the name of a header cannot hold")
-    if "_" in value:
+    if "_" in name:
         raise BadValueError(
             "holds an underscore: servers drop such headers", "Write a hyphen instead."
         )
-    if value.lower() in _UNUSABLE_HEADERS:
+    if name.lower() in _UNUSABLE_HEADERS:
         raise BadValueError("is a header that cannot carry a token to a Django view")
-    return value
+    return name
 
 
 def prefix(value: Any) -> str:
@@ -227,11 +223,10 @@ def prefix(value: Any) -> str:
 
 
 def realm(value: Any) -> str:
-    if not isinstance(value, str) or not value:
-        raise BadValueError
-    if not _PRINTABLE_ASCII.fullmatch(value):
+    name = _non_empty(value)
+    if not _PRINTABLE_ASCII.fullmatch(name):
         raise BadValueError("holds a character that is not printable ASCII")
-    return value
+    return name
 
 
 def user_resolver(value: Any) -> Callable[..., Any]:
@@ -255,6 +250,12 @@ def user_resolver(value: Any) -> Callable[..., Any]:
 def _plain_callable(value: Callable[..., Any]) -> Callable[..., Any]:
     if inspect.iscoroutinefunction(value):
         raise BadValueError("is an async function, which Django REST Framework does not await")
+    return value
+
+
+def _non_empty(value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise BadValueError
     return value
 
 
