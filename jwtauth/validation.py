@@ -33,12 +33,9 @@ RULES: Final = {
 }
 """The problems that are not one key's value; those have their ids in ``fields.FIELDS``."""
 
-_ROOT: Final = "JWTAUTH"
-_DISCOVERY_URL: Final = "{issuer}/.well-known/openid-configuration"
 # The issuer of Zuplo's identity tokens is the same for all of Zuplo's customers.
 _SHARED_ISSUERS: Final = "https://dev.zuplo.com/v1/client-auth/"
 _ISSUER_KEYS: Final = frozenset(field.key for field in FIELDS if field.per_issuer)
-_URL_KEYS: Final = frozenset({"JWKS_URL", "DISCOVERY"})
 _SHARED_KEYS: Final = BY_KEY.keys() - _ISSUER_KEYS - {"ISSUER", "ISSUERS"}
 # ISSUER has no default, that of ISSUERS sets nothing, and that of JWKS_URL depends on the issuer.
 _DEFAULTS: Final = {
@@ -47,7 +44,7 @@ _DEFAULTS: Final = {
     if field.key not in {"ISSUER", "ISSUERS", "JWKS_URL"}
 }
 _INVALID: Final = object()
-_LINE: Final = 200
+_LONGEST_NAME: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +68,7 @@ def validate(
     if given is None:
         wrong = "is not set" if raw is None else f"must be a dict, not {describe(raw)}"
         hint = 'Write JWTAUTH = {"ISSUER": "https://my-api.zuplo.app/__zuplo/issuer"}.'
-        return None, [Problem("jwtauth.E001", f"{_ROOT} {wrong}.", hint)]
+        return None, [Problem("jwtauth.E001", f"JWTAUTH {wrong}.", hint)]
     reading = _Reading(debug=debug, caches=caches)
     values = reading.top_level(given)
     issuers = reading.issuers(values)
@@ -101,7 +98,7 @@ def quoted(name: str) -> str:
     """A key or issuer for a message: in quotes, escaped, bounded, without a URL's secret parts."""
     _userinfo, at, rest = name.rpartition("@")
     visible = re.sub(r"(?s)[?#].*", "?...", f"...@{rest}" if at else name)
-    return json.dumps(visible if len(visible) <= _LINE else f"{visible[:_LINE]}...")
+    return json.dumps(visible if len(visible) <= _LONGEST_NAME else f"{visible[:_LONGEST_NAME]}...")
 
 
 def _build(issuer: str, values: dict[str, Any]) -> IssuerSettings:
@@ -112,8 +109,8 @@ def _build(issuer: str, values: dict[str, Any]) -> IssuerSettings:
     return IssuerSettings(
         issuer=issuer,
         jwks_url=None if discovery else jwks_url,
-        discovery_url=_DISCOVERY_URL.format(issuer=base) if discovery else None,
-        **{key.lower(): values[key] for key in _ISSUER_KEYS - _URL_KEYS},
+        discovery_url=f"{base}/.well-known/openid-configuration" if discovery else None,
+        **{key.lower(): values[key] for key in _ISSUER_KEYS - {"JWKS_URL", "DISCOVERY"}},
     )
 
 
@@ -145,11 +142,11 @@ class _Reading:
         """Parse every key, or its default, to its value or ``_INVALID``."""
         if _plain_dict(given.get("ISSUERS")) == {}:
             del given["ISSUERS"]
-        values = self.parse_keys(_DEFAULTS | given, BY_KEY.keys(), _ROOT)
+        values = self.parse_keys(_DEFAULTS | given, BY_KEY.keys(), "JWTAUTH")
         cache = values["CACHE"]
         if cache is not _INVALID and cache not in self.caches:
             field = BY_KEY["CACHE"]
-            self.report(field.id, f'{_ROOT}["CACHE"] is not the alias of a cache', field.hint)
+            self.report(field.id, 'JWTAUTH["CACHE"] is not the alias of a cache', field.hint)
         return values
 
     def parse_keys(
@@ -166,7 +163,7 @@ class _Reading:
                 hint = "Remove it: the key of ISSUERS that leads here is the issuer."
                 self.report("jwtauth.E005", f'{path}["{key}"] does not belong here', hint)
             else:
-                hint = f'Move it to {_ROOT}["{key}"].'
+                hint = f'Move it to JWTAUTH["{key}"].'
                 self.report("jwtauth.E005", f'{path}["{key}"] holds for all issuers alike', hint)
         return values
 
@@ -175,9 +172,9 @@ class _Reading:
             message = f"{path} has a key that is not a str but {describe(key)}"
             self.report("jwtauth.E002", message, f"The keys are {', '.join(sorted(allowed))}.")
             return
-        close = get_close_matches(key[:_LINE].upper(), allowed, n=1)
+        close = get_close_matches(key[:_LONGEST_NAME].upper(), allowed, n=1)
         hint = f'Did you mean "{close[0]}"?' if close else f"Known: {', '.join(sorted(allowed))}."
-        self.report("jwtauth.E002", f"{path}[{quoted(key)}] is not a key of {_ROOT}", hint)
+        self.report("jwtauth.E002", f"{path}[{quoted(key)}] is not a key of JWTAUTH", hint)
 
     def parse(self, field: Field, value: object, path: str) -> Any:
         try:
@@ -195,24 +192,24 @@ class _Reading:
         one, several = "ISSUER" in values, "ISSUERS" in values
         if one and several:
             hint = "Move the issuer of ISSUER into ISSUERS, or remove one of the two."
-            self.report("jwtauth.E004", f"{_ROOT} sets both ISSUER and ISSUERS", hint)
+            self.report("jwtauth.E004", "JWTAUTH sets both ISSUER and ISSUERS", hint)
         if not one and not several:
             hint = f"{BY_KEY['ISSUER'].hint} For several issuers there is ISSUERS."
-            self.report("jwtauth.E003", f"{_ROOT} sets neither ISSUER nor ISSUERS", hint)
+            self.report("jwtauth.E003", "JWTAUTH sets neither ISSUER nor ISSUERS", hint)
         if several and "JWKS_URL" in values:
-            message = f'{_ROOT}["JWKS_URL"] cannot be the key set of all of ISSUERS'
+            message = 'JWTAUTH["JWKS_URL"] cannot be the key set of all of ISSUERS'
             hint = "Move it into the entry of the issuer whose keys it serves."
             self.report("jwtauth.E006", message, hint)
         issuers = []
         if one:
-            self.check_issuer(values["ISSUER"], f'{_ROOT}["ISSUER"]', values, _ROOT)
+            self.check_issuer(values["ISSUER"], 'JWTAUTH["ISSUER"]', values, "JWTAUTH")
             issuers.append((values["ISSUER"], values))
         entries = values.get("ISSUERS", _INVALID)
         inherited = {key: value for key, value in values.items() if key != "JWKS_URL"}
         for name, entry in () if entries is _INVALID else entries.items():
-            path = f'{_ROOT}["ISSUERS"]'
-            issuer = self.parse(BY_KEY["ISSUER"], name, f"{path}: an issuer")
-            path = f"{path}[{quoted(name) if isinstance(name, str) else describe(name)}]"
+            issuer = self.parse(BY_KEY["ISSUER"], name, 'JWTAUTH["ISSUERS"]: an issuer')
+            shown = quoted(name) if isinstance(name, str) else describe(name)
+            path = f'JWTAUTH["ISSUERS"][{shown}]'
             own = _plain_dict(entry)
             if own is None:
                 message = f"{path} must be a dict, not {describe(entry)}"
