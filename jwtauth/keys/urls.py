@@ -57,7 +57,8 @@ def is_loopback(host: str) -> bool:
         address = ipaddress.ip_address(host)
     except ValueError:
         return False
-    return address in _LOOPBACK_V4 if address.version == 4 else address == _LOOPBACK_V6  # noqa: PLR2004 - the version of the Internet Protocol
+    # Not its is_loopback, whose answer for ::ffff:127.0.0.1 depends on the version of Python.
+    return address in _LOOPBACK_V4 or address == _LOOPBACK_V6
 
 
 def _is_ipv6(text: str) -> bool:
