@@ -1,7 +1,8 @@
 """Why a token is refused: the checks of ``jwtauth.tokens.verifier`` one by one, in its order.
 
-The checks are the very functions that the verifier calls. What is added are words for the owner of
-the settings, who may see what the bearer of a token may not.
+The checks are the very functions that the verifier calls, but for those that stand in its own body:
+size, form and, before the issuer is known, algorithm. What is added are words for the owner of the
+settings, who may see what the bearer of a token may not.
 """
 
 from __future__ import annotations
@@ -77,7 +78,7 @@ class Explanation:
 
     @property
     def verdict(self) -> Step | None:
-        """The step that refused the token or could not decide, ``None`` where all were passed."""
+        """The step that refused the token, else one that could not decide, else ``None``."""
         against = [step for step in self.steps if step.outcome in {FAILED, UNDECIDED}]
         return min(against, key=lambda step: step.code is None, default=None)
 
