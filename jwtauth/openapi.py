@@ -85,7 +85,7 @@ _NEVER_FORBID: Final = {
 }
 
 # Subclasses share the scheme, which drf-spectacular would take for an oversight.
-set_override(ZuploJWTAuthentication, "suppress_collision_warning", True)  # noqa: FBT003
+set_override(ZuploJWTAuthentication, "suppress_collision_warning", value=True)
 
 
 class ZuploJWTScheme(OpenApiAuthenticationExtension):

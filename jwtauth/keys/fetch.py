@@ -31,6 +31,7 @@ MAX_BODY: Final = 512 * 1024
 """Octets of a response that are read."""
 
 _MAX_AGE_DIGITS: Final = 10
+_MAX_ETAG_LENGTH: Final = 256
 _CHUNK: Final = 16 * 1024
 _HEADERS: Final = {
     "Accept": "application/jwk-set+json, application/json",
@@ -188,7 +189,7 @@ def _is_https(url: str) -> bool:
 
 def _usable_etag(etag: str | None) -> str | None:
     """The entity tag, where it can be sent back as it is (RFC 9110 §8.8.3)."""
-    if etag and len(etag) <= 256 and etag.isascii() and etag.isprintable():  # noqa: PLR2004
+    if etag and len(etag) <= _MAX_ETAG_LENGTH and etag.isascii() and etag.isprintable():
         return etag
     return None
 

@@ -122,7 +122,7 @@ class SharedKeys:
             holder = cache.get(key)
             return not isinstance(holder, str) or self._is_overdue(name, holder, seconds)
 
-        return mine if self._call(add, True) else None  # noqa: FBT003
+        return mine if self._call(add, otherwise=True) else None
 
     def _is_overdue(self, name: str, holder: str, seconds: float) -> bool:
         """Whether one and the same holder was met for longer than the cache may keep it."""

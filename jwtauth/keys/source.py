@@ -83,11 +83,11 @@ class KeySource:
             is_known = bool(snapshot.keys.select(kid, algorithm))
             return is_known or state.is_evidence(snapshot, began)
 
-        waits = 0
+        waits_left = 2
         while (snapshot := state.snapshot) is None or not is_enough(snapshot):
             # Twice, since the first flight may have been under way already, for less than this
             # needs.
-            flight = self._asking(is_enough) if waits < 2 else None  # noqa: PLR2004
+            flight = self._asking(is_enough) if waits_left else None
             if flight is None:
                 raise KeysUnavailable(state.seconds_until_ask())
             seconds = min(self._lifetimes.timeout, LONGEST_WAIT_FOR_EVIDENCE)
@@ -95,7 +95,7 @@ class KeySource:
                 # An issuer that fails is not waited for: a flood would keep all threads busy.
                 seconds = min(seconds, LONGEST_WAIT_FOR_A_LOOK)
             self._flights.wait(flight, min(seconds, began + seconds - flight.started_at))
-            waits += 1
+            waits_left -= 1
         return snapshot.keys.select(kid, algorithm)
 
     def suspect(self) -> None:
