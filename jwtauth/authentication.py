@@ -105,7 +105,7 @@ class AsyncZuploJWTAuthentication(ZuploJWTAuthentication):
     """
 
     @sensitive_variables("token")
-    async def authenticate(  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
+    async def authenticate(  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride] - who uses it awaits it.
         self, request: Request
     ) -> tuple[Any, dict[str, Any]] | None:
         """The user and the claims, as ``ZuploJWTAuthentication.authenticate`` gives them."""

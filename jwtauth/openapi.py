@@ -100,7 +100,7 @@ class ZuploJWTScheme(OpenApiAuthenticationExtension):
     match_subclasses = True
     priority = -1  # An extension of the project's own comes first.
 
-    def get_security_definition(self, auto_schema: AutoSchema) -> dict[str, Any]:  # noqa: ARG002
+    def get_security_definition(self, auto_schema: AutoSchema) -> dict[str, Any]:  # noqa: ARG002 - drf-spectacular's signature.
         """The Security Scheme Object (OpenAPI 3.0.3 §4.8.27)."""
         settings = get_settings()
         described = {"description": "A token that the API gateway has signed."}

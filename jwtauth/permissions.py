@@ -42,12 +42,12 @@ class TokenHasScope(BasePermission):
             return True
         # DRF decides by the answers of all permissions; what it says where that is no is ours.
         if "permission_denied" not in vars(view):
-            view.permission_denied = partial(  # type: ignore[method-assign]
+            view.permission_denied = partial(  # type: ignore[method-assign]  # of this instance
                 _deny, view, view.permission_denied
             )
         return False
 
-    def has_object_permission(self, request: Request, view: APIView, obj: Any) -> bool:  # noqa: ARG002
+    def has_object_permission(self, request: Request, view: APIView, obj: Any) -> bool:  # noqa: ARG002 - DRF's signature.
         """The same for every object, so that ``~`` turns it round for objects too."""
         return self.has_permission(request, view)
 
@@ -91,7 +91,7 @@ class TokenHasClaims(BasePermission):
             return False
         return True
 
-    def has_object_permission(self, request: Request, view: APIView, obj: Any) -> bool:  # noqa: ARG002
+    def has_object_permission(self, request: Request, view: APIView, obj: Any) -> bool:  # noqa: ARG002 - DRF's signature.
         """The same for every object."""
         return self.has_permission(request, view)
 

@@ -116,21 +116,21 @@ class TokenUser:
 
         return Permission.objects.none()
 
-    def get_user_permissions(self, obj: object = None) -> set[str]:  # noqa: ARG002
+    def get_user_permissions(self, obj: object = None) -> set[str]:  # noqa: ARG002 - Django's signature.
         """No permissions: what a token allows is said by its scope."""
         return set()
 
     get_group_permissions = get_user_permissions
     get_all_permissions = get_user_permissions
 
-    async def aget_user_permissions(self, obj: object = None) -> set[str]:  # noqa: ARG002
+    async def aget_user_permissions(self, obj: object = None) -> set[str]:  # noqa: ARG002 - Django's signature.
         """No permissions."""
         return set()
 
     aget_group_permissions = aget_user_permissions
     aget_all_permissions = aget_user_permissions
 
-    def has_perm(self, perm: str, obj: object = None) -> bool:  # noqa: ARG002
+    def has_perm(self, perm: str, obj: object = None) -> bool:  # noqa: ARG002 - Django's signature.
         """Never."""
         return False
 
@@ -140,7 +140,7 @@ class TokenUser:
             raise ValueError("perm_list must be an iterable of permissions.")  # noqa: TRY004 - as Django's users do.
         return all(self.has_perm(perm, obj) for perm in perm_list)
 
-    def has_module_perms(self, module: str) -> bool:  # noqa: ARG002
+    def has_module_perms(self, module: str) -> bool:  # noqa: ARG002 - Django's signature.
         """Never."""
         return False
 
@@ -169,7 +169,7 @@ class ModelUserResolver:
     def __init__(self, fields: Callable[[Claims], dict[str, Any]] = lambda _claims: {}) -> None:
         self._fields = fields
 
-    def __call__(self, claims: Claims, request: Any) -> Model | None:  # noqa: ARG002
+    def __call__(self, claims: Claims, request: Any) -> Model | None:  # noqa: ARG002 - a resolver's signature.
         """The user of these claims. Raises ``TokenError`` where they name none."""
         from django.contrib.auth import get_user_model  # noqa: PLC0415 - the app may be missing.
 
@@ -177,7 +177,7 @@ class ModelUserResolver:
         username = self._username(claims, model)
         try:
             try:
-                user = model._default_manager.get_by_natural_key(username)  # noqa: SLF001
+                user = model._default_manager.get_by_natural_key(username)  # noqa: SLF001 - documented by Django.
             except model.DoesNotExist:
                 user = self._create(model, username, claims)
         except (model.DoesNotExist, model.MultipleObjectsReturned):
@@ -194,7 +194,7 @@ class ModelUserResolver:
         if len(settings.issuers) > 1:
             username = f"{_digest(claims['iss'])}:{username}"
         unusable = TokenError("invalid_claim", "The token names its user in an unusable way.")
-        field = model._meta.get_field(model.USERNAME_FIELD)  # noqa: SLF001
+        field = model._meta.get_field(model.USERNAME_FIELD)  # noqa: SLF001 - likewise.
         if identifier == "" or not username.isprintable():
             raise unusable
         try:
@@ -216,7 +216,7 @@ class ModelUserResolver:
         except (IntegrityError, DataError) as error:
             try:
                 # Another request with the same new user was faster.
-                manager = model._default_manager.db_manager(database)  # noqa: SLF001
+                manager = model._default_manager.db_manager(database)  # noqa: SLF001 - likewise.
                 return manager.get_by_natural_key(username)
             except model.DoesNotExist:
                 # Not what the database said: it quotes what is in the row.

@@ -153,6 +153,6 @@ os.register_at_fork(after_in_child=_after_fork)
 
 @receiver(setting_changed)
 def _forget(*, setting: str, **_: Any) -> None:
-    global _verifier  # noqa: PLW0603
+    global _verifier  # noqa: PLW0603 - as above.
     if setting in READ_FROM:
         _verifier = None

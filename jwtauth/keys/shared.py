@@ -207,8 +207,8 @@ class SharedKeys:
             cache.close()
             if isinstance(cache, RedisCache):
                 # Django leaves these to the garbage collector.
-                client: Any = cache._cache  # noqa: SLF001
-                for pool in client._pools.values():  # noqa: SLF001
+                client: Any = cache._cache  # noqa: SLF001 - there is no other way to them.
+                for pool in client._pools.values():  # noqa: SLF001 - likewise.
                     pool.disconnect()
             connections.close_all()
 

@@ -48,7 +48,7 @@ class JWTClient(APIClient):
         """Send no token, and no other credentials, any more; end the session if there is one."""
         self.credentials()
         handler: Any = self.handler
-        handler._force_user = handler._force_token = None  # noqa: SLF001
+        handler._force_user = handler._force_token = None  # noqa: SLF001 - as APIClient.logout does.
         # APIClient would make a session to end, in a database that there need not be.
         if django_settings.SESSION_COOKIE_NAME in self.cookies:
             super().logout()

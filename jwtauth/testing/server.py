@@ -185,7 +185,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(bytes((octet,)))
             self.server.pause(pause)
 
-    def log_message(self, *_: object) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def log_message(self, *_: object) -> None:  # pyright: ignore[reportIncompatibleMethodOverride] - none is used.
         """Nothing: what was asked for is recorded."""
 
 

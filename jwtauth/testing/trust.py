@@ -90,7 +90,7 @@ def trusted(issuer: Issuer, jwks_url: str) -> Generator[None]:
         return
     from jwtauth.verification import keys_in_process  # noqa: PLC0415 - it needs Django.
 
-    trust = _Trust(issuer, issuer.url, jwks_url, conf.settings._wrapped)  # noqa: SLF001
+    trust = _Trust(issuer, issuer.url, jwks_url, conf.settings._wrapped)  # noqa: SLF001 - what override_settings replaces.
     _trusts.append(trust)
     try:
         if jwks_url == IN_MEMORY:
@@ -175,7 +175,7 @@ def _renew(holder: Any, *, enter: bool) -> None:
     that change settings too are not always undone before the issuer.
     """
     from django import conf  # noqa: PLC0415 - Django may be absent.
-    from django.core.signals import setting_changed  # noqa: PLC0415
+    from django.core.signals import setting_changed  # noqa: PLC0415 - likewise.
 
     settings: Any = conf.settings
 
@@ -190,7 +190,7 @@ def _renew(holder: Any, *, enter: bool) -> None:
         del holder.JWTAUTH
     settings._wrapped = settings._wrapped  # noqa: SLF001 - as override_settings forgets old values.
     value = getattr(settings, "JWTAUTH", None)
-    setting_changed.send(type(settings._wrapped), setting="JWTAUTH", value=value, enter=enter)  # noqa: SLF001
+    setting_changed.send(type(settings._wrapped), setting="JWTAUTH", value=value, enter=enter)  # noqa: SLF001 - the sender as there.
 
 
 def _trusts_of(url: str) -> list[_Trust]:

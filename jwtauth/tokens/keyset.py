@@ -191,7 +191,7 @@ def _octets(jwk: dict[str, Any], member: str) -> bytes:
 def _check_rsa(modulus: int, exponent: int) -> None:
     if not _MIN_RSA_BITS <= modulus.bit_length() <= _MAX_RSA_BITS or modulus % 2 == 0:
         raise UnusableKeyError(f"an RSA modulus that is weak or no modulus ({_MIN_RSA_BITS} bits)")
-    if exponent < 3 or exponent % 2 == 0 or exponent.bit_length() > _MAX_RSA_EXPONENT_BITS:  # noqa: PLR2004
+    if exponent < 3 or exponent % 2 == 0 or exponent.bit_length() > _MAX_RSA_EXPONENT_BITS:  # noqa: PLR2004 - RFC 8017 §3.1
         raise UnusableKeyError("an RSA exponent that is even, too small or too large")
     if all(modulus % prime in remainders for prime, remainders in _ROCA_REMAINDERS):
         raise UnusableKeyError("an RSA modulus that can be factored (ROCA)")
