@@ -9,6 +9,7 @@ import time
 from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from http.client import HTTPException, HTTPResponse
 from typing import TYPE_CHECKING, Any, Final
 
 import requests
@@ -26,9 +27,13 @@ from .urls import problem_with
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from io import BufferedReader
 
 MAX_BODY: Final = 512 * 1024
-"""Octets of a response that are read."""
+"""Octets of a response's body that are read."""
+
+MAX_HEADERS: Final = 16 * 1024
+"""Octets of a response's headers that are read, those of interim responses included."""
 
 _MAX_AGE_DIGITS: Final = 10
 _MAX_ETAG_LENGTH: Final = 256
@@ -212,7 +217,50 @@ class _Session(requests.Session):
 _current: ContextVar[_Exchange] = ContextVar("jwtauth_exchange")
 
 
+class _Headers:
+    """The stream that a response's headers are read from, up to the cap."""
+
+    def __init__(self, stream: BufferedReader) -> None:
+        self._stream = stream
+        self._left = MAX_HEADERS
+
+    def readline(self, limit: int) -> bytes:
+        line = self._stream.readline(min(limit, self._left + 1))
+        self._left -= len(line)
+        if self._left < 0:
+            raise FetchError(f"the headers are larger than {MAX_HEADERS // 1024} KiB")
+        return line
+
+    def close(self) -> None:
+        self._stream.close()
+
+
+class _Response(HTTPResponse):
+    """http.client's response, its headers capped.
+
+    The parsers that it and requests give them to can take a time that grows with the square of
+    their length, after which no deadline ends them.
+    """
+
+    def begin(self) -> None:
+        stream = self.fp
+        headers: Any = _Headers(stream)
+        self.fp = headers
+        try:
+            super().begin()
+        except (FetchError, HTTPException, OSError):
+            raise
+        except Exception as error:
+            # The parser is that of e-mails, which raises what it likes.
+            raise HTTPException("headers that cannot be parsed") from error
+        finally:
+            if self.fp is headers:  # It is closed, and gone, where the status line is none.
+                self.fp = stream
+
+
 class _Connection(HTTPConnection):
+    response_class = _Response
+
     def _new_conn(self) -> socket.socket:
         connected = super()._new_conn()
         _current.get().opened(connected)

@@ -209,6 +209,37 @@ def test_answer_that_is_no_http_is_no_answer(issuer: LoopbackIssuer) -> None:
     assert reason(issuer).startswith("the connection failed")
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Content-Type": 'multipart/mixed; boundary="' + ";" * 50_000},
+        {"Set-Cookie": "a=b" + ";a" * 25_000},
+        {f"X-{number}": "x" * 1_000 for number in range(20)},
+    ],
+)
+def test_headers_that_take_long_to_parse_are_not_parsed(
+    issuer: LoopbackIssuer, headers: Mapping[str, str]
+) -> None:
+    issuer.jwks_answer = Answer(headers=headers)
+
+    assert reason(issuer) == "the headers are larger than 16 KiB"
+
+
+def test_headers_may_be_as_large_as_those_of_many_servers(issuer: LoopbackIssuer) -> None:
+    issuer.jwks_answer = Answer(headers={f"X-{number}": "x" * 1_000 for number in range(15)})
+
+    assert json.loads(text(issuer)) == issuer.jwks()
+
+
+@pytest.mark.parametrize("parameters", ["boundary*=x; boundary*0=y", "boundary*=undefined'x'y"])
+def test_headers_that_no_parser_takes_are_no_answer(
+    issuer: LoopbackIssuer, parameters: str
+) -> None:
+    issuer.jwks_answer = Answer(headers={"Content-Type": f"multipart/mixed; {parameters}"})
+
+    assert reason(issuer).startswith("the connection failed")
+
+
 def test_proxy_of_the_environment_is_used(
     issuer: LoopbackIssuer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
