@@ -181,7 +181,7 @@ class _Exchange:
         try:
             return Document(
                 body.decode("utf-8"),
-                _usable_etag(response.headers.get("ETag")),
+                usable_etag(response.headers.get("ETag")),
                 _sent_at(response.headers),
             )
         except UnicodeDecodeError:
@@ -192,7 +192,7 @@ def _is_https(url: str) -> bool:
     return url.lower().startswith("https:")
 
 
-def _usable_etag(etag: str | None) -> str | None:
+def usable_etag(etag: str | None) -> str | None:
     """The entity tag, where it can be sent back as it is (RFC 9110 §8.8.3)."""
     if etag and len(etag) <= _MAX_ETAG_LENGTH and etag.isascii() and etag.isprintable():
         return etag

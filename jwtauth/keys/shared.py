@@ -21,6 +21,7 @@ from django.db import connections
 
 from .bounded import BoundedCall
 from .clock import Clock
+from .fetch import usable_etag
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,7 +81,8 @@ class SharedKeys:
         fetched_at = _number(value, "fetched_at")
         if not isinstance(text, str) or not isinstance(etag, str | None) or fetched_at is None:
             return None
-        return SharedDocument(text, fetched_at, etag)
+        # One that cannot be sent would make every further fetch fail.
+        return SharedDocument(text, fetched_at, usable_etag(etag))
 
     def publish(self, document: SharedDocument, seconds: float) -> None:
         """Share a JWKS for ``seconds``; what was said of failures no longer holds."""

@@ -101,6 +101,20 @@ def test_keys_in_the_cache_pass_the_same_filter_as_the_issuers(
     assert deployment.issuer.fetches == 0
 
 
+@pytest.mark.parametrize("etag", ['"\r\nX-Injected: "', '"\u20ac"', '"\ud800"', "x" * 10_000])
+def test_entity_tag_that_cannot_be_sent_does_not_keep_the_keys_from_being_refreshed(
+    deployment: Deployment, etag: str
+) -> None:
+    text = jwks(*deployment.issuer.keys)
+    write(deployment, "jwks", document(deployment, text, etag=etag))
+    source = deployment.process()
+    assert kids(source)
+    deployment.clock.advance(601)
+
+    assert kids(source)
+    assert deployment.issuer.etags_sent == [None]
+
+
 def test_keys_of_the_future_are_not_believed(deployment: Deployment) -> None:
     planted = jwks(SigningKey.generate("EdDSA", "planted"))
     ahead = deployment.clock.time() + 61
