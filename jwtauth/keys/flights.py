@@ -59,6 +59,10 @@ class Flights:
             self._spawn(lambda: self._fly(flight, work))
         except RuntimeError:  # No further thread can start, as at the end of the process.
             self._land(flight)
+        except BaseException:
+            # Or else it would be under way for ever, and no other could start.
+            self._land(flight)
+            raise
         return flight, True
 
     def wait(self, flight: Flight, seconds: float) -> None:

@@ -81,6 +81,20 @@ def test_flight_that_cannot_start_lands_at_once() -> None:
     assert time.monotonic() - before < WAIT / 2
 
 
+@pytest.mark.parametrize("error", [MemoryError, KeyboardInterrupt])
+def test_flight_whose_start_fails_for_any_other_reason_does_not_keep_the_next_from_starting(
+    error: type[BaseException],
+) -> None:
+    def fail(_work: Callable[[], None]) -> None:
+        raise error
+
+    flights = Flights(Clock(), fail)
+    with pytest.raises(error):
+        flights.launch(nothing)
+
+    assert flights.current is None
+
+
 def test_waiting_ends_so_many_seconds_after_the_start_of_the_flight() -> None:
     flights = Flights(Clock(), Later())
     flight, _ = flights.launch(nothing)
