@@ -39,8 +39,12 @@ class Landing:
         loop = asyncio.get_running_loop()
         # One thread waits for all coroutines of a loop: a flood of them needs no further one.
         if loop not in self._by_loop:
-            self._by_loop[loop] = loop.run_in_executor(None, self._happened.wait, seconds)
-        await asyncio.shield(self._by_loop[loop])
+            try:
+                self._by_loop[loop] = loop.run_in_executor(None, self._happened.wait, seconds)
+            except RuntimeError:  # No further thread can start.
+                return
+        # With a limit of its own: others may keep all threads of the loop busy. It cancels nothing.
+        await asyncio.wait({self._by_loop[loop]}, timeout=seconds)
 
 
 class MustWait(Exception):  # noqa: N818 - it is no error.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -103,6 +104,34 @@ async def test_waiting_that_is_cancelled_does_not_disturb_others() -> None:
     landing.happen()
 
     await second
+
+
+async def test_loop_whose_threads_are_all_busy_does_not_prolong_the_waiting() -> None:
+    end = threading.Event()
+    with ThreadPoolExecutor(1) as executor:
+        asyncio.get_running_loop().set_default_executor(executor)
+        executor.submit(end.wait, WAIT)
+        landing = Landing()
+        try:
+            await asyncio.wait_for(without_blocking(lambda: landing.wait(0.01)), WAIT / 2)
+        finally:
+            end.set()
+
+
+async def test_loop_that_can_start_no_thread_goes_on_with_what_is_there() -> None:
+    executor = ThreadPoolExecutor(1)
+    executor.shutdown()
+    asyncio.get_running_loop().set_default_executor(executor)
+    landing = Landing()
+    calls: list[str] = []
+
+    def work() -> str:
+        calls.append("begun")
+        landing.wait(WAIT)
+        return "done"
+
+    assert await without_blocking(work) == "done"
+    assert len(calls) == 2
 
 
 async def test_work_that_is_begun_again_began_when_it_did_at_first() -> None:
