@@ -257,6 +257,14 @@ class _Response(HTTPResponse):
             if self.fp is headers:  # It is closed, and gone, where the status line is none.
                 self.fp = stream
 
+    def _safe_read(self, amt: int) -> bytes:
+        # The size of a chunk may be -1 to http.client, and all that comes would be read at once.
+        if amt < 0:
+            raise HTTPException("a chunk of negative size")
+        read: Any = super()
+        octets: bytes = read._safe_read(amt)  # noqa: SLF001 - there is no other place to look at it.
+        return octets
+
 
 class _Connection(HTTPConnection):
     response_class = _Response

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
 import math
+import socket
+import threading
 import tracemalloc
 from typing import TYPE_CHECKING
 
@@ -12,9 +15,10 @@ import pytest
 from requests.adapters import HTTPAdapter
 
 import jwtauth
-from jwtauth.keys.fetch import MAX_BODY, _Adapter
+from jwtauth.keys.fetch import MAX_BODY, FetchError, JWKSFetcher, _Adapter
 from jwtauth.testing import Answer, LoopbackIssuer
 
+from .doubles import WAIT
 from .fetching import TIMEOUT, fetcher, reason, text
 from .listening import Proxy
 
@@ -174,6 +178,34 @@ def test_huge_body_is_given_up_at_the_cap(issuer: LoopbackIssuer, size: float) -
 
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
+    assert peak < 2_000_000
+
+
+@pytest.mark.parametrize("size", [b"-1", b"-0x1", b"-5"])
+def test_chunk_of_negative_size_is_not_read_without_a_limit(size: bytes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            connection, _ = listener.accept()
+            with connection, contextlib.suppress(OSError):
+                connection.recv(65_536)
+                head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+                connection.sendall(head + size + b"\r\n")
+                for _ in range(1_000):
+                    connection.sendall(b" " * 65_536)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        fetcher = JWKSFetcher(url, jwks_url=url, discovery_url=None, allow_plain_http=False)
+        tracemalloc.start()
+
+        with pytest.raises(FetchError, match="the connection failed"):
+            fetcher.fetch(None, TIMEOUT)
+
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        thread.join(WAIT)
     assert peak < 2_000_000
 
 
