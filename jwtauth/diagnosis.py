@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from django.conf import settings as django_settings
+from urllib3.exceptions import LocationValueError
 
 from .checks import can_be_shared
 from .keys.fetch import FetchError
@@ -191,7 +192,10 @@ def _cause(error: BaseException) -> str:
     cause = error
     while below := cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__):
         cause = below
-    return "" if cause is error else f": {_printable(str(cause))}"
+    # These quote the URL, which may be that of a proxy, with its password.
+    if cause is error or isinstance(cause, LocationValueError):
+        return ""
+    return f": {_printable(str(cause))}"
 
 
 def _printable(text: str) -> str:

@@ -144,6 +144,21 @@ def test_issuer_that_is_away_is_told_in_the_words_of_the_system(issuer: Loopback
     assert "Connection refused" in error
 
 
+@pytest.mark.parametrize("rest", ["secret@127.0.0.1:99999", "secret/@127.0.0.1:1", "secret#@x"])
+def test_password_of_a_proxy_is_not_told(
+    issuer: LoopbackIssuer, monkeypatch: pytest.MonkeyPatch, rest: str
+) -> None:
+    monkeypatch.setenv("http_proxy", f"http://hidden:{rest}")
+    monkeypatch.delenv("no_proxy", raising=False)
+    issuer.stop()
+
+    result = check()
+
+    assert "It gives no keys: the connection failed" in result.out
+    assert "secret" not in result.out
+    assert "hidden" not in result.out
+
+
 def test_issuer_that_hangs_is_given_the_time_of_a_request(
     issuer: LoopbackIssuer, settings: Settings
 ) -> None:
