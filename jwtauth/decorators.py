@@ -49,7 +49,13 @@ def token_required(view: _View) -> _View:
 def _admit(request: Any, authenticated: tuple[Any, dict[str, Any]] | None) -> None:
     if authenticated is None:
         raise NotAuthenticated
-    request.user, request.auth = authenticated
+    request.user, request.auth = user, _ = authenticated
+
+    async def auser() -> Any:
+        return user
+
+    # What Django's middleware put here is the user of the session.
+    request.auser = auser
 
 
 def _answer(error: APIException, request: Any) -> JsonResponse:

@@ -51,6 +51,11 @@ async def aview(request: HttpRequest) -> JsonResponse:
 
 
 @token_required
+async def view_of_auser(request: HttpRequest) -> JsonResponse:
+    return JsonResponse({"user": str(await request.auser())})
+
+
+@token_required
 def view(request: HttpRequest) -> JsonResponse:
     return JsonResponse({"user": str(request.user), "claims": request.auth})  # type: ignore[attr-defined]
 
@@ -168,6 +173,19 @@ def test_a_view_of_django_answers_as_rest_framework_does(issuer: LoopbackIssuer)
 class ClassBased(DjangoView):
     async def get(self, request: HttpRequest) -> JsonResponse:
         return JsonResponse({"user": str(request.user)})
+
+
+async def test_the_user_that_an_async_view_awaits_is_not_that_of_the_session(
+    issuer: LoopbackIssuer,
+) -> None:
+    async def of_the_session() -> str:
+        return "bob"
+
+    request: Any = AsyncRequestFactory().get("/", **with_token(issuer.token(sub="ada")))
+    # As Django's AuthenticationMiddleware leaves it.
+    request.auser = of_the_session
+    response = await view_of_auser(request)
+    assert json.loads(response.content)["user"] == "ada"
 
 
 async def test_an_async_class_based_view_of_django_is_opened_by_a_token(
