@@ -131,6 +131,7 @@ class _Exchange:
                 with session.get(
                     url,
                     headers=headers,
+                    auth=_without_credentials,
                     timeout=self._remaining(),
                     allow_redirects=False,
                     stream=True,
@@ -205,6 +206,11 @@ def _sent_at(headers: Mapping[str, str]) -> int | None:
         return None
     # A cache on the way passes on the date of when it asked (RFC 9111 §5.1).
     return date + int(age) if age.isdecimal() and len(age) <= _MAX_AGE_DIGITS else date
+
+
+def _without_credentials(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """The request as it is: keys are public, and what ``.netrc`` holds is not the issuer's."""
+    return request
 
 
 class _Session(requests.Session):

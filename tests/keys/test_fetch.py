@@ -24,6 +24,7 @@ from .listening import Proxy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
 
 @pytest.fixture
@@ -56,6 +57,19 @@ def test_issuer_is_told_who_asks_and_for_what(issuer: LoopbackIssuer) -> None:
     assert headers["If-None-Match"] is None
     assert headers["Cookie"] is None
     assert headers["Authorization"] is None
+
+
+def test_issuer_is_given_no_password_of_the_user_of_this_machine(
+    issuer: LoopbackIssuer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("default login somebody password secret\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+
+    text(issuer)
+
+    assert issuer.requests[0].headers["Authorization"] is None
 
 
 def test_answer_is_known_again_by_its_entity_tag() -> None:
