@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 from . import base64url, jsontext
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
 
 MAX_KEYS: Final = 1024
 """Usable keys that are kept of one JWKS; what comes after is left out."""
+
+MAX_NAMESAKES: Final = 16
+"""Keys of one ``kid`` that are kept: a bad signature is tried under each of them."""
 
 _MIN_RSA_BITS: Final = 2048
 _MAX_RSA_BITS: Final = 16384
@@ -87,6 +91,7 @@ class KeySet:
             raise ValueError("not a JWK Set")  # noqa: TRY004 - a value off the network.
         known = {key.material: key for key in previous} if previous is not None else {}
         kept: dict[str, VerificationKey] = {}
+        namesakes: Counter[str] = Counter()
         left_out: list[str] = []
         for jwk in jwks["keys"]:
             if len(kept) == MAX_KEYS:
@@ -96,8 +101,13 @@ class KeySet:
                 key = VerificationKey(jwk)
             except UnusableKeyError as error:
                 left_out.append(str(error))
-            else:
-                kept[key.material] = known.get(key.material, key)
+                continue
+            if key.kid is not None and key.material not in kept:
+                if namesakes[key.kid] == MAX_NAMESAKES:
+                    left_out.append(f"more than {MAX_NAMESAKES} keys of one kid")
+                    continue
+                namesakes[key.kid] += 1
+            kept[key.material] = known.get(key.material, key)
         self.left_out: tuple[str, ...] = tuple(left_out)
         self._keys = frozenset(kept.values())
         self._by_algorithm: dict[str, tuple[VerificationKey, ...]] = {}

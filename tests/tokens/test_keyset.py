@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from jwtauth.testing import SigningKey
 from jwtauth.tokens import base64url, keyset
 from jwtauth.tokens.algorithms import ALGORITHMS
-from jwtauth.tokens.keyset import MAX_KEYS, KeySet, UnusableKeyError, VerificationKey
+from jwtauth.tokens.keyset import MAX_KEYS, MAX_NAMESAKES, KeySet, UnusableKeyError, VerificationKey
 from tests.forging import encode, nested, other_spellings
 from tests.judging import key_set, signing_key
 
@@ -511,6 +511,16 @@ def test_a_set_of_the_most_keys_leaves_none_out() -> None:
     keys = KeySet({"keys": [{**jwk, "kid": str(number)} for number in range(MAX_KEYS)]})
 
     assert (len(keys), keys.left_out) == (1024, ())
+
+
+def test_a_bad_signature_is_tried_under_a_bounded_number_of_keys() -> None:
+    namesakes = [SigningKey.generate("EdDSA", "one") for _ in range(MAX_NAMESAKES + 2)]
+    other = SigningKey.generate("EdDSA", "another")
+    keys = key_set(namesakes[0], *namesakes, other)
+
+    assert len(keys.select("one", "EdDSA")) == MAX_NAMESAKES
+    assert _kids(keys, "another", "EdDSA") == ["another"]
+    assert keys.left_out == (f"more than {MAX_NAMESAKES} keys of one kid",) * 2
 
 
 # Selecting.
