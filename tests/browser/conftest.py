@@ -42,10 +42,11 @@ def browser() -> Iterator[Browser]:
     """A browser with a new user data folder, which Playwright makes and removes."""
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     chromium = path_of("chromium")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=chromium, headless=True, args=_FLAGS)
+    with (
+        playwright.sync_playwright() as driver,
+        driver.chromium.launch(executable_path=chromium, headless=True, args=_FLAGS) as browser,
+    ):
         yield browser
-        browser.close()
 
 
 @pytest.fixture

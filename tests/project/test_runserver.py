@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+from contextlib import ExitStack
 
 import pytest
 
@@ -176,5 +177,5 @@ def test_url_leads_to_the_address_that_is_listened_on(address: str, host: str) -
 
 
 def test_a_demo_that_does_not_start_says_why() -> None:
-    with pytest.raises(AssertionError, match="not a valid port number"), running("nowhere:at-all"):
-        pass
+    with ExitStack() as stack, pytest.raises(AssertionError, match="not a valid port number"):
+        stack.enter_context(running("nowhere:at-all"))
