@@ -7,33 +7,24 @@ import os
 import socket
 import time
 from contextlib import suppress
-from contextvars import ContextVar
 from dataclasses import dataclass, field
-from http.client import HTTPException, HTTPResponse
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import requests
 from django.utils.http import parse_http_date_safe
-from requests.adapters import HTTPAdapter
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import HTTPError
-from urllib3.poolmanager import ProxyManager
 
 from jwtauth import __version__
 
 from .bounded import BoundedCall
+from .connections import MAX_HEADERS, HeadersTooLargeError, Session, on_open
 from .urls import problem_with
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from io import BufferedReader
 
 MAX_BODY: Final = 512 * 1024
 """Octets of a response's body that are read."""
-
-MAX_HEADERS: Final = 16 * 1024
-"""Octets of a response's headers that are read, those of interim responses included."""
 
 _MAX_AGE_DIGITS: Final = 10
 _MAX_ETAG_LENGTH: Final = 256
@@ -122,21 +113,20 @@ class _Exchange:
         self._abandoned = False
 
     def get(self, url: str, etag: str | None) -> Document | None:
-        _current.set(self)
+        on_open.set(self.opened)
         try:
-            with _Session() as session:
-                session.mount("http://", _Adapter())
-                session.mount("https://", _Adapter())
+            with Session() as session:
                 headers = {**_HEADERS, "If-None-Match": etag} if etag else _HEADERS
                 with session.get(
                     url,
                     headers=headers,
-                    auth=_without_credentials,
                     timeout=self._remaining(),
                     allow_redirects=False,
                     stream=True,
                 ) as response:
                     return self._read(response, conditional=etag is not None)
+        except HeadersTooLargeError as error:
+            raise FetchError(f"the headers are larger than {MAX_HEADERS // 1024} KiB") from error
         except requests.exceptions.SSLError as error:
             raise FetchError("the certificate or the TLS handshake was not accepted") from error
         except requests.exceptions.Timeout as error:
@@ -206,106 +196,3 @@ def _sent_at(headers: Mapping[str, str]) -> int | None:
         return None
     # A cache on the way passes on the date of when it asked (RFC 9111 §5.1).
     return date + int(age) if age.isdecimal() and len(age) <= _MAX_AGE_DIGITS else date
-
-
-def _without_credentials(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    """The request as it is: keys are public, and what ``.netrc`` holds is not the issuer's."""
-    return request
-
-
-class _Session(requests.Session):
-    """requests' session, without a look at where a redirect leads, for which it reads the body."""
-
-    def get_redirect_target(self, *_: Any, **__: Any) -> None:
-        """None: nothing is followed."""
-
-
-_current: ContextVar[_Exchange] = ContextVar("jwtauth_exchange")
-
-
-class _Headers:
-    """The stream that a response's headers are read from, up to the cap."""
-
-    def __init__(self, stream: BufferedReader) -> None:
-        self._stream = stream
-        self._left = MAX_HEADERS
-
-    def readline(self, limit: int) -> bytes:
-        line = self._stream.readline(min(limit, self._left + 1))
-        self._left -= len(line)
-        if self._left < 0:
-            raise FetchError(f"the headers are larger than {MAX_HEADERS // 1024} KiB")
-        return line
-
-    def close(self) -> None:
-        self._stream.close()
-
-
-class _Response(HTTPResponse):
-    """http.client's response, its headers capped.
-
-    The parsers that it and requests give them to can take a time that grows with the square of
-    their length, after which no deadline ends them.
-    """
-
-    def begin(self) -> None:
-        stream = self.fp
-        headers: Any = _Headers(stream)
-        self.fp = headers
-        try:
-            super().begin()
-        except (FetchError, HTTPException, OSError):
-            raise
-        except Exception as error:
-            # The parser is that of e-mails, which raises what it likes.
-            raise HTTPException("headers that cannot be parsed") from error
-        finally:
-            if self.fp is headers:  # It is closed, and gone, where the status line is none.
-                self.fp = stream
-
-    def _safe_read(self, amt: int) -> bytes:
-        # The size of a chunk may be -1 to http.client, and all that comes would be read at once.
-        if amt < 0:
-            raise HTTPException("a chunk of negative size")
-        read: Any = super()
-        octets: bytes = read._safe_read(amt)  # noqa: SLF001 - there is no other place to look at it.
-        return octets
-
-
-class _Connection(HTTPConnection):
-    response_class = _Response
-
-    def _new_conn(self) -> socket.socket:
-        connected = super()._new_conn()
-        _current.get().opened(connected)
-        return connected
-
-
-class _SecureConnection(_Connection, HTTPSConnection):
-    pass
-
-
-class _Pool(HTTPConnectionPool):
-    # urllib3's own classes do not fit what it declares either.
-    ConnectionCls = _Connection  # pyright: ignore[reportAssignmentType]
-
-
-class _SecurePool(HTTPSConnectionPool):
-    ConnectionCls = _SecureConnection  # pyright: ignore[reportAssignmentType]
-
-
-_POOLS: Final[dict[str, type[HTTPConnectionPool]]] = {"http": _Pool, "https": _SecurePool}
-
-
-class _Adapter(HTTPAdapter):
-    """requests' adapter, over connections whose sockets are known."""
-
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = _POOLS
-
-    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
-        manager = super().proxy_manager_for(*args, **kwargs)
-        if isinstance(manager, ProxyManager):  # Not SOCKS, which has connections of its own.
-            manager.pool_classes_by_scheme = _POOLS
-        return manager

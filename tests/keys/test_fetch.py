@@ -15,7 +15,8 @@ import pytest
 from requests.adapters import HTTPAdapter
 
 import jwtauth
-from jwtauth.keys.fetch import MAX_BODY, FetchError, JWKSFetcher, _Adapter
+from jwtauth.keys.connections import _Adapter
+from jwtauth.keys.fetch import MAX_BODY, FetchError, JWKSFetcher
 from jwtauth.testing import Answer, LoopbackIssuer
 
 from .doubles import WAIT

@@ -82,21 +82,38 @@ def test_slow_answer_is_given_up_at_the_deadline(issuer: LoopbackIssuer, answer:
     assert reason in {"no complete answer within 0.3 s", "the issuer did not answer in time"}
 
 
-def test_answers_before_the_answer_do_not_renew_the_time() -> None:
+@contextlib.contextmanager
+def answers_before_the_answer(pause: float) -> Iterator[str]:
+    """The URL of a server that sends nothing but 100 (RFC 9110 §15.2.1), for ever."""
+    closed = threading.Event()
+
+    def serve() -> None:
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(65_536)
+            with contextlib.suppress(OSError):
+                while not closed.wait(pause):
+                    connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+
     with socket.create_server(("127.0.0.1", 0)) as listener:
-
-        def serve() -> None:
-            connection, _ = listener.accept()
-            with connection:
-                connection.recv(65_536)
-                with contextlib.suppress(OSError):
-                    while True:
-                        connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
-
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
-        assert_given_up_in_time(f"http://127.0.0.1:{listener.getsockname()[1]}/")
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        closed.set()
         thread.join(WAIT)
+
+
+def test_answers_before_the_answer_do_not_renew_the_time() -> None:
+    with answers_before_the_answer(pause=0.01) as url:
+        assert_given_up_in_time(url)
+
+
+def test_answers_before_the_answer_are_read_no_further_than_its_headers() -> None:
+    with (
+        answers_before_the_answer(pause=0) as url,
+        pytest.raises(FetchError, match="the headers are larger than 16 KiB"),
+    ):
+        fetcher(url).fetch(None, WAIT)
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
