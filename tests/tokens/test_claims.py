@@ -179,7 +179,7 @@ def test_where_none_is_configured_a_token_without_one_is_fine() -> None:
 
 
 @pytest.mark.parametrize(
-    "computed", ["api", ["api"], ("other", "api"), {"api"}, frozenset({"api", "x"}), iter(["api"])]
+    "computed", ["api", ["api"], ("other", "api"), {"api"}, frozenset({"api", "x"})]
 )
 def test_a_callable_computes_the_audience_from_the_request(computed: Any) -> None:
     def audience(request: Any) -> str | Iterable[str] | None:
@@ -189,6 +189,11 @@ def test_a_callable_computes_the_audience_from_the_request(computed: Any) -> Non
     assert _code_for(audience, {"aud": "api"}, SimpleNamespace(audience=computed)) is None
     other = SimpleNamespace(audience="other")
     assert _code_for(audience, {"aud": "api"}, other) == "invalid_audience"
+
+
+def test_a_callable_may_return_an_iterator() -> None:
+    assert _code_for(lambda _: iter(["other", "api"]), {"aud": "api"}) is None
+    assert _code_for(lambda _: iter(["other"]), {"aud": "api"}) == "invalid_audience"
 
 
 @pytest.mark.parametrize("computed", ["", [], (), ["x"]])

@@ -115,6 +115,26 @@ def test_a_token_whose_key_stands_in_a_newer_set_is_still_served() -> None:
     assert [_checks(judge, token) for _ in range(2)] == [0, 0]
 
 
+def test_a_key_is_looked_for_once_in_a_set_that_stays() -> None:
+    looked_for = []
+
+    class Recording(KeySet):
+        def __contains__(self, key: object) -> bool:
+            looked_for.append(key)
+            return super().__contains__(key)
+
+    judge, token = Judge(), mint()
+    judge.keys.set = Recording({"keys": [ED25519.public_jwk()]})
+    for _ in range(4):
+        judge.claims(token)
+    assert len(looked_for) == 1
+
+    judge.keys.set = Recording({"keys": [ED25519.public_jwk()]}, previous=judge.keys.set)
+    for _ in range(3):
+        judge.claims(token)
+    assert len(looked_for) == 2
+
+
 def test_a_token_is_judged_anew_where_another_key_took_the_name_of_its_own() -> None:
     judge, token = Judge(), mint()
     judge.claims(token)
