@@ -30,6 +30,10 @@ def test_without_further_words_it_is_one_second() -> None:
     assert KeysUnavailable().retry_after == 1
 
 
+def test_its_arguments_are_kept_however_they_are_given() -> None:
+    assert KeysUnavailable(2.5).args == KeysUnavailable(retry_after=2.5).args == (2.5,)
+
+
 def test_missing_keys_have_a_code_and_a_message_like_a_refusal() -> None:
     error = KeysUnavailable(5)
 

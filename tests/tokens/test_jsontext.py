@@ -98,6 +98,13 @@ def test_one_text_is_all_there_may_be(text: str) -> None:
         jsontext.loads(text.encode())
 
 
+def test_no_other_character_may_stand_around_it() -> None:
+    for code in set(range(128)) - set(b" \t\n\r"):
+        for text in (f"{chr(code)}{{}}", f"{{}}{chr(code)}"):
+            with pytest.raises(ValueError, match=r"."):
+                jsontext.loads(text.encode())
+
+
 @pytest.mark.parametrize("space", ["\v", "\f", "\x1c", "\x1f", "\x85", "\xa0", "\u2028", "\u3000"])
 def test_what_is_white_space_to_unicode_alone_is_refused(space: str) -> None:
     for text in (f"{space}{{}}", f"{{}}{space}", f"[{space}]"):
@@ -119,6 +126,22 @@ def test_what_is_white_space_to_unicode_alone_is_refused(space: str) -> None:
 def test_duplicate_members_are_refused_at_any_depth(text: bytes) -> None:
     with pytest.raises(ValueError, match=r"^duplicate member$"):
         jsontext.loads(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ('{"a":1,"a":1}', "duplicate member"),
+        ("1e999", "number too large"),
+        ("NaN", "NaN is not JSON"),
+        ("9" * (MAX_DIGITS + 1), "integer too long"),
+        (r'"\ud800"', "surrogates"),
+    ],
+)
+def test_a_text_of_any_length_is_read_as_strictly(text: str, reason: str) -> None:
+    for padding in ("", "x" * MAX_DIGITS, "x" * 10_000):
+        with pytest.raises(ValueError, match=reason):
+            jsontext.loads(f'["{padding}", {text}]'.encode())
 
 
 def test_members_of_one_name_in_different_objects_are_no_duplicates() -> None:

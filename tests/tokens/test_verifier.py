@@ -11,9 +11,10 @@ import pytest
 
 from jwtauth.exceptions import KeysUnavailable, TokenError
 from jwtauth.testing import SigningKey
+from jwtauth.tokens import jsontext
 from jwtauth.tokens.claims import ClaimsPolicy
 from jwtauth.tokens.keyset import KeySet
-from jwtauth.tokens.verifier import TrustedIssuer, Verifier
+from jwtauth.tokens.verifier import TrustedIssuer, Verifier, parse_claims
 from tests.counting import JSON, counted_calls, signature_checks
 from tests.forging import (
     as_der,
@@ -626,6 +627,15 @@ def test_a_refusal_hides_what_the_parser_said() -> None:
             Judge().claims(token)
         assert caught.value.__cause__ is None
         assert caught.value.__suppress_context__
+
+
+def test_an_error_that_nobody_foresaw_is_not_held_against_the_payload(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(jsontext, "loads", Mock(side_effect=RuntimeError))
+
+    with pytest.raises(RuntimeError):
+        parse_claims(encode(b"{}").encode())
 
 
 def test_every_part_of_a_token_is_what_its_segment_says() -> None:
