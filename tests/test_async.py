@@ -208,6 +208,25 @@ def test_a_refusal_of_the_projects_own_is_no_challenge(
     assert "WWW-Authenticate" not in response
 
 
+@pytest.mark.parametrize(
+    ("detail", "body"),
+    [
+        ("No.", {"detail": "No."}),
+        (["No.", "Never."], {"detail": ["No.", "Never."]}),
+        ({"reason": "No."}, {"reason": "No."}),
+    ],
+)
+def test_a_refusal_of_the_projects_own_is_told_in_its_words(
+    issuer: LoopbackIssuer, settings: Settings, detail: Any, body: dict[str, Any]
+) -> None:
+    def resolve(claims: dict[str, Any], request: Any) -> Any:
+        raise PermissionDenied(detail)
+
+    settings.JWTAUTH = {"ISSUER": issuer.url, "USER_RESOLVER": resolve}
+    response = view(RequestFactory().get("/", **with_token(issuer.token())))
+    assert json.loads(response.content) == body
+
+
 async def test_an_async_view_of_django_without_a_token_is_challenged(
     issuer: LoopbackIssuer,
 ) -> None:

@@ -341,7 +341,27 @@ def test_who_has_no_token_has_no_claims() -> None:
     assert ask_claims({}, None).status_code == 401
 
 
-@pytest.mark.parametrize("required", [None, ["plan"], {"plan": []}, {1: True}, {"plan": object()}])
-def test_required_claims_that_cannot_work_are_a_configuration_error(required: Any) -> None:
-    with pytest.raises(ImproperlyConfigured, match="required_claims"):
+@pytest.mark.parametrize(
+    ("required", "wrong"),
+    [
+        (None, " is not a dict of claims"),
+        (["plan"], " is not a dict of claims"),
+        ({"plan": []}, '["plan"] is an empty list, which no claim can match'),
+        ({1: True}, " names a claim by 1 and not by a non-empty str"),
+        ({"plan": object()}, '["plan"] holds a value of type object, which JSON cannot hold'),
+    ],
+)
+def test_required_claims_that_cannot_work_are_a_configuration_error(
+    required: Any, wrong: str
+) -> None:
+    with pytest.raises(ImproperlyConfigured) as caught:
         ask_claims(required, {"plan": "gold"})
+    assert str(caught.value) == (
+        f"Articles uses TokenHasClaims, but its required_claims{wrong}. "
+        'Write for example required_claims = {"plan": ["gold", "silver"]}.'
+    )
+
+
+def test_a_view_that_names_no_claims_is_a_configuration_error() -> None:
+    with pytest.raises(ImproperlyConfigured, match="required_claims is not a dict of claims"):
+        ask(TokenHasClaims, auth={"plan": "gold"})

@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy, override
 from rest_framework.views import exception_handler
 
 from jwtauth.exceptions import KeysUnavailable, TokenError
-from jwtauth.refusals import InsufficientScope, TokenRefused
+from jwtauth.refusals import InsufficientScope, ServiceUnavailable, TokenRefused
 from jwtauth.testing import Issuer
 from tests.challenge import read_refusal
 from tests.readme import ROOT
@@ -135,6 +135,15 @@ def test_a_message_of_the_projects_own_may_be_anything(
         refusal = TokenRefused(TokenError("own", message))
 
     assert refusal.detail == {"detail": said, "code": "own"}
+
+
+def test_what_is_said_has_its_code_for_handlers_of_exceptions_too() -> None:
+    for refusal, code in (
+        (TokenRefused(TokenError("own", "A message.")), "own"),
+        (ServiceUnavailable(KeysUnavailable()), "keys_unavailable"),
+        (InsufficientScope(["read"]), "insufficient_scope"),
+    ):
+        assert refusal.get_codes() == {"detail": code, "code": code}
 
 
 def test_codes_are_the_same_in_every_language(issuer: Issuer) -> None:

@@ -132,6 +132,33 @@ def test_permissions_are_judged_as_those_of_an_anonymous_user(name: str, permiss
     assert judge(TokenUser(ALICE)) == judge(AnonymousUser())
 
 
+def test_what_a_subclass_says_of_one_permission_holds_for_all_ways_to_ask() -> None:
+    class Granted(TokenUser):
+        def has_perm(self, perm: str, obj: object = None) -> bool:
+            return (perm, obj) == ("app.do", "thing")
+
+        def has_module_perms(self, module: str) -> bool:
+            return module == "app"
+
+    user = Granted(ALICE)
+    for perm, obj in (("app.do", "thing"), ("app.do", None), ("app.undo", "thing")):
+        expected = user.has_perm(perm, obj)
+        assert user.has_perms([perm], obj) is expected
+        assert asyncio.run(user.ahas_perm(perm, obj)) is expected
+        assert asyncio.run(user.ahas_perms([perm], obj)) is expected
+    assert [asyncio.run(user.ahas_module_perms(name)) for name in ("app", "b")] == [True, False]
+
+
+def test_who_takes_a_user_for_a_row_is_told_that_there_is_none() -> None:
+    user: Any = TokenUser(ALICE)
+
+    for name in ("save", "delete", "set_password", "check_password"):
+        with pytest.raises(NotImplementedError, match=r"^A TokenUser has no row .*base\.$"):
+            getattr(user, name)(*ARGUMENTS.get(name, ()))
+    with pytest.raises(TypeError, match=r"^A TokenUser is no number: its pk is text\.$"):
+        int(user)
+
+
 @pytest.mark.parametrize("name", ["groups", "user_permissions"])
 def test_user_is_in_no_group_and_no_database_is_asked(name: str) -> None:
     found, expected = getattr(TokenUser(ALICE), name), getattr(AnonymousUser(), name)
@@ -174,6 +201,11 @@ def test_identity_is_of_issuer_and_subject_alone() -> None:
     assert user not in different
     pks = {each.pk for each in different if isinstance(each, TokenUser)}
     assert len(pks) == 8
+    assert len({hash(each) for each in different if isinstance(each, TokenUser)}) == 8
+
+
+def test_claims_without_an_issuer_are_those_of_an_empty_one() -> None:
+    assert TokenUser({"sub": "alice"}) == user_of(issuer="")
 
 
 def test_issuer_and_subject_cannot_be_shifted_into_each_other() -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from unittest.mock import Mock
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -14,6 +15,9 @@ from jwtauth.tokens.algorithms import ALGORITHMS
 from jwtauth.tokens.keyset import MAX_KEYS, MAX_NAMESAKES, KeySet, UnusableKeyError, VerificationKey
 from tests.forging import encode, nested, other_spellings
 from tests.judging import key_set, signing_key
+
+if TYPE_CHECKING:
+    from types import ModuleType
 
 PRIME = 2**255 - 19
 D = -121665 * pow(121666, -1, PRIME) % PRIME
@@ -489,6 +493,16 @@ def test_a_good_key_among_bad_ones_is_kept_and_each_of_the_others_reported() -> 
 
     assert [key.kid for key in keys] == [_jwk()["kid"]]
     assert len(keys.left_out) == 2 * len(bad)
+
+
+@pytest.mark.parametrize("where", [(keyset, "VerificationKey"), (base64url, "decode")])
+def test_an_error_that_nobody_foresaw_is_not_held_against_a_key(
+    where: tuple[ModuleType, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(*where, Mock(side_effect=RuntimeError))
+
+    with pytest.raises(RuntimeError):
+        KeySet({"keys": [_jwk()]})
 
 
 def test_a_key_with_duplicate_members_spoils_no_other() -> None:

@@ -169,6 +169,18 @@ def test_a_remembered_token_is_not_served_while_no_keys_are_available(
     assert _checks(judge, token) == 0
 
 
+def test_an_error_that_nobody_foresaw_is_passed_on_as_it_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    judge, token = Judge(), mint()
+    judge.claims(token)
+    monkeypatch.setattr(judge.keys, "current", Mock(side_effect=RuntimeError))
+
+    with pytest.raises(RuntimeError) as caught:
+        judge.claims(token)
+    assert vars(caught.value) == {}
+
+
 # Audience.
 
 
