@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import json
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,10 +18,11 @@ from rest_framework.permissions import IsAuthenticated
 from rest_framework.response import Response
 
 import jwtauth
-from jwtauth.authentication import AsyncZuploJWTAuthentication
+from jwtauth.authentication import AsyncZuploJWTAuthentication, ZuploJWTAuthentication
 from jwtauth.decorators import token_required
 from jwtauth.exceptions import KeysUnavailable, TokenError
 from jwtauth.testing import LoopbackIssuer
+from jwtauth.users import TokenUser
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -194,6 +197,32 @@ async def test_an_async_class_based_view_of_django_is_opened_by_a_token(
     guarded: Any = token_required(ClassBased.as_view())
     response = await guarded(AsyncRequestFactory().get("/", **with_token(issuer.token(sub="ada"))))
     assert json.loads(response.content)["user"] == "ada"
+
+
+def test_a_view_of_django_is_awaited_only_where_it_was_before() -> None:
+    assert inspect.iscoroutinefunction(token_required(aview))
+    assert not inspect.iscoroutinefunction(token_required(view))
+
+
+async def test_default_users_are_made_in_the_loop_and_those_of_a_subclass_outside_of_it(
+    issuer: LoopbackIssuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[int] = []
+
+    def get_user(self: Any, claims: dict[str, Any], request: Any) -> TokenUser:
+        threads.append(threading.get_ident())
+        return TokenUser(claims)
+
+    class Own(AsyncZuploJWTAuthentication):
+        def get_user(self, claims: dict[str, Any], request: Any) -> TokenUser:
+            return get_user(self, claims, request)
+
+    monkeypatch.setattr(ZuploJWTAuthentication, "get_user", get_user)
+    request: Any = AsyncRequestFactory().get("/", **with_token(issuer.token()))
+    for authentication in (AsyncZuploJWTAuthentication(), Own()):
+        assert await authentication.authenticate(request) is not None
+
+    assert [thread == threading.get_ident() for thread in threads] == [True, False]
 
 
 def test_a_refusal_of_the_projects_own_is_no_challenge(
