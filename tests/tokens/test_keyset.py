@@ -543,9 +543,17 @@ def test_a_bad_signature_is_tried_under_a_bounded_number_of_keys() -> None:
     other = SigningKey.generate("EdDSA", "another")
     keys = key_set(namesakes[0], *namesakes, other)
 
-    assert len(keys.select("one", "EdDSA")) == MAX_NAMESAKES
+    assert len(keys.select("one", "EdDSA")) == MAX_NAMESAKES == 16
     assert _kids(keys, "another", "EdDSA") == ["another"]
     assert keys.left_out == (f"more than {MAX_NAMESAKES} keys of one kid",) * 2
+
+
+def test_keys_without_an_id_are_no_namesakes() -> None:
+    jwks = [SigningKey.generate("EdDSA").public_jwk() for _ in range(MAX_NAMESAKES + 1)]
+    for jwk in jwks:
+        jwk.pop("kid", None)
+
+    assert len(KeySet({"keys": jwks})) == MAX_NAMESAKES + 1
 
 
 # Selecting.
