@@ -39,7 +39,11 @@ ROOT: Final = Path(__file__).parents[2]
 STATUSES: Final = {"insufficient_scope": 403, KeysUnavailable.code: 503}
 """The status of an answer with this code, where it is not 401."""
 
-_PAGES: Final = {"CHANGELOG.md": "changelog.md", "SECURITY.md": "security.md"}
+_PAGES: Final = {
+    "CHANGELOG.md": "changelog.md",
+    "SECURITY.md": "security.md",
+    "docs/why/mutants.md": "why/mutants.md",
+}
 
 
 class Generated(SphinxDirective):

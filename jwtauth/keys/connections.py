@@ -37,7 +37,7 @@ class Session(requests.Session):
     def __init__(self) -> None:
         super().__init__()
         # Without this, requests would send what .netrc has for the host, or for all hosts.
-        self.auth = _without_credentials
+        self.auth: Any = _without_credentials
         self.mount("http://", _Adapter())
         self.mount("https://", _Adapter())
 
