@@ -7,6 +7,7 @@ import inspect
 import json
 import threading
 from typing import TYPE_CHECKING, Any
+from unittest.mock import AsyncMock
 
 import pytest
 from adrf.views import APIView as AsyncAPIView
@@ -181,12 +182,9 @@ class ClassBased(DjangoView):
 async def test_the_user_that_an_async_view_awaits_is_not_that_of_the_session(
     issuer: LoopbackIssuer,
 ) -> None:
-    async def of_the_session() -> str:
-        return "bob"
-
     request: Any = AsyncRequestFactory().get("/", **with_token(issuer.token(sub="ada")))
     # As Django's AuthenticationMiddleware leaves it.
-    request.auser = of_the_session
+    request.auser = AsyncMock(return_value="bob")
     response = await view_of_auser(request)
     assert json.loads(response.content)["user"] == "ada"
 

@@ -24,6 +24,11 @@ def fetcher(issuer: LoopbackIssuer, *, discovery: bool = False) -> JWKSFetcher:
     )
 
 
+def fetcher_at(url: str) -> JWKSFetcher:
+    """What fetches keys there, from whatever is no issuer."""
+    return JWKSFetcher(url, jwks_url=url, discovery_url=None, allow_plain_http=False)
+
+
 def text(issuer: LoopbackIssuer, etag: str | None = None, *, discovery: bool = False) -> str:
     """What the issuer answers."""
     document = fetcher(issuer, discovery=discovery).fetch(etag, TIMEOUT)

@@ -1,4 +1,4 @@
-"""Servers on loopback that are no issuers: one that says nothing, and an HTTP proxy."""
+"""Servers on loopback that are no issuers: silent, saying one thing, and an HTTP proxy."""
 
 from __future__ import annotations
 
@@ -41,6 +41,23 @@ class SilentServer:
                 while octets := connection.recv(65_536):
                     self.received += octets
         self.closed.set()
+
+
+@contextlib.contextmanager
+def saying(answer: bytes) -> Iterator[str]:
+    """The URL of a server that says this once, whatever it is asked, and hangs up."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            connection, _ = listener.accept()
+            with connection, contextlib.suppress(OSError):
+                connection.recv(65_536)
+                connection.sendall(answer)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        thread.join(WAIT)
 
 
 class Proxy:

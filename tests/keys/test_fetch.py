@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import gzip
 import json
 import math
-import socket
-import threading
 import tracemalloc
 from typing import TYPE_CHECKING
 
@@ -16,16 +13,18 @@ from requests.adapters import HTTPAdapter
 
 import jwtauth
 from jwtauth.keys.connections import _Adapter
-from jwtauth.keys.fetch import MAX_BODY, FetchError, JWKSFetcher
+from jwtauth.keys.fetch import MAX_BODY, FetchError
 from jwtauth.testing import Answer, LoopbackIssuer
 
-from .doubles import WAIT
-from .fetching import TIMEOUT, fetcher, reason, text
-from .listening import Proxy
+from .fetching import TIMEOUT, fetcher, fetcher_at, reason, text
+from .listening import Proxy, saying
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
+
+
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
 @pytest.fixture
@@ -198,30 +197,32 @@ def test_huge_body_is_given_up_at_the_cap(issuer: LoopbackIssuer, size: float) -
 
 @pytest.mark.parametrize("size", [b"-1", b"-0x1", b"-5"])
 def test_chunk_of_negative_size_is_not_read_without_a_limit(size: bytes) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-
-        def serve() -> None:
-            connection, _ = listener.accept()
-            with connection, contextlib.suppress(OSError):
-                connection.recv(65_536)
-                head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-                connection.sendall(head + size + b"\r\n")
-                for _ in range(1_000):
-                    connection.sendall(b" " * 65_536)
-
-        thread = threading.Thread(target=serve, daemon=True)
-        thread.start()
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
-        fetcher = JWKSFetcher(url, jwks_url=url, discovery_url=None, allow_plain_http=False)
+    with saying(CHUNKED + size + b"\r\n" + bytes(65_536_000)) as url:
         tracemalloc.start()
 
         with pytest.raises(FetchError, match="the connection failed"):
-            fetcher.fetch(None, TIMEOUT)
+            fetcher_at(url).fetch(None, TIMEOUT)
 
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
-        thread.join(WAIT)
     assert peak < 2_000_000
+
+
+def test_chunks_are_put_together() -> None:
+    with saying(CHUNKED + b'5\r\n{"key\r\n7\r\ns": []}\r\n0\r\n\r\n') as url:
+        fetched = fetcher_at(url).fetch(None, TIMEOUT)
+
+    assert fetched is not None
+    assert fetched.text == '{"keys": []}'
+
+
+@pytest.mark.parametrize("line", [b"", b"nonsense", b"HTTP/one 200 OK"])
+def test_answer_without_a_status_is_none(line: bytes) -> None:
+    with (
+        saying(line + b"\r\n\r\n") as url,
+        pytest.raises(FetchError, match="the connection failed"),
+    ):
+        fetcher_at(url).fetch(None, TIMEOUT)
 
 
 @pytest.mark.parametrize("headers", [{}, {"Content-Length": "10000"}])
