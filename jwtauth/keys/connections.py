@@ -86,8 +86,8 @@ class _Response(HTTPResponse):
             # The parser is that of e-mails, which raises what it likes.
             raise HTTPException("headers that cannot be parsed") from error
         finally:
-            if self.fp is headers:  # It is closed, and gone, where the status line is none.
-                self.fp = stream
+            # It is closed, and gone, where the status line is none.
+            self.fp = self.fp and stream
 
     def _safe_read(self, amt: int) -> bytes:
         # The size of a chunk may be -1 to http.client, and all that comes would be read at once.
