@@ -6,12 +6,16 @@ import asyncio
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 import pytest
 
 from jwtauth.keys.waiting import Landing, MustWait, began_at, without_blocking
 
 from .doubles import WAIT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def test_thread_waits_until_it_happens() -> None:
@@ -34,14 +38,21 @@ def test_thread_waits_no_longer_than_it_was_told(seconds: float) -> None:
     assert max(seconds, 0) <= time.monotonic() - started_at < WAIT / 2
 
 
-async def test_event_loop_goes_on_while_a_coroutine_waits() -> None:
-    landing = Landing()
+def waits_for(landing: Landing) -> tuple[list[str], Callable[[], str]]:
+    """Work that waits for a landing, and the list in which each call of it is noted."""
     calls: list[str] = []
 
     def work() -> str:
         calls.append("begun")
         landing.wait(WAIT)
         return "done"
+
+    return calls, work
+
+
+async def test_event_loop_goes_on_while_a_coroutine_waits() -> None:
+    landing = Landing()
+    calls, work = waits_for(landing)
 
     waiting = [asyncio.ensure_future(without_blocking(work)) for _ in range(50)]
     await asyncio.sleep(0)
@@ -123,12 +134,7 @@ async def test_loop_that_can_start_no_thread_goes_on_with_what_is_there() -> Non
     executor.shutdown()
     asyncio.get_running_loop().set_default_executor(executor)
     landing = Landing()
-    calls: list[str] = []
-
-    def work() -> str:
-        calls.append("begun")
-        landing.wait(WAIT)
-        return "done"
+    calls, work = waits_for(landing)
 
     assert await without_blocking(work) == "done"
     assert len(calls) == 2

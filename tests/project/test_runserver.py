@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 from contextlib import ExitStack
 
@@ -11,7 +10,7 @@ import pytest
 
 from jwtauth.testing import LoopbackIssuer
 from project.management.commands.runserver import reachable_host
-from tests.machine import can_listen, free_port
+from tests.machine import can_listen, free_port, path_of
 
 from .demo import TIMEOUT, Demo, environment, manage, running
 
@@ -34,8 +33,8 @@ def run(command: list[str]) -> tuple[int, dict[str, str], dict[str, object]]:
     return int(status.split()[1]), headers, json.loads(body)
 
 
-@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 def test_printed_curl_lines_work_as_pasted() -> None:
+    path_of("curl")
     with running(f"127.0.0.1:{free_port()}") as demo:
         eddsa, rs256, refused = (run(command) for command in demo.commands)
 
