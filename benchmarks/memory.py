@@ -24,7 +24,7 @@ from jwtauth.tokens.verifier import TrustedIssuer, Verifier
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from jwtauth.tokens.keyset import KeySet, VerificationKey
+    from jwtauth.tokens.jwks import KeySet, VerificationKey
 
 ISSUER: Final = "https://my-api.zuplo.app/__zuplo/issuer"
 SIZE: Final = 1024

@@ -24,9 +24,9 @@ import atheris
 with atheris.instrument_imports(include=["jwtauth"]):
     from jwtauth.exceptions import TokenError
     from jwtauth.testing import Issuer
-    from jwtauth.tokens import base64url, header, jsontext
+    from jwtauth.tokens import base64url, header, strict_json
     from jwtauth.tokens.claims import ClaimsPolicy
-    from jwtauth.tokens.keyset import KeySet, VerificationKey
+    from jwtauth.tokens.jwks import KeySet, VerificationKey
     from jwtauth.tokens.verifier import TrustedIssuer, Verifier
 
 ISSUER = Issuer("https://issuer.test", algorithms=("EdDSA",))
@@ -90,7 +90,7 @@ def fuzz_parts(octets: bytes) -> None:
     """The readers by themselves: one spelling for each value, and ``ValueError`` for all else."""
     with contextlib.suppress(ValueError):
         assert base64url.encode(base64url.decode(octets)) == octets
-    for read in (jsontext.loads, lambda data: KeySet.from_text(data.decode("latin-1"))):
+    for read in (strict_json.loads, lambda data: KeySet.from_text(data.decode("latin-1"))):
         with contextlib.suppress(ValueError):
             read(octets)
     with contextlib.suppress(TokenError):

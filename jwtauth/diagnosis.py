@@ -17,7 +17,7 @@ from urllib3.exceptions import LocationValueError
 
 from .checks import can_be_shared
 from .keys.fetch import FetchError
-from .tokens.keyset import KeySet
+from .tokens.jwks import KeySet
 from .verification import fetcher_for, shared_keys_for
 
 if TYPE_CHECKING:

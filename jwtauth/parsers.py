@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.utils.module_loading import import_string
 
-from .keys.urls import problem_with
+from .keys.url_policy import problem_with
 from .tokens.algorithms import ALGORITHMS
 
 if TYPE_CHECKING:

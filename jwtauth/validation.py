@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from jose import backends
 
 from .fields import BY_KEY, FIELDS, Field
-from .keys.urls import problem_with
+from .keys.url_policy import problem_with
 from .options import IssuerSettings, Settings
 from .parsers import BadValueError, describe
 

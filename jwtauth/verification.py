@@ -14,7 +14,7 @@ from django.views.decorators.debug import sensitive_variables
 from .conf import READ_FROM, get_settings
 from .exceptions import KeysUnavailable, TokenError
 from .keys.fetch import JWKSFetcher
-from .keys.shared import SharedKeys
+from .keys.shared_cache import SharedKeys
 from .keys.snapshot import Lifetimes
 from .keys.source import KeySource
 from .keys.waiting import without_blocking

@@ -11,13 +11,13 @@ from jwtauth.exceptions import TokenError
 from jwtauth.testing import Issuer, SigningKey
 from jwtauth.tokens.algorithms import ALGORITHMS, KEY_TYPES
 from jwtauth.tokens.claims import ClaimsPolicy
-from jwtauth.tokens.keyset import KeySet
+from jwtauth.tokens.jwks import KeySet
 from jwtauth.tokens.verifier import TrustedIssuer, Verifier
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from jwtauth.tokens.keyset import VerificationKey
+    from jwtauth.tokens.jwks import VerificationKey
 
 NOW = 1_700_000_000
 URL = "https://issuer.test"

@@ -30,7 +30,7 @@ django.setup()
 import jwtauth
 from jwtauth.testing import Issuer
 from jwtauth.tokens import base64url
-from jwtauth.tokens.keyset import KeySet
+from jwtauth.tokens.jwks import KeySet
 
 for module in pkgutil.walk_packages(jwtauth.__path__, "jwtauth."):
     try:

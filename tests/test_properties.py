@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from jwtauth.exceptions import TokenError
 from jwtauth.tokens.base64url import decode
-from jwtauth.tokens.keyset import KeySet, UnusableKeyError, VerificationKey
+from jwtauth.tokens.jwks import KeySet, UnusableKeyError, VerificationKey
 from tests.attacks.siege import CODES
 from tests.forging import ALPHABET, compact, encode, text_of
 from tests.judging import NOW, URL, Judge, mint, signing_key

@@ -16,9 +16,9 @@ from urllib3.exceptions import HTTPError
 
 from jwtauth import __version__
 
-from .bounded import BoundedCall
 from .connections import MAX_HEADERS, HeadersTooLargeError, Session, on_open
-from .urls import problem_with
+from .timeouts import BoundedCall
+from .url_policy import problem_with
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -7,13 +7,13 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from jwtauth.signals import keys_refresh_failed, keys_refreshed
-from jwtauth.tokens.keyset import KeySet
+from jwtauth.tokens.jwks import KeySet
 
-from .bounded import BoundedCall
 from .fetch import FetchError
-from .shared import SharedDocument, SharedFailure
+from .shared_cache import SharedDocument, SharedFailure
 from .snapshot import Snapshot
 from .state import Failure
+from .timeouts import BoundedCall
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from .clock import Clock
     from .fetch import Document
-    from .shared import SharedKeys
+    from .shared_cache import SharedKeys
     from .state import KeyState
 
     IsEnough = Callable[[Snapshot], bool]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from jwtauth.tokens.keyset import KeySet
+    from jwtauth.tokens.jwks import KeySet
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,11 +15,11 @@ from .waiting import began_at
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from jwtauth.tokens.keyset import KeySet, VerificationKey
+    from jwtauth.tokens.jwks import KeySet, VerificationKey
 
     from .flights import Flight
     from .refresh import Fetcher, IsEnough
-    from .shared import SharedKeys
+    from .shared_cache import SharedKeys
     from .snapshot import Lifetimes, Snapshot
     from .state import Status
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from jwtauth.conf import get_settings
 from jwtauth.diagnosis import duration, shown
 from jwtauth.exceptions import KeysUnavailable, TokenError
-from jwtauth.tokens import base64url, header, jsontext
+from jwtauth.tokens import base64url, header, strict_json
 from jwtauth.tokens.claims import MAX_NUMERIC_DATE, check_subject
 from jwtauth.tokens.verifier import parse_claims
 from jwtauth.verification import get_verifier, key_source_of
@@ -256,7 +256,7 @@ def _demand(value: Any) -> str:
 def _decoded(segment: bytes) -> tuple[Any, str]:
     """What a segment holds, and how to call it."""
     try:
-        value = jsontext.loads(base64url.decode(segment))
+        value = strict_json.loads(base64url.decode(segment))
     except ValueError:
         return None, "something else than strict JSON in base64url"
     return value, f"an object with {shown([*value])}" if isinstance(value, dict) else shown(value)

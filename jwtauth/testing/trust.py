@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self, TypeVar, cast
 
 from jwtauth.exceptions import KeysUnavailable
 from jwtauth.keys.state import Status
-from jwtauth.tokens.keyset import KeySet
+from jwtauth.tokens.jwks import KeySet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-    from jwtauth.tokens.keyset import VerificationKey
+    from jwtauth.tokens.jwks import VerificationKey
 
     from .issuer import Issuer
 

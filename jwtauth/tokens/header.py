@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from jwtauth.exceptions import TokenError
 
-from . import base64url, jsontext
+from . import base64url, strict_json
 
 MAX_KID_LENGTH = 1024
 
@@ -26,7 +26,7 @@ class Header(NamedTuple):
 def parse(segment: bytes) -> Header:
     """Read the first segment of a token. Raises ``TokenError`` (``malformed_token``)."""
     try:
-        parameters = jsontext.loads(base64url.decode(segment))
+        parameters = strict_json.loads(base64url.decode(segment))
     except ValueError:
         raise TokenError("malformed_token", "The token's header cannot be decoded.") from None
     if type(parameters) is not dict:

@@ -15,16 +15,16 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from jwtauth.exceptions import KeysUnavailable, TokenError
 
-from . import base64url, header, jsontext
+from . import base64url, header, strict_json
 from .claims import check_subject
-from .remembered import Memory, RememberedToken
+from .token_cache import Memory, RememberedToken
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from .claims import Claims, ClaimsPolicy
     from .header import Header
-    from .keyset import KeySet, VerificationKey
+    from .jwks import KeySet, VerificationKey
 
 _MAX_HEADERS: Final = 256
 
@@ -202,7 +202,7 @@ class Verifier:
 def parse_claims(segment: bytes) -> Claims:
     """Read the second segment of a token. Raises ``TokenError`` (``malformed_token``)."""
     try:
-        claims = jsontext.loads(base64url.decode(segment))
+        claims = strict_json.loads(base64url.decode(segment))
     except ValueError:
         raise TokenError("malformed_token", "The token's payload cannot be decoded.") from None
     if type(claims) is not dict:

@@ -12,7 +12,7 @@ import pytest
 from jwtauth.exceptions import KeysUnavailable
 from jwtauth.keys.clock import Clock
 from jwtauth.keys.fetch import Document, FetchError
-from jwtauth.keys.shared import SharedKeys
+from jwtauth.keys.shared_cache import SharedKeys
 from jwtauth.keys.snapshot import Lifetimes
 from jwtauth.keys.source import KeySource
 from jwtauth.testing import SigningKey

@@ -8,10 +8,10 @@ from typing import Any
 from django.conf import settings
 from django.core.wsgi import get_wsgi_application
 
-from jwtauth.keys import shared
+from jwtauth.keys import shared_cache
 
 # On a busy machine a cache may take longer, and one that does is taken for one that is down.
-module: Any = shared
+module: Any = shared_cache
 module._SECONDS_A_CALL = 30
 
 settings.configure(

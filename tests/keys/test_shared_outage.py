@@ -12,9 +12,9 @@ from django.core.management import call_command
 from django.db import connection, connections
 
 from jwtauth.exceptions import KeysUnavailable
-from jwtauth.keys import shared as module
+from jwtauth.keys import shared_cache as module
 from jwtauth.keys.flights import in_background
-from jwtauth.keys.shared import SharedDocument, SharedKeys
+from jwtauth.keys.shared_cache import SharedDocument, SharedKeys
 from jwtauth.keys.snapshot import Lifetimes
 from jwtauth.keys.source import KeySource
 from jwtauth.testing import LoopbackIssuer, SigningKey

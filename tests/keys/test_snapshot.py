@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from jwtauth.keys.snapshot import Lifetimes, Snapshot
-from jwtauth.tokens.keyset import KeySet
+from jwtauth.tokens.jwks import KeySet
 
 
 @pytest.mark.parametrize(

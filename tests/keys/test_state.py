@@ -9,7 +9,7 @@ import pytest
 from jwtauth.keys.snapshot import Lifetimes, Snapshot
 from jwtauth.keys.state import Failure, KeyState
 from jwtauth.testing import SigningKey
-from jwtauth.tokens.keyset import KeySet
+from jwtauth.tokens.jwks import KeySet
 
 from .doubles import ISSUER, ManualClock, jwks
 

@@ -13,8 +13,8 @@ from django.utils.http import http_date
 
 from jwtauth.conf import get_settings
 from jwtauth.diagnosis import duration
-from jwtauth.keys import shared
-from jwtauth.keys.shared import SharedDocument, SharedFailure, SharedKeys
+from jwtauth.keys import shared_cache
+from jwtauth.keys.shared_cache import SharedDocument, SharedFailure, SharedKeys
 from jwtauth.testing import Answer, LoopbackIssuer, SigningKey
 from jwtauth.tokens.jose_keys import ED25519_LIBRARY
 from jwtauth.verification import shared_keys_for
@@ -390,7 +390,7 @@ def test_cache_that_does_not_work_is_a_failure(
 ) -> None:
     use_cache(f"tests.management.caches.{backend}")
     if backend == "HungCache":
-        monkeypatch.setattr(shared, "_SECONDS_A_CALL", 0.01)
+        monkeypatch.setattr(shared_cache, "_SECONDS_A_CALL", 0.01)
 
     result = check()
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from pytest_django import Settings
 
-    from jwtauth.keys.shared import SharedKeys
+    from jwtauth.keys.shared_cache import SharedKeys
     from tests.conftest import Hands
 
 

@@ -13,7 +13,7 @@ from jwtauth.exceptions import KeysUnavailable, TokenError
 from jwtauth.testing import SigningKey
 from jwtauth.tokens import base64url
 from jwtauth.tokens.claims import ClaimsPolicy
-from jwtauth.tokens.keyset import KeySet
+from jwtauth.tokens.jwks import KeySet
 from jwtauth.tokens.verifier import TrustedIssuer, Verifier
 from tests.counting import JSON, counted_calls, signature_checks
 from tests.forging import (

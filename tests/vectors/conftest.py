@@ -8,7 +8,7 @@ import pytest
 
 from jwtauth.exceptions import TokenError
 from jwtauth.tokens import base64url, verifier
-from jwtauth.tokens.keyset import KeySet
+from jwtauth.tokens.jwks import KeySet
 from tests.judging import NOW, URL, Judge, RecordingKeys, trusted
 
 if TYPE_CHECKING:

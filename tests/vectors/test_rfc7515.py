@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from jwtauth.tokens.claims import ClaimsPolicy
-from jwtauth.tokens.keyset import KeySet
+from jwtauth.tokens.jwks import KeySet
 from jwtauth.tokens.verifier import TrustedIssuer
 from tests.judging import Judge, RecordingKeys
 

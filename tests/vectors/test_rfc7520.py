@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from jwtauth.tokens.keyset import UnusableKeyError, VerificationKey
+from jwtauth.tokens.jwks import UnusableKeyError, VerificationKey
 from tests.forging import compact, taken_apart, text_of, with_segment
 
 from . import published

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from jwtauth.tokens.keyset import VerificationKey
+from jwtauth.tokens.jwks import VerificationKey
 from tests.forging import encode
 
 from . import published

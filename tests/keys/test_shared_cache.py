@@ -11,7 +11,7 @@ from django.core.cache import caches
 from django.core.management import call_command
 from django.db import connection
 
-from jwtauth.keys.shared import SharedDocument, SharedFailure, SharedKeys
+from jwtauth.keys.shared_cache import SharedDocument, SharedFailure, SharedKeys
 
 from .doubles import wait_until
 

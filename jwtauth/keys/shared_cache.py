@@ -19,9 +19,9 @@ from django.core.cache import caches
 from django.core.cache.backends.redis import RedisCache
 from django.db import connections
 
-from .bounded import BoundedCall
 from .clock import Clock
 from .fetch import usable_etag
+from .timeouts import BoundedCall
 
 if TYPE_CHECKING:
     from collections.abc import Callable

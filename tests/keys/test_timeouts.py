@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from jwtauth.keys.bounded import BoundedCall
+from jwtauth.keys.timeouts import BoundedCall
 
 from .doubles import WAIT
 

@@ -15,8 +15,8 @@ import pytest
 
 from jwtauth.exceptions import KeysUnavailable
 from jwtauth.testing import SigningKey
-from jwtauth.tokens.keyset import KeySet
-from jwtauth.tokens.remembered import Memory, RememberedToken
+from jwtauth.tokens.jwks import KeySet
+from jwtauth.tokens.token_cache import Memory, RememberedToken
 from tests.counting import counted_calls, signature_checks
 from tests.judging import NOW, URL, Judge, RecordingKeys, key_set, mint, signing_key, trusted
 

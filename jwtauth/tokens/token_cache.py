@@ -16,7 +16,7 @@ from .claims import starts_at
 
 if TYPE_CHECKING:
     from .claims import Claims
-    from .keyset import VerificationKey
+    from .jwks import VerificationKey
     from .verifier import TrustedIssuer
 
 

@@ -10,9 +10,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from jwtauth.testing import SigningKey
-from jwtauth.tokens import base64url, keyset
+from jwtauth.tokens import base64url, jwks
 from jwtauth.tokens.algorithms import ALGORITHMS
-from jwtauth.tokens.keyset import MAX_KEYS, MAX_NAMESAKES, KeySet, UnusableKeyError, VerificationKey
+from jwtauth.tokens.jwks import MAX_KEYS, MAX_NAMESAKES, KeySet, UnusableKeyError, VerificationKey
 from tests.forging import encode, nested, other_spellings
 from tests.judging import key_set, signing_key
 
@@ -256,7 +256,7 @@ ROCA_PRIMES = (11, 13, 17, 19, 37, 53, 61, 71, 73, 79, 97, 103, 107, 109, 127, 1
 
 
 def test_the_primes_that_give_roca_away_are_those_of_its_published_test() -> None:
-    assert tuple(prime for prime, _ in keyset._ROCA_REMAINDERS) == ROCA_PRIMES
+    assert tuple(prime for prime, _ in jwks._ROCA_REMAINDERS) == ROCA_PRIMES
 
 
 @pytest.mark.parametrize("prime", ROCA_PRIMES)
@@ -354,11 +354,11 @@ def _small_order_points() -> set[Point]:
 
 
 def test_exactly_the_points_of_small_order_are_listed() -> None:
-    assert {y for _, y in _small_order_points()} == keyset._ED25519_SMALL_ORDER
+    assert {y for _, y in _small_order_points()} == jwks._ED25519_SMALL_ORDER
 
 
 def test_every_encoding_of_a_point_of_small_order_is_left_out() -> None:
-    for y in keyset._ED25519_SMALL_ORDER:
+    for y in jwks._ED25519_SMALL_ORDER:
         for sign in (0, 1):
             assert "small order" in _reason(_jwk(x=_encoded(y, sign)))
             if y + PRIME < 2**255:
@@ -495,7 +495,7 @@ def test_a_good_key_among_bad_ones_is_kept_and_each_of_the_others_reported() -> 
     assert len(keys.left_out) == 2 * len(bad)
 
 
-@pytest.mark.parametrize("where", [(keyset, "VerificationKey"), (base64url, "decode")])
+@pytest.mark.parametrize("where", [(jwks, "VerificationKey"), (base64url, "decode")])
 def test_an_error_that_nobody_foresaw_is_not_held_against_a_key(
     where: tuple[ModuleType, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

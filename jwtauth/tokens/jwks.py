@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
-from . import base64url, jsontext
+from . import base64url, strict_json
 from .algorithms import KEY_TYPES, SYNONYMS, algorithms_of
 from .jose_keys import KEY_CLASSES
 
@@ -122,7 +122,7 @@ class KeySet:
     @classmethod
     def from_text(cls, text: str, previous: KeySet | None = None) -> KeySet:
         """Take the JSON text of a JWK Set. Raises ``ValueError``."""
-        return cls(jsontext.loads_key_set(text), previous)
+        return cls(strict_json.loads_key_set(text), previous)
 
     def select(self, kid: str | None, algorithm: str) -> tuple[VerificationKey, ...]:
         """The keys that a token with this header may be signed with; none where it is unclear.

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jwtauth.keys.urls import is_loopback, problem_with
+from jwtauth.keys.url_policy import is_loopback, problem_with
 
 
 @pytest.mark.parametrize(

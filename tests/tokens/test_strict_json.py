@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jwtauth.tokens import jsontext
-from jwtauth.tokens.jsontext import MAX_DEPTH, MAX_DIGITS
+from jwtauth.tokens import strict_json
+from jwtauth.tokens.strict_json import MAX_DEPTH, MAX_DIGITS
 from tests.forging import nested
 
 _VALUES = st.recursive(
@@ -29,13 +29,13 @@ _VALUES = st.recursive(
 def test_json_is_read_as_it_was_written(value: Any, ascii_only: bool) -> None:  # noqa: FBT001
     text = json.dumps(value, ensure_ascii=ascii_only).encode()
 
-    assert repr(jsontext.loads(text)) == repr(value)
+    assert repr(strict_json.loads(text)) == repr(value)
 
 
 def test_white_space_and_any_kind_of_value_are_fine() -> None:
     text = b' \t\r\n{ "a" : [ 1 , -2.5e3 , true , false , null , "\\u00e9\\n" ] } \n'
 
-    assert jsontext.loads(text) == {"a": [1, -2500.0, True, False, None, "é\n"]}
+    assert strict_json.loads(text) == {"a": [1, -2500.0, True, False, None, "é\n"]}
 
 
 @pytest.mark.parametrize(
@@ -89,27 +89,27 @@ def test_white_space_and_any_kind_of_value_are_fine() -> None:
 )
 def test_what_is_not_strict_json_is_refused(text: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):
-        jsontext.loads(text)
+        strict_json.loads(text)
 
 
 @pytest.mark.parametrize("text", ["{}{}", "{} []", "1 2", "null,", "{}\0", "[]]"])
 def test_one_text_is_all_there_may_be(text: str) -> None:
     with pytest.raises(ValueError, match=r"^more than one JSON text$"):
-        jsontext.loads(text.encode())
+        strict_json.loads(text.encode())
 
 
 def test_no_other_character_may_stand_around_it() -> None:
     for code in set(range(128)) - set(b" \t\n\r"):
         for text in (f"{chr(code)}{{}}", f"{{}}{chr(code)}"):
             with pytest.raises(ValueError, match=r"."):
-                jsontext.loads(text.encode())
+                strict_json.loads(text.encode())
 
 
 @pytest.mark.parametrize("space", ["\v", "\f", "\x1c", "\x1f", "\x85", "\xa0", "\u2028", "\u3000"])
 def test_what_is_white_space_to_unicode_alone_is_refused(space: str) -> None:
     for text in (f"{space}{{}}", f"{{}}{space}", f"[{space}]"):
         with pytest.raises(ValueError, match=r"."):
-            jsontext.loads(text.encode())
+            strict_json.loads(text.encode())
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_what_is_white_space_to_unicode_alone_is_refused(space: str) -> None:
 )
 def test_duplicate_members_are_refused_at_any_depth(text: bytes) -> None:
     with pytest.raises(ValueError, match=r"^duplicate member$"):
-        jsontext.loads(text)
+        strict_json.loads(text)
 
 
 @pytest.mark.parametrize(
@@ -141,11 +141,11 @@ def test_duplicate_members_are_refused_at_any_depth(text: bytes) -> None:
 def test_a_text_of_any_length_is_read_as_strictly(text: str, reason: str) -> None:
     for padding in ("", "x" * MAX_DIGITS, "x" * 10_000):
         with pytest.raises(ValueError, match=reason):
-            jsontext.loads(f'["{padding}", {text}]'.encode())
+            strict_json.loads(f'["{padding}", {text}]'.encode())
 
 
 def test_members_of_one_name_in_different_objects_are_no_duplicates() -> None:
-    assert jsontext.loads(b'{"a":{"a":{"a":1}},"A":2}') == {"a": {"a": {"a": 1}}, "A": 2}
+    assert strict_json.loads(b'{"a":{"a":{"a":1}},"A":2}') == {"a": {"a": {"a": 1}}, "A": 2}
 
 
 @pytest.mark.parametrize(
@@ -164,21 +164,21 @@ def test_members_of_one_name_in_different_objects_are_no_duplicates() -> None:
 )
 def test_half_of_a_surrogate_pair_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="surrogates"):
-        jsontext.loads(text.encode())
+        strict_json.loads(text.encode())
 
 
 def test_a_whole_surrogate_pair_is_the_character_that_it_means() -> None:
-    assert jsontext.loads(rb'["\ud83d\ude00", "\\ud800", "\u0000"]') == ["😀", "\\ud800", "\0"]
+    assert strict_json.loads(rb'["\ud83d\ude00", "\\ud800", "\u0000"]') == ["😀", "\\ud800", "\0"]
 
 
 @pytest.mark.parametrize("sign", ["", "-"])
 def test_integers_are_read_up_to_a_number_of_digits(sign: str) -> None:
     digits = sign + "9" * (MAX_DIGITS - len(sign))
 
-    assert jsontext.loads(digits.encode()) == int(digits)
-    assert jsontext.loads(f"[{digits}]".encode()) == [int(digits)]
+    assert strict_json.loads(digits.encode()) == int(digits)
+    assert strict_json.loads(f"[{digits}]".encode()) == [int(digits)]
     with pytest.raises(ValueError, match="too long"):
-        jsontext.loads(f"[{digits}9]".encode())
+        strict_json.loads(f"[{digits}9]".encode())
 
 
 @pytest.fixture
@@ -194,7 +194,7 @@ def _least_digits() -> Iterator[None]:
 def test_the_verdict_on_long_integers_does_not_depend_on_the_process(digits: int) -> None:
     verdict = None
     try:
-        verdict = jsontext.loads(b"9" * digits)
+        verdict = strict_json.loads(b"9" * digits)
     except ValueError as error:
         assert str(error) == "integer too long"  # noqa: PT017 - where there is one at all.
     assert verdict == (10**640 - 1 if digits == 640 else None)
@@ -213,12 +213,12 @@ def test_the_verdict_on_long_integers_does_not_depend_on_the_process(digits: int
 def test_what_is_no_finite_number_is_refused_by_its_name(text: str, reason: str) -> None:
     for octets in (text.encode(), f'{{"a":[{text}]}}'.encode()):
         with pytest.raises(ValueError, match=f"^{reason}$"):
-            jsontext.loads(octets)
+            strict_json.loads(octets)
 
 
 @pytest.mark.parametrize("text", ["1.0", "-0.0", "1e-999", "1.7976931348623157e308", "0.1e1"])
 def test_floats_within_the_range_of_a_double_are_read(text: str) -> None:
-    assert repr(jsontext.loads(text.encode())) == repr(float(text))
+    assert repr(strict_json.loads(text.encode())) == repr(float(text))
 
 
 _NESTINGS: list[Callable[[int], str]] = [
@@ -235,9 +235,9 @@ _NESTINGS: list[Callable[[int], str]] = [
 
 @pytest.mark.parametrize("text", _NESTINGS)
 def test_nesting_is_read_up_to_a_depth(text: Callable[[int], str]) -> None:
-    assert repr(jsontext.loads(text(MAX_DEPTH).encode())) == repr(json.loads(text(MAX_DEPTH)))
+    assert repr(strict_json.loads(text(MAX_DEPTH).encode())) == repr(json.loads(text(MAX_DEPTH)))
     with pytest.raises(ValueError, match=r"^nested too deeply$"):
-        jsontext.loads(text(MAX_DEPTH + 1).encode())
+        strict_json.loads(text(MAX_DEPTH + 1).encode())
 
 
 def test_the_bounds_are_beyond_what_tokens_need_and_within_what_python_reads() -> None:
@@ -247,7 +247,7 @@ def test_the_bounds_are_beyond_what_tokens_need_and_within_what_python_reads() -
 def test_brackets_in_strings_and_beside_each_other_do_not_nest() -> None:
     text = json.dumps({"a": "[{" * 100, "b": [[]] * 100, 'c"\\': [{}] * 100})
 
-    assert jsontext.loads(text.encode()) == json.loads(text)
+    assert strict_json.loads(text.encode()) == json.loads(text)
 
 
 @pytest.mark.parametrize(
@@ -265,32 +265,32 @@ def test_brackets_in_strings_and_beside_each_other_do_not_nest() -> None:
 )
 def test_text_that_is_no_json_is_refused_whatever_its_brackets(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
-        jsontext.loads(text.encode())
+        strict_json.loads(text.encode())
 
 
 @pytest.mark.parametrize("end", ["", '"', "\\"])
 def test_a_string_is_looked_at_once_whether_it_ends_or_not(end: str) -> None:
     text = '"' + '\\"[' * 1_000 + end
 
-    assert jsontext._STRUCTURE.findall(text) == [text.removesuffix("\\")]
+    assert strict_json._STRUCTURE.findall(text) == [text.removesuffix("\\")]
 
 
 def test_a_key_set_is_read_as_any_json() -> None:
     text = '{"keys": [{"kty": "RSA", "x": [1, 2.5, null, true]}, "a", 1]}'
 
-    assert jsontext.loads_key_set(text) == json.loads(text)
+    assert strict_json.loads_key_set(text) == json.loads(text)
 
 
 def test_an_object_with_duplicate_members_spoils_no_other_of_a_key_set() -> None:
     text = '{"keys": [{"a": 1, "a": 2}, {"b": 3}, {"c": {"d": 1, "d": 1}}]}'
 
-    assert jsontext.loads_key_set(text) == {"keys": [None, {"b": 3}, {"c": None}]}
+    assert strict_json.loads_key_set(text) == {"keys": [None, {"b": 3}, {"c": None}]}
 
 
 def test_a_number_that_is_too_long_spoils_nothing_else_of_a_key_set() -> None:
     text = f'{{"a": {"9" * 641}, "b": {"9" * 640}, "c": 1e999}}'
 
-    value = jsontext.loads_key_set(text)
+    value = strict_json.loads_key_set(text)
 
     assert value == {"a": None, "b": 10**640 - 1, "c": float("inf")}
 
@@ -298,4 +298,4 @@ def test_a_number_that_is_too_long_spoils_nothing_else_of_a_key_set() -> None:
 @pytest.mark.parametrize("text", ["", "{", "[NaN]", "[Infinity]", "<html>", nested(MAX_DEPTH + 1)])
 def test_a_key_set_that_is_not_json_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
-        jsontext.loads_key_set(text)
+        strict_json.loads_key_set(text)
