@@ -1,7 +1,7 @@
 """Fixtures of ``jwtauth.testing``; pytest finds them by the entry point of the package.
 
-pytest loads this in every project of an environment. It imports nothing before a fixture is asked
-for, so that projects without Django do not notice it.
+pytest loads this module in every project of an environment. It imports nothing until a test uses a
+fixture, so it does not affect projects without Django.
 """
 
 from __future__ import annotations
@@ -17,11 +17,21 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def jwt_issuer() -> Iterator[Issuer]:
+def jwt_issuer(request: pytest.FixtureRequest) -> Iterator[Issuer]:
     """An issuer in memory, which the app trusts for this test."""
     from jwtauth.testing import Issuer  # noqa: PLC0415
+    from jwtauth.testing.override import has_app, opened  # noqa: PLC0415
 
-    with Issuer() as issuer:
+    issuer = Issuer()
+    if not has_app() or not request.config.pluginmanager.has_plugin("django"):
+        with issuer:
+            yield issuer
+        return
+    # The fixture of pytest-django undoes this together with the changes that tests make by it, in
+    # reverse order, whichever of the two fixtures a test names first.
+    settings = request.getfixturevalue("settings")
+    with opened(issuer, JWKS=issuer.jwks) as jwtauth:
+        settings.JWTAUTH = jwtauth
         yield issuer
 
 

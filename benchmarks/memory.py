@@ -19,12 +19,13 @@ from report import Goal, Report, options
 from jwtauth.exceptions import TokenError
 from jwtauth.tokens import base64url
 from jwtauth.tokens.claims import ClaimsPolicy
-from jwtauth.tokens.verifier import TrustedIssuer, Verifier
+from jwtauth.tokens.trusted_issuer import KeySearch, TrustedIssuer
+from jwtauth.tokens.verifier import Verifier
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from jwtauth.tokens.jwks import KeySet, VerificationKey
+    from jwtauth.tokens.jwks import KeySet
 
 ISSUER: Final = "https://my-api.zuplo.app/__zuplo/issuer"
 SIZE: Final = 1024
@@ -43,11 +44,14 @@ class StubKeys:
     def __init__(self) -> None:
         self._keys = (StubKey(),)
 
-    def current(self) -> KeySet:
+    def start_search(self) -> KeySearch:
+        return KeySearch(0)
+
+    def current(self, _search: KeySearch | None) -> KeySet:
         return cast("KeySet", self)
 
-    def find(self, _kid: str | None, _algorithm: str) -> tuple[VerificationKey, ...]:
-        return ()
+    def confirm_unknown(self, keys: KeySet, _search: KeySearch) -> KeySet:
+        return keys
 
     def select(self, kid: str | None, _algorithm: str) -> tuple[StubKey, ...]:
         return self._keys if kid == "known" else ()
@@ -55,7 +59,7 @@ class StubKeys:
     def __contains__(self, key: object) -> bool:
         return key in self._keys
 
-    def suspect(self) -> None:
+    def report_bad_signature(self) -> None:
         return
 
 

@@ -23,29 +23,16 @@ import atheris
 
 with atheris.instrument_imports(include=["jwtauth"]):
     from jwtauth.exceptions import TokenError
+    from jwtauth.keys.local import LocalKeys
     from jwtauth.testing import Issuer
     from jwtauth.tokens import base64url, header, strict_json
     from jwtauth.tokens.claims import ClaimsPolicy
-    from jwtauth.tokens.jwks import KeySet, VerificationKey
-    from jwtauth.tokens.verifier import TrustedIssuer, Verifier
+    from jwtauth.tokens.jwks import KeySet
+    from jwtauth.tokens.trusted_issuer import TrustedIssuer
+    from jwtauth.tokens.verifier import Verifier
 
 ISSUER = Issuer("https://issuer.test", algorithms=("EdDSA",))
-KEYS = KeySet(ISSUER.jwks())
 NOW = 1_000_000_000
-
-
-class Known:
-    """An issuer's keys, which nobody has to be asked for."""
-
-    def current(self) -> KeySet:
-        return KEYS
-
-    def find(self, kid: str | None, algorithm: str) -> tuple[VerificationKey, ...]:
-        return KEYS.select(kid, algorithm)
-
-    def suspect(self) -> None:
-        pass
-
 
 VERIFIER = Verifier(
     [
@@ -56,7 +43,7 @@ VERIFIER = Verifier(
             claims=ClaimsPolicy(
                 audience=("api",), required_claims={"tenant": ["a", 1, {"b": [True]}]}, leeway=5
             ),
-            keys=Known(),
+            keys=LocalKeys(ISSUER.url, ISSUER.jwks()),
         )
     ],
     token_cache_size=2,

@@ -85,6 +85,8 @@ def check_cache(**_: Any) -> list[CheckMessage]:
     current, _problems = read_settings()
     if current is None or can_be_shared(current.cache):
         return []
+    if all(issuer.jwks is not None for issuer in current.issuers.values()):
+        return []  # Nothing is fetched, so there is nothing to share.
     backend = settings.CACHES[current.cache]["BACKEND"]
     return [
         Warning(

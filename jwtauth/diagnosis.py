@@ -18,9 +18,11 @@ from urllib3.exceptions import LocationValueError
 from .checks import can_be_shared
 from .keys.fetch import FetchError
 from .tokens.jwks import KeySet
-from .verification import fetcher_for, shared_keys_for
+from .verification import fetcher_for, jwks_cache_for
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from .options import IssuerSettings, Settings
 
 _LONGEST_TEXT: Final = 300
@@ -50,6 +52,7 @@ class CacheFacts:
 class IssuerFacts:
     """An issuer as it answered now, and what the processes share about it.
 
+    ``reachable`` is ``None`` if nothing is fetched, since the setting ``JWKS`` has the keys.
     ``seconds`` is how long the fetch took, ``clock_skew`` the seconds for certain that the clock
     here is ahead of the issuer's (or behind, where negative), and ``cached_age`` the age in seconds
     of the keys in the cache. ``requests`` says what a request with a token of the issuer meets.
@@ -57,7 +60,7 @@ class IssuerFacts:
 
     issuer: str
     url: str
-    reachable: bool = False
+    reachable: bool | None = False
     seconds: float = 0
     keys: list[KeyFacts] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
@@ -70,23 +73,34 @@ class IssuerFacts:
     warnings: list[str] = field(default_factory=list)
 
 
-def diagnose_cache(settings: Settings) -> CacheFacts:
-    """Put a value into the cache and take it out again, within the time that a request gives it."""
+def diagnose_cache(settings: Settings) -> CacheFacts | None:
+    """Write a value to the cache and read it, within the time that a request gives it.
+
+    ``None`` if the cache is not used, since the setting ``JWKS`` has the keys of every issuer.
+    """
+    issuers = [issuer for issuer in settings.issuers.values() if issuer.jwks is None]
+    if not issuers:
+        return None
     alias = settings.cache
     facts = CacheFacts(alias, str(django_settings.CACHES[alias]["BACKEND"]), can_be_shared(alias))
     if not facts.shared:
         facts.warnings.append("Processes cannot share it: each fetches the keys for itself.")
-    problem = shared_keys_for(next(iter(settings.issuers.values())), settings).problem()
+    problem = jwks_cache_for(issuers[0], settings).problem()
     if problem is not None:
         facts.errors.append(f"It does not work: {_printable(problem)}.")
     return facts
 
 
 def diagnose_issuer(issuer: IssuerSettings, settings: Settings) -> IssuerFacts:
-    """Ask the issuer for its keys, as a request would, and judge what comes back."""
+    """Get the keys of the issuer as a request would, and say what is wrong with them."""
     facts = IssuerFacts(issuer.issuer, issuer.jwks_url or issuer.discovery_url or "")
-    keys = _ask(issuer, facts)
-    _look_into_cache(issuer, settings, facts)
+    if issuer.jwks is not None:
+        keys = _read_setting(issuer.jwks, facts)
+        if keys is None:
+            return facts
+    else:
+        keys = _ask(issuer, facts)
+        _look_into_cache(issuer, settings, facts)
     if keys is None or not len(keys):
         # An issuer that says it has no keys is not away: the old ones go when they expire.
         lifetime = issuer.jwks_ttl + (issuer.jwks_stale_ttl if keys is None else 0)
@@ -134,8 +148,7 @@ def _ask(issuer: IssuerSettings, facts: IssuerFacts) -> KeySet | None:
     """The issuer's keys, ``None`` where it did not give any JWK Set."""
     started, started_at = time.monotonic(), time.time()
     try:
-        document = fetcher_for(issuer).fetch(None, issuer.jwks_timeout)
-        assert document is not None  # noqa: S101 - nothing was said of an entity tag.
+        document = fetcher_for(issuer).fetch(issuer.jwks_timeout)
     except FetchError as error:
         facts.errors.append(f"It gives no keys: {error}{_cause(error)}.")
         return None
@@ -149,12 +162,40 @@ def _ask(issuer: IssuerSettings, facts: IssuerFacts) -> KeySet | None:
     except ValueError:
         facts.errors.append("Its answer is not a JWK Set.")
         return None
+    _list_keys(keys, facts)
+    return keys
+
+
+def _read_setting(
+    jwks: Mapping[str, Any] | Callable[[], object], facts: IssuerFacts
+) -> KeySet | None:
+    """Return the keys in the setting ``JWKS``, or ``None`` if there is no usable key."""
+    facts.reachable = None
+    facts.requests = "get 503"
+    try:
+        result = jwks() if callable(jwks) else jwks
+    except Exception as error:  # noqa: BLE001 - the project's code may raise anything.
+        facts.errors.append(f"The callable JWKS raised {type(error).__name__}.")
+        facts.requests = "get 500, the exception of the callable JWKS"
+        return None
+    try:
+        keys = KeySet(result)
+    except ValueError:
+        facts.errors.append("The callable JWKS did not return a JWK Set.")
+        return None
+    _list_keys(keys, facts)
+    if not len(keys):
+        return None
+    facts.requests = "are served"
+    return keys
+
+
+def _list_keys(keys: KeySet, facts: IssuerFacts) -> None:
     if not len(keys):
         facts.errors.append("Its JWK Set holds no key that can be used.")
     found = (KeyFacts(key.kid, key.kty, key.algorithms) for key in keys)
     facts.keys = sorted(found, key=lambda key: (key.kid or "", key.kty))
-    facts.left_out = list(keys.left_out)
-    return keys
+    facts.left_out = [f"{key.name}: {key.reason}" for key in keys.skipped]
 
 
 def _compare_clocks(
@@ -175,12 +216,12 @@ def _compare_clocks(
 
 
 def _look_into_cache(issuer: IssuerSettings, settings: Settings, facts: IssuerFacts) -> None:
-    shared = shared_keys_for(issuer, settings)
-    if document := shared.document():
+    shared = jwks_cache_for(issuer, settings).read()
+    if document := shared.document:
         facts.cached_age = time.time() - document.fetched_at
         with suppress(ValueError):
             facts.cached_keys = len(KeySet.from_text(document.text))
-    if failure := shared.failure():
+    if failure := shared.failure:
         facts.warnings.append(
             f"The last fetches of this deployment failed, {failure.failures} in a row "
             f"({failure.reason})."

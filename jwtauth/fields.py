@@ -72,6 +72,16 @@ FIELDS: Final = (
         per_issuer=True,
     ),
     Field(
+        key="JWKS",
+        id="jwtauth.E043",
+        default=None,
+        accepts="None, a dict that is a JWK Set, or a callable that returns one",
+        hint='Write {"keys": [...]} with the public keys of the issuer (RFC 7517, section 5), or a '
+        "function without parameters that returns such a dict; None to fetch the keys.",
+        parse=parsers.jwks,
+        per_issuer=True,
+    ),
+    Field(
         key="ALGORITHMS",
         id="jwtauth.E024",
         default=["EdDSA", "Ed25519", "RS256"],
@@ -214,9 +224,9 @@ FIELDS: Final = (
     Field(
         key="JWKS_COOLDOWN",
         id="jwtauth.E040",
-        default=30,
+        default=10,
         accepts=f"a number of seconds above 0 and up to {_YEAR}",
-        hint='Write a number of seconds, for example "JWKS_COOLDOWN": 30.',
+        hint='Write a number of seconds, for example "JWKS_COOLDOWN": 10.',
         parse=parsers.seconds(above=0, at_most=_YEAR),
         per_issuer=True,
     ),

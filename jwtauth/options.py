@@ -11,16 +11,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class IssuerSettings:
-    """What holds for one issuer: its own keys where it has them, else those of the top level.
+    """The settings of one issuer: its own where it has them, else those of the top level.
 
-    ``jwks_url`` is ``None`` where discovery is on, and ``discovery_url`` where it is off.
-    ``required_claims`` and ``token_types`` are as written. ``leeway`` and the ``jwks_`` numbers
-    are seconds.
+    At most one of ``jwks_url``, ``discovery_url`` and ``jwks`` is not ``None``: it says where the
+    keys of the issuer are. ``required_claims`` and ``token_types`` are as written. ``leeway`` and
+    the ``jwks_`` numbers are seconds.
     """
 
     issuer: str
     jwks_url: str | None
     discovery_url: str | None
+    jwks: Mapping[str, Any] | Callable[[], object] | None
     algorithms: frozenset[str]
     audience: tuple[str, ...] | Callable[[Any], str | Iterable[str] | None] | None
     verify_audience: bool

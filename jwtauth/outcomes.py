@@ -6,42 +6,14 @@ import logging
 import traceback
 from typing import TYPE_CHECKING, Any, Final
 
-from django.core.exceptions import ImproperlyConfigured, SuspiciousOperation
-
-from .exceptions import KeysUnavailable, TokenError
-from .keys.waiting import MustWait
 from .signals import token_accepted, token_refused
 
 if TYPE_CHECKING:
+    from .exceptions import KeysUnavailable, TokenError
+
     Refusal = TokenError | KeysUnavailable
 
 logger: Final = logging.getLogger("jwtauth")
-
-FORESEEN: Final = (
-    TokenError,
-    KeysUnavailable,
-    MustWait,
-    ImproperlyConfigured,
-    SuspiciousOperation,
-)
-"""What judging a token may raise. Anything else is a fault, and refuses the token."""
-
-
-def unexpected(error: Exception) -> TokenError:
-    """The refusal that a fault is turned into, after one line in the log."""
-    name = type(error).__name__
-    # Neither message nor traceback of what was raised: either may hold the token.
-    place = traceback.extract_tb(error.__traceback__)[-1]
-    logger.error(
-        "Unexpected %s at %s:%s while verifying a token, which is refused.",
-        name,
-        place.filename,
-        place.lineno,
-        extra={"code": "malformed_token", "issuer": None, "unexpected": name},
-    )
-    refusal = TokenError("malformed_token", "The token could not be verified.")
-    refusal.unexpected = name
-    return refusal
 
 
 def accepted(sender: Any, request: Any, issuer: str | None, user: Any = None) -> None:
@@ -80,9 +52,20 @@ def _facts(error: Refusal, issuer: str | None) -> dict[str, str | None]:
         "issuer": issuer or error.issuer,
         "unexpected": getattr(error, "unexpected", None),
     }
-    # A fault has its line already. Others are somebody else's, who can send them in a flood.
-    if facts["unexpected"] is None and logger.isEnabledFor(logging.DEBUG):
-        logger.debug("Token refused: %s.", error.code, extra=facts)
+    if facts["unexpected"] is not None:
+        # Neither the message nor the traceback of the fault: either may hold the token.
+        fault = error.__cause__
+        place = traceback.extract_tb(fault.__traceback__ if fault else None)[-1]
+        logger.error(
+            "Unexpected %s at %s:%s while verifying a token, which is rejected.",
+            facts["unexpected"],
+            place.filename,
+            place.lineno,
+            extra=facts,
+        )
+    # Anybody can send tokens that are rejected, in a flood.
+    elif logger.isEnabledFor(logging.DEBUG):
+        logger.debug("Token rejected: %s.", error.code, extra=facts)
     return facts
 
 

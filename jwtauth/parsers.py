@@ -9,6 +9,7 @@ import inspect
 import json
 import math
 import re
+from copy import deepcopy
 from difflib import get_close_matches
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -38,6 +39,8 @@ _UNUSABLE_HEADERS = frozenset(
 _MAX_DEPTH = 20
 # Beyond this, Python may refuse to write an int out.
 _MAX_BITS = 64
+# The number of unusable keys that a problem with a key set names.
+_MAX_SKIPPED = 2
 
 
 class BadValueError(ValueError):
@@ -133,6 +136,26 @@ def jwks_url(value: Any) -> str:
     if problem := problem_with(url, allow_plain_http=True):
         raise BadValueError(problem)
     return url
+
+
+def jwks(value: Any) -> dict[str, Any] | Callable[[], object] | None:
+    if value is None:
+        return None
+    if callable(value):
+        return _plain_callable(value)
+    if not isinstance(value, dict):
+        raise BadValueError
+    # Imported late: it needs cryptography, and jwtauth.E010 reports that it is missing.
+    from .tokens.jwks import KeySet  # noqa: PLC0415
+
+    try:
+        keys = KeySet(value)
+    except ValueError:
+        raise BadValueError('is not a JWK Set: it has no list of "keys"') from None
+    if not len(keys):
+        reasons = "; ".join(f"{key.name}: {key.reason}" for key in keys.skipped[:_MAX_SKIPPED])
+        raise BadValueError(f"has no usable key ({reasons or 'its list is empty'})")
+    return deepcopy(value)
 
 
 def algorithms(value: Any) -> frozenset[str]:
@@ -249,7 +272,7 @@ def user_resolver(value: Any) -> Callable[..., Any]:
 
 def _plain_callable(value: Callable[..., Any]) -> Callable[..., Any]:
     if inspect.iscoroutinefunction(value):
-        raise BadValueError("is an async function, which Django REST Framework does not await")
+        raise BadValueError("is an async function, which is not awaited")
     return value
 
 

@@ -25,8 +25,8 @@ RULES: Final = {
     "jwtauth.E003": "Neither ISSUER nor ISSUERS is set.",
     "jwtauth.E004": "Both ISSUER and ISSUERS are set.",
     "jwtauth.E005": "A key that holds for all issuers is given for one of them.",
-    "jwtauth.E006": "JWKS_URL is given for all of ISSUERS at once.",
-    "jwtauth.E007": "DISCOVERY and JWKS_URL contradict each other.",
+    "jwtauth.E006": "JWKS_URL or JWKS is given for all of ISSUERS at once.",
+    "jwtauth.E007": "More than one of JWKS_URL, DISCOVERY and JWKS is given for one issuer.",
     "jwtauth.E008": "Keys would be fetched over plain HTTP.",
     "jwtauth.E009": "Zuplo's identity tokens are trusted without a check of their account.",
     "jwtauth.E010": "python-jose does not use cryptography.",
@@ -37,11 +37,13 @@ RULES: Final = {
 _SHARED_ISSUERS: Final = "https://dev.zuplo.com/v1/client-auth/"
 _ISSUER_KEYS: Final = frozenset(field.key for field in FIELDS if field.per_issuer)
 _SHARED_KEYS: Final = BY_KEY.keys() - _ISSUER_KEYS - {"ISSUER", "ISSUERS"}
+# They say where the keys of one issuer are, so that several issuers cannot share them.
+_KEY_PLACES: Final = frozenset({"JWKS_URL", "JWKS"})
 # ISSUER has no default, that of ISSUERS sets nothing, and that of JWKS_URL depends on the issuer.
 _DEFAULTS: Final = {
     field.key: field.default
     for field in FIELDS
-    if field.key not in {"ISSUER", "ISSUERS", "JWKS_URL"}
+    if field.key not in {"ISSUER", "ISSUERS"} | _KEY_PLACES
 }
 _INVALID: Final = object()
 _LONGEST_NAME: Final = 200
@@ -104,13 +106,14 @@ def quoted(name: str) -> str:
 def _build(issuer: str, values: dict[str, Any]) -> IssuerSettings:
     # OpenID Connect Discovery §4.1: a terminating slash is not doubled.
     base = issuer.removesuffix("/")
-    discovery = values["DISCOVERY"]
+    discovery, jwks = values["DISCOVERY"], values.get("JWKS")
     jwks_url = values.get("JWKS_URL") or BY_KEY["JWKS_URL"].default.format(issuer=base)
     return IssuerSettings(
         issuer=issuer,
-        jwks_url=None if discovery else jwks_url,
+        jwks_url=None if discovery or jwks is not None else jwks_url,
         discovery_url=f"{base}/.well-known/openid-configuration" if discovery else None,
-        **{key.lower(): values[key] for key in _ISSUER_KEYS - {"JWKS_URL", "DISCOVERY"}},
+        jwks=jwks,
+        **{key.lower(): values[key] for key in _ISSUER_KEYS - {*_KEY_PLACES, "DISCOVERY"}},
     )
 
 
@@ -196,16 +199,17 @@ class _Reading:
         if not one and not several:
             hint = f"{BY_KEY['ISSUER'].hint} For several issuers there is ISSUERS."
             self.report("jwtauth.E003", "JWTAUTH sets neither ISSUER nor ISSUERS", hint)
-        if several and "JWKS_URL" in values:
-            message = 'JWTAUTH["JWKS_URL"] cannot be the key set of all of ISSUERS'
-            hint = "Move it into the entry of the issuer whose keys it serves."
-            self.report("jwtauth.E006", message, hint)
+        for key in sorted(_KEY_PLACES) if several else ():
+            if values.get(key) is not None:
+                message = f'JWTAUTH["{key}"] cannot be the key set of all of ISSUERS'
+                hint = "Move it into the entry of the issuer that the keys belong to."
+                self.report("jwtauth.E006", message, hint)
         issuers = []
         if one:
             self.check_issuer(values["ISSUER"], 'JWTAUTH["ISSUER"]', values, "JWTAUTH")
             issuers.append((values["ISSUER"], values))
         entries = values.get("ISSUERS", _INVALID)
-        inherited = {key: value for key, value in values.items() if key != "JWKS_URL"}
+        inherited = {key: value for key, value in values.items() if key not in _KEY_PLACES}
         for name, entry in () if entries is _INVALID else entries.items():
             issuer = self.parse(BY_KEY["ISSUER"], name, 'JWTAUTH["ISSUERS"]: an issuer')
             shown = quoted(name) if isinstance(name, str) else describe(name)
@@ -223,14 +227,17 @@ class _Reading:
 
     def check_issuer(self, issuer: Any, path: str, values: dict[str, Any], keys: str) -> None:
         """Judge what is right or wrong only together; ``keys`` is the path of the issuer's keys."""
-        if "JWKS_URL" not in values:
-            self.check_issuer_url(issuer, path)
-        else:
-            if values["DISCOVERY"] is True:
-                hint = 'Remove JWKS_URL, or write "DISCOVERY": False beside it.'
-                message = f'{keys}["JWKS_URL"] contradicts DISCOVERY, which would find that URL'
-                self.report("jwtauth.E007", message, hint)
+        given = [key for key in ("JWKS", "JWKS_URL") if values.get(key) is not None]
+        if given and values["DISCOVERY"] is True:
+            given.append("DISCOVERY")
+        if len(given) > 1:
+            hint = f'Keep one of {", ".join(given)}; "DISCOVERY": False turns discovery off.'
+            message = f'{keys}["{given[0]}"] contradicts {" and ".join(given[1:])}'
+            self.report("jwtauth.E007", message, hint)
+        if "JWKS_URL" in given:
             self.check_plain_http(values["JWKS_URL"], f'{keys}["JWKS_URL"]')
+        elif not given:
+            self.check_issuer_url(issuer, path)
         claims = values["REQUIRED_CLAIMS"]
         if issuer is _INVALID or claims is _INVALID:
             return
@@ -249,8 +256,9 @@ class _Reading:
         if not problem and "?" in issuer:
             problem = "holds a query (?)"
         if problem:
-            hint = "Write a URL that keys can be found under, or say where they are with JWKS_URL."
-            self.report(BY_KEY["ISSUER"].id, f"{path} {problem}, and no JWKS_URL is given", hint)
+            hint = "Write a URL that keys can be found under, or set JWKS_URL or JWKS."
+            message = f"{path} {problem}, and neither JWKS_URL nor JWKS is given"
+            self.report(BY_KEY["ISSUER"].id, message, hint)
         else:
             self.check_plain_http(issuer, path)
 

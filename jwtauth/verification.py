@@ -14,24 +14,20 @@ from django.views.decorators.debug import sensitive_variables
 from .conf import READ_FROM, get_settings
 from .exceptions import KeysUnavailable, TokenError
 from .keys.fetch import JWKSFetcher
-from .keys.shared_cache import SharedKeys
-from .keys.snapshot import Lifetimes
+from .keys.local import LocalKeys
+from .keys.shared_cache import JWKSCache
+from .keys.single_flight import aretry_when_ready, retry_when_ready
 from .keys.source import KeySource
-from .keys.waiting import without_blocking
-from .outcomes import FORESEEN, aaccepted, accepted, arefused, refused, unexpected
+from .keys.state import CachePolicy
+from .outcomes import aaccepted, accepted, arefused, refused
 from .signals import token_accepted
 from .tokens.claims import ClaimsPolicy
-from .tokens.verifier import TrustedIssuer, Verifier
+from .tokens.trusted_issuer import TrustedIssuer
+from .tokens.verifier import Verifier
 
 if TYPE_CHECKING:
     from .options import IssuerSettings, Settings
-    from .tokens.verifier import KeyProvider
-
-keys_in_process: dict[str, KeyProvider] = {}
-"""Keys that no one needs to fetch, by issuer: those of ``jwtauth.testing``, within its blocks.
-
-It is looked at when the verifier is built, and grants no trust: that is for the settings alone.
-"""
+    from .tokens.trusted_issuer import KeySearch
 
 _verifier: Verifier | None = None
 _building = threading.Lock()
@@ -58,15 +54,14 @@ def _build() -> Verifier:
 
 @sensitive_variables()
 def verify_token(token: str, request: Any = None) -> dict[str, Any]:
-    """The verified claims of a token, outside of Django REST Framework.
+    """Return the verified claims of a token, outside of Django REST Framework.
 
-    ``request`` is handed to an ``AUDIENCE`` that is a callable. Raises
-    ``jwtauth.exceptions.TokenError`` where the token is refused,
-    ``jwtauth.exceptions.KeysUnavailable`` where its key could not be looked up, and
-    ``ImproperlyConfigured`` where the settings are wrong.
+    ``request`` is passed to an ``AUDIENCE`` callable. Raises ``jwtauth.exceptions.TokenError`` if
+    the token is rejected, ``jwtauth.exceptions.KeysUnavailable`` if its key cannot be determined,
+    and ``ImproperlyConfigured`` if the settings are wrong. Blocks while keys are fetched.
     """
     try:
-        claims = judge(token, request)
+        claims = verify(token, request)
     except (TokenError, KeysUnavailable) as error:
         refused(verify_token, request, error)
         raise error from None
@@ -77,9 +72,9 @@ def verify_token(token: str, request: Any = None) -> dict[str, Any]:
 
 @sensitive_variables()
 async def averify_token(token: str, request: Any = None) -> dict[str, Any]:
-    """The same as ``verify_token``, for coroutines: it never blocks the event loop on keys."""
+    """Return the verified claims as ``verify_token`` does, without blocking the event loop."""
     try:
-        claims = await without_blocking(_ajudge, token, request)
+        claims = await averify(token, request)
     except (TokenError, KeysUnavailable) as error:
         await arefused(averify_token, request, error)
         raise error from None
@@ -88,22 +83,25 @@ async def averify_token(token: str, request: Any = None) -> dict[str, Any]:
     return claims
 
 
-def judge(token: str, request: Any) -> dict[str, Any]:
-    """The verified claims, told to nobody; a fault that nobody foresaw refuses the token."""
-    try:
-        return get_verifier().verify(token, request)
-    except FORESEEN:
-        raise
-    except Exception as error:  # noqa: BLE001 - no token may do more than be refused.
-        raise unexpected(error) from None
+def verify(token: str, request: Any) -> dict[str, Any]:
+    """Return the verified claims, and tell neither the log nor any receiver."""
+    return retry_when_ready(get_verifier().verify, token, request)
 
 
-# What is said of a coroutine holds for its own frame only.
-_ajudge = sensitive_variables()(judge)
+@sensitive_variables()
+async def averify(token: str, request: Any) -> dict[str, Any]:
+    """Return the verified claims as ``verify`` does, without blocking the event loop."""
+    return await aretry_when_ready(_verify_once, token, request)
+
+
+@sensitive_variables()
+def _verify_once(token: str, request: Any, search: KeySearch | None) -> dict[str, Any]:
+    # Decorated for the frames below: the decorator of a coroutine holds for its own frame only.
+    return get_verifier().verify(token, request, search)
 
 
 def fetcher_for(issuer: IssuerSettings) -> JWKSFetcher:
-    """What asks this issuer for its keys."""
+    """Return what asks this issuer for its keys."""
     return JWKSFetcher(
         issuer.issuer,
         jwks_url=issuer.jwks_url,
@@ -112,20 +110,17 @@ def fetcher_for(issuer: IssuerSettings) -> JWKSFetcher:
     )
 
 
-def shared_keys_for(issuer: IssuerSettings, settings: Settings) -> SharedKeys:
-    """What the processes of this deployment share about this issuer."""
-    return SharedKeys(settings.cache, issuer.issuer, issuer.jwks_url or issuer.discovery_url or "")
+def jwks_cache_for(issuer: IssuerSettings, settings: Settings) -> JWKSCache:
+    """Return what the processes of this deployment share about this issuer."""
+    return JWKSCache(settings.cache, issuer.issuer, issuer.jwks_url or issuer.discovery_url or "")
 
 
-def key_source_of(issuer: str) -> KeySource:
-    """The key source that the verifier of this process has for the issuer of this URL."""
-    return cast("KeySource", get_verifier().issuers[issuer].keys)
+def key_source_of(issuer: str) -> KeySource | LocalKeys:
+    """Return the key source of this process for the issuer with this URL."""
+    return cast("KeySource | LocalKeys", get_verifier().issuers[issuer].keys)
 
 
 def _trusted(issuer: IssuerSettings, settings: Settings) -> TrustedIssuer:
-    lifetimes = Lifetimes(
-        issuer.jwks_ttl, issuer.jwks_stale_ttl, issuer.jwks_cooldown, issuer.jwks_timeout
-    )
     return TrustedIssuer(
         issuer.issuer,
         algorithms=issuer.algorithms,
@@ -136,19 +131,26 @@ def _trusted(issuer: IssuerSettings, settings: Settings) -> TrustedIssuer:
             required_claims=issuer.required_claims,
             leeway=issuer.leeway,
         ),
-        keys=keys_in_process.get(issuer.issuer)
-        or KeySource(
-            issuer.issuer, fetcher_for(issuer), shared_keys_for(issuer, settings), lifetimes
-        ),
+        keys=_keys_of(issuer, settings),
     )
 
 
+def _keys_of(issuer: IssuerSettings, settings: Settings) -> KeySource | LocalKeys:
+    if issuer.jwks is not None:
+        return LocalKeys(issuer.issuer, issuer.jwks)
+    policy = CachePolicy(
+        issuer.jwks_ttl, issuer.jwks_stale_ttl, issuer.jwks_cooldown, issuer.jwks_timeout
+    )
+    return KeySource(issuer.issuer, fetcher_for(issuer), jwks_cache_for(issuer, settings), policy)
+
+
 def _after_fork() -> None:
-    global _building  # noqa: PLW0603 - another thread may have held it for ever in this child.
+    global _building  # noqa: PLW0603 - a thread of the parent may have held it.
     _building = threading.Lock()
 
 
-os.register_at_fork(after_in_child=_after_fork)
+if hasattr(os, "register_at_fork"):  # Windows has no fork.
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 @receiver(setting_changed)

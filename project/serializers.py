@@ -16,6 +16,15 @@ if TYPE_CHECKING:
 _YEAR = 365 * 24 * 3600
 
 
+class StrictBooleanField(serializers.BooleanField):
+    """A boolean of JSON, as the description says: neither ``0`` nor ``"yes"``."""
+
+    def to_internal_value(self, data: Any) -> bool:
+        if not isinstance(data, bool):
+            self.fail("invalid", input=data)
+        return data
+
+
 class TokenRequestSerializer(serializers.Serializer[dict[str, Any]]):
     """A token to be signed: all of it optional."""
 
@@ -29,10 +38,10 @@ class TokenRequestSerializer(serializers.Serializer[dict[str, Any]]):
         help_text="Seconds from now until the token expires; a negative number has expired.",
     )
     algorithm = serializers.ChoiceField(
-        required=False, choices=ALGORITHMS, help_text="By default that of the key, or else EdDSA."
+        required=False, choices=ALGORITHMS, help_text="By default EdDSA."
     )
-    kid = serializers.CharField(
-        required=False, help_text='The kid of a published key, or "stranger" for an unknown one.'
+    stranger = StrictBooleanField(
+        required=False, help_text="Sign with a key that the issuer does not publish."
     )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from django.views.generic import TemplateView
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema
 from drf_spectacular.views import SpectacularSwaggerSplitView
-from rest_framework.exceptions import NotFound, ParseError, ValidationError
+from rest_framework.exceptions import NotFound, ParseError
 from rest_framework.parsers import JSONParser
 from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
@@ -51,7 +51,6 @@ class StartView(TemplateView):
             embedded=embedded.is_enabled(),
             issuer=settings.JWTAUTH.get("ISSUER"),
             algorithms=embedded.ALGORITHMS,
-            stranger=embedded.STRANGER,
             **kwargs,
         )
 
@@ -102,7 +101,7 @@ class TokenView(APIView):
         examples=[
             OpenApiExample("With claims of its own", _WITH_CLAIMS, request_only=True),
             OpenApiExample("It has expired", {"lifetime": -60}, request_only=True),
-            OpenApiExample("Signed by a stranger", {"kid": embedded.STRANGER}, request_only=True),
+            OpenApiExample("Signed by a stranger", {"stranger": True}, request_only=True),
             OpenApiExample(
                 "Fields", {"lifetime": ["A valid integer is required."]}, status_codes=["400"]
             ),
@@ -121,8 +120,6 @@ class TokenView(APIView):
             serializer.is_valid(raise_exception=True)
             options = serializer.validated_data
             token = embedded.make_token(options.pop("claims", None), **options)
-        except ValueError as error:
-            raise ValidationError({"kid": [str(error)]}) from None
         except RecursionError:
             raise ParseError("This is nested too deeply.") from None
         return Response({"token": token}, headers={"Cache-Control": "no-store"})

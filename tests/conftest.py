@@ -10,9 +10,10 @@ from django.core.cache import caches
 
 from jwtauth.keys.clock import Clock
 from jwtauth.testing import LoopbackIssuer
+from jwtauth.tokens import verifier
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from pytest_django import Settings
 
@@ -32,6 +33,19 @@ def issuer(settings: Settings) -> Iterator[LoopbackIssuer]:
     with LoopbackIssuer(trusted=False) as running:
         settings.JWTAUTH = {"ISSUER": running.url}
         yield running
+
+
+@pytest.fixture
+def fault(monkeypatch: pytest.MonkeyPatch) -> Callable[[type[Exception]], None]:
+    """Let our own code fail while it verifies a token; the error quotes the token."""
+
+    def install(error: type[Exception]) -> None:
+        def fail(segment: bytes) -> None:
+            raise error(segment)
+
+        monkeypatch.setattr(verifier, "parse_claims", fail)
+
+    return install
 
 
 class Hands:

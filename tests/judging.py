@@ -12,12 +12,11 @@ from jwtauth.testing import Issuer, SigningKey
 from jwtauth.tokens.algorithms import ALGORITHMS, KEY_TYPES
 from jwtauth.tokens.claims import ClaimsPolicy
 from jwtauth.tokens.jwks import KeySet
-from jwtauth.tokens.verifier import TrustedIssuer, Verifier
+from jwtauth.tokens.trusted_issuer import KeySearch, TrustedIssuer
+from jwtauth.tokens.verifier import Verifier
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-    from jwtauth.tokens.jwks import VerificationKey
 
 NOW = 1_700_000_000
 URL = "https://issuer.test"
@@ -62,7 +61,7 @@ def mint(
 
 
 class RecordingKeys:
-    """A key provider: ``set`` is current, ``others`` is what it finds where it is asked for more.
+    """A key provider: ``set`` is current, ``others`` is what the issuer publishes when asked.
 
     ``asked`` is what it was asked for, in order.
     """
@@ -72,16 +71,19 @@ class RecordingKeys:
         self.others = keys if others is None else others
         self.asked: list[Any] = []
 
-    def current(self) -> KeySet:
+    def start_search(self) -> KeySearch:
+        return KeySearch(0)
+
+    def current(self, _search: KeySearch | None = None) -> KeySet:
         self.asked.append("current")
         return self.set
 
-    def find(self, kid: str | None, algorithm: str) -> tuple[VerificationKey, ...]:
-        self.asked.append(("find", kid, algorithm))
-        return self.others.select(kid, algorithm)
+    def confirm_unknown(self, _keys: KeySet, _search: KeySearch) -> KeySet:
+        self.asked.append("confirm_unknown")
+        return self.others
 
-    def suspect(self) -> None:
-        self.asked.append("suspect")
+    def report_bad_signature(self) -> None:
+        self.asked.append("report_bad_signature")
 
 
 class Judge:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def issuer(settings: Settings) -> Iterator[LoopbackIssuer]:
-    with LoopbackIssuer() as running:
+    with LoopbackIssuer(trusted=False) as running:
         settings.JWTAUTH = {"ISSUER": running.url}
         yield running
 
@@ -269,3 +269,47 @@ async def test_a_view_of_django_says_when_to_come_back(issuer: LoopbackIssuer) -
     assert response.status_code == 503
     assert int(response["Retry-After"]) >= 1
     assert "WWW-Authenticate" not in response
+
+
+class PlainOverride(AsyncZuploJWTAuthentication):
+    def verify(self, token: str, request: Any) -> Any:
+        try:
+            return super().verify(token, request)
+        except Exception as error:
+            raise PermissionDenied from error
+
+
+class CoroutineOverride(AsyncZuploJWTAuthentication):
+    async def verify(self, token: str, request: Any) -> dict[str, Any]:  # type: ignore[override]
+        try:
+            return await super().verify(token, request)
+        except Exception as error:
+            raise PermissionDenied from error
+
+
+class OwnVerifier(AsyncZuploJWTAuthentication):
+    def verify(self, token: str, request: Any) -> Any:  # noqa: ARG002 - DRF's signature.
+        return {"iss": "mine", "sub": token}
+
+
+@pytest.mark.parametrize("override", [PlainOverride, CoroutineOverride])
+async def test_a_subclass_that_catches_every_exception_still_waits_for_keys(
+    issuer: LoopbackIssuer, override: type[AsyncZuploJWTAuthentication]
+) -> None:
+    issuer.hold()
+    request: Any = RequestFactory().get("/", **with_token(issuer.token(n=1)))
+    waiting = asyncio.ensure_future(override().authenticate(request))
+    await asyncio.to_thread(issuer.wait_for_fetches, 1, 25)
+    issuer.release()
+
+    authenticated = await waiting
+    assert authenticated is not None
+    assert authenticated[1]["n"] == 1
+
+
+async def test_a_subclass_may_verify_without_waiting(issuer: LoopbackIssuer) -> None:
+    request: Any = RequestFactory().get("/", **with_token("whatever"))
+
+    authenticated = await OwnVerifier().authenticate(request)
+    assert authenticated is not None
+    assert authenticated[1] == {"iss": "mine", "sub": "whatever"}

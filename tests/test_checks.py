@@ -22,6 +22,7 @@ import jwtauth
 from jwtauth import checks, conf
 from jwtauth.authentication import ZuploJWTAuthentication
 from jwtauth.fields import FIELDS
+from jwtauth.testing import Issuer
 from jwtauth.validation import RULES
 
 if TYPE_CHECKING:
@@ -186,6 +187,25 @@ def test_a_cache_that_processes_cannot_share_warns(
 
     assert ids(messages) == expected
     assert all("Redis or Memcached" in str(message.hint) for message in messages)
+
+
+def test_a_cache_that_is_not_used_does_not_warn(settings: DjangoSettings) -> None:
+    settings.CACHES = {"default": {"BACKEND": LOCAL}}
+    jwks = Issuer(URL, ["EdDSA"]).jwks
+    settings.JWTAUTH = {"ISSUER": URL, "JWKS": jwks}
+    assert checks.check_cache() == []
+
+    settings.JWTAUTH = {"ISSUERS": {URL: {"JWKS": jwks}, "https://a.test": {}}}
+    assert ids(checks.check_cache()) == ["jwtauth.W003"]
+
+
+def test_keys_in_the_setting_that_cannot_be_used_are_an_error(settings: DjangoSettings) -> None:
+    settings.JWTAUTH = {"ISSUER": URL, "JWKS": {"keys": [{"kty": "oct"}]}}
+
+    (message,) = checks.check_settings()
+
+    assert (message.id, message.level) == ("jwtauth.E043", ERROR)
+    assert "has no usable key (key 1: " in message.msg
 
 
 def test_a_wrong_configuration_is_not_warned_about_as_well(settings: DjangoSettings) -> None:

@@ -45,8 +45,10 @@ issuer = Issuer(algorithms=algorithms)
 keys = KeySet(issuer.jwks())
 for algorithm, signer in zip(algorithms, issuer.keys, strict=True):
     message, _, signature = issuer.token(algorithm=algorithm).encode().rpartition(b".")
-    (key,) = keys.select(signer.kid, algorithm)
-    assert key.verify(algorithm, message, base64url.decode(signature))
+    assert any(
+        key.verify(algorithm, message, base64url.decode(signature))
+        for key in keys.select(signer.kid, algorithm)
+    )
 
 print(json.dumps(sorted(sys.modules)))
 """
@@ -74,7 +76,7 @@ def test_what_python_jose_installs_beside_cryptography_is_never_imported(
 def test_what_python_jose_makes_of_whole_tokens_is_never_imported(
     modules: list[str], module: str
 ) -> None:
-    assert "jose.jwk" in modules
+    assert "jose.backends" in modules
     assert f"jose.{module}" not in modules
 
 

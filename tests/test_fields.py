@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from jwtauth.fields import FIELDS
+from jwtauth.testing import Issuer
 from tests.reading import TOP, URL, nested, read, read_issuer, resolve
 
 DEFAULTS: list[tuple[str, Any]] = [
@@ -18,9 +19,10 @@ DEFAULTS: list[tuple[str, Any]] = [
     ("leeway", 0),
     ("jwks_url", f"{URL}/.well-known/jwks.json"),
     ("discovery_url", None),
+    ("jwks", None),
     ("jwks_ttl", 600),
     ("jwks_stale_ttl", 86400),
-    ("jwks_cooldown", 30),
+    ("jwks_cooldown", 10),
     ("jwks_timeout", 5),
 ]
 SHARED_DEFAULTS = [
@@ -51,11 +53,16 @@ def test_the_default_user_resolver_is_the_stateless_one() -> None:
     assert read(TOP).user_resolver is token_user
 
 
+JWKS = Issuer(URL, ["EdDSA"]).jwks()
 GOOD_PER_ISSUER = [
     ("DISCOVERY", True, "discovery_url", f"{URL}/.well-known/openid-configuration"),
     ("DISCOVERY", True, "jwks_url", None),
     ("JWKS_URL", "https://keys.test/jwks?v=1", "jwks_url", "https://keys.test/jwks?v=1"),
     ("JWKS_URL", "http://127.0.0.1:8000/jwks", "jwks_url", "http://127.0.0.1:8000/jwks"),
+    ("JWKS", None, "jwks_url", f"{URL}/.well-known/jwks.json"),
+    ("JWKS", JWKS, "jwks", JWKS),
+    ("JWKS", JWKS, "jwks_url", None),
+    ("JWKS", resolve, "jwks", resolve),
     ("ALGORITHMS", ("ES256", "PS512"), "algorithms", {"ES256", "PS512"}),
     ("AUDIENCE", "jwtauth.users.token_user", "audience", ("jwtauth.users.token_user",)),
     ("AUDIENCE", ["a", "b"], "audience", ("a", "b")),
@@ -114,7 +121,7 @@ def test_shared_value_is_read(key: str, value: Any, expected: Any) -> None:
 
 def test_the_keys_that_may_stand_in_an_issuer_are_those_of_the_documentation() -> None:
     assert {field.key for field in FIELDS if field.per_issuer} == {
-        *("JWKS_URL", "DISCOVERY", "ALGORITHMS", "AUDIENCE", "VERIFY_AUDIENCE"),
+        *("JWKS_URL", "DISCOVERY", "JWKS", "ALGORITHMS", "AUDIENCE", "VERIFY_AUDIENCE"),
         *("REQUIRED_CLAIMS", "TOKEN_TYPES", "LEEWAY"),
         *("JWKS_TTL", "JWKS_STALE_TTL", "JWKS_COOLDOWN", "JWKS_TIMEOUT"),
     }
@@ -128,9 +135,9 @@ def test_every_key_keeps_its_check_id() -> None:
         *("JWKS_TTL", "JWKS_STALE_TTL", "JWKS_COOLDOWN", "JWKS_TIMEOUT", "TOKEN_CACHE_SIZE"),
     )
 
-    assert [(field.key, field.id) for field in FIELDS] == [
-        (key, f"jwtauth.E{number:03}") for number, key in enumerate(keys, start=20)
-    ]
+    assert {field.key: field.id for field in FIELDS} == {
+        key: f"jwtauth.E{number:03}" for number, key in enumerate((*keys, "JWKS"), start=20)
+    }
 
 
 def test_every_key_says_what_it_accepts_and_what_to_write() -> None:

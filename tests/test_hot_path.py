@@ -11,6 +11,7 @@ from rest_framework.request import Request
 from rest_framework.test import APIRequestFactory
 
 from jwtauth.authentication import ZuploJWTAuthentication
+from jwtauth.keys.source import KeySource
 from jwtauth.testing import LoopbackIssuer
 from jwtauth.verification import key_source_of
 from tests.counting import JSON, CountingLock, calls_into, counted_calls, signature_checks
@@ -35,10 +36,12 @@ def warm(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Loopba
             patch.setattr(threading, "Lock", CountingLock)
             _authenticate(issuer.token(sub="first"))
         _authenticate(issuer.token(sub="first", algorithm="RS256"))
-        assert issuer.fetches == 1
+        # From here on, what no key verifies is rejected without asking the issuer.
+        _refuse(with_signature(issuer.token(), bytes(64)))
+        assert issuer.fetches == 2
         CountingLock.acquired = 0
         yield issuer
-        assert issuer.fetches == 1
+        assert issuer.fetches == 2
 
 
 def _request(token: str) -> Request:
@@ -109,5 +112,7 @@ def test_a_token_with_a_bad_signature_costs_one(warm: LoopbackIssuer) -> None:
 
 
 def test_the_locks_that_are_counted_are_those_of_the_keys(warm: LoopbackIssuer) -> None:
-    with key_source_of(warm.url)._flights._lock:
+    source = key_source_of(warm.url)
+    assert isinstance(source, KeySource)
+    with source._single_flight._lock:
         assert CountingLock.acquired == 1

@@ -357,12 +357,12 @@ def test_what_is_answered_is_described(
     tokens: dict[str, str | None] = {"none": None, "refused": "no token at all"}
     seen = set()
 
-    with LoopbackIssuer() as issuer:
+    with LoopbackIssuer(trusted=False) as issuer:
         settings.JWTAUTH = {"ISSUER": issuer.url, "JWKS_TIMEOUT": 1}
         tokens |= {"good": issuer.token(scope="read"), "narrow": issuer.token()}
         for token in tokens.values():
             seen.add(ask(view, token))
-    with LoopbackIssuer() as away:
+    with LoopbackIssuer(trusted=False) as away:
         settings.JWTAUTH = {"ISSUER": away.url, "JWKS_TIMEOUT": 1}
         away.stop()
         seen.add(ask(view, away.token()))

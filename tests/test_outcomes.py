@@ -14,9 +14,8 @@ from jwtauth.testing import Issuer
 from tests.requesting import verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-    from pytest_django import Settings
 
 FIELDS = ("code", "issuer", "unexpected")
 
@@ -52,8 +51,8 @@ def test_a_refusal_is_one_line_of_level_debug(
     assert judge(issuer.token(lifetime=-1)) == "token_expired"
 
     assert lines(caplog) == [
-        ("DEBUG", "Token refused: malformed_token.", "malformed_token", None, None),
-        ("DEBUG", "Token refused: token_expired.", "token_expired", issuer.url, None),
+        ("DEBUG", "Token rejected: malformed_token.", "malformed_token", None, None),
+        ("DEBUG", "Token rejected: token_expired.", "token_expired", issuer.url, None),
     ]
 
 
@@ -83,18 +82,17 @@ def test_a_flood_of_refusals_fills_no_log(issuer: Issuer, caplog: pytest.LogCapt
 
 
 def test_a_fault_is_logged_once_even_for_whoever_asks_for_all(
-    settings: Settings, caplog: pytest.LogCaptureFixture
+    issuer: Issuer,
+    fault: Callable[[type[Exception]], None],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    def audience(_: Any) -> str:
-        raise LookupError("with a message that stays where it is")
-
     caplog.set_level(logging.DEBUG, "jwtauth")
-    settings.JWTAUTH = {"ISSUER": "https://unused.test", "AUDIENCE": audience}
-    with Issuer("https://log.test", ["EdDSA"]) as issuer, pytest.raises(TokenError):
-        verify_token(issuer.token(aud="x"))
+    fault(LookupError)
+    with pytest.raises(TokenError):
+        verify_token(issuer.token(sub="stays where it is"))
 
     ((level, text, *fields),) = lines(caplog)
     assert level == "ERROR"
-    assert text.startswith(f"Unexpected LookupError at {__file__}:")
+    assert text.startswith("Unexpected LookupError at ")
     assert "stays" not in text
     assert fields == ["malformed_token", None, "LookupError"]

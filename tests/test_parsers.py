@@ -13,6 +13,8 @@ import pytest
 from django.utils.functional import SimpleLazyObject
 
 from jwtauth.fields import BY_KEY
+from jwtauth.testing import SigningKey
+from jwtauth.tokens.jwks import KeySet
 from tests.reading import TOP, URL, nested, resolve_later, the_problem
 
 HUGE = 10**5000
@@ -44,6 +46,11 @@ WRONG_PER_ISSUER: dict[str, list[Any]] = {
         *("http://h:99999", "https://keys.test/ ", "https://keys.test/\ud800"),
     ],
     "DISCOVERY": NO_FLAG,
+    "JWKS": [
+        *(5, "", "tests.reading.resolve", [], (), {}, {"keys": None}, {"keys": {}}, {"keys": []}),
+        *({"keys": [None]}, {"keys": [{"kty": "oct", "k": "AAAA"}]}, {"kty": "OKP"}),
+        resolve_later,
+    ],
     "VERIFY_AUDIENCE": NO_FLAG,
     "ALGORITHMS": [
         *(None, "RS256", [], {"RS256"}, ["none"], ["NONE"], ["HS256"], ["RS256", "hs512"]),
@@ -165,6 +172,33 @@ def test_hint_says_what_to_write(raw: Any, hint: str) -> None:
 )
 def test_algorithms_that_protect_nothing_say_why(algorithm: str, words: str) -> None:
     assert words in the_problem(TOP | {"ALGORITHMS": [algorithm]}).message
+
+
+@pytest.mark.parametrize(
+    ("jwks", "words"),
+    [
+        ({"kty": "RSA"}, 'is not a JWK Set: it has no list of "keys"'),
+        ({"keys": []}, "has no usable key (its list is empty)"),
+    ],
+)
+def test_what_is_not_a_set_of_keys_says_so(jwks: Any, words: str) -> None:
+    assert words in the_problem(TOP | {"JWKS": jwks}).message
+
+
+def test_key_set_without_usable_keys_says_why() -> None:
+    jwks = {"keys": [{"kid": "a", "kty": "oct"}, SigningKey.generate().private_jwk()]}
+    (first, _), (second, _) = skipped = KeySet(jwks).skipped
+
+    reasons = "; ".join(f"{name}: {reason}" for name, reason in skipped)
+    message = the_problem(TOP | {"JWKS": jwks}).message
+    assert (first, second) == ('"a"', "key 2")
+    assert message == f'JWTAUTH["JWKS"] has no usable key ({reasons}).'
+
+
+def test_key_set_with_many_unusable_keys_says_why_briefly() -> None:
+    jwks = {"keys": [{"kid": "k" * 1000, "kty": "oct"}] * 1000}
+
+    assert len(the_problem(TOP | {"JWKS": jwks}).message) < 500
 
 
 def test_a_lazy_jwtauth_that_fails_is_not_a_dict() -> None:

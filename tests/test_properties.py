@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from jwtauth.exceptions import TokenError
 from jwtauth.tokens.base64url import decode
-from jwtauth.tokens.jwks import KeySet, UnusableKeyError, VerificationKey
+from jwtauth.tokens.jwks import KeySet
 from tests.attacks.siege import CODES
 from tests.forging import ALPHABET, compact, encode, text_of
 from tests.judging import NOW, URL, Judge, mint, signing_key
@@ -219,12 +219,9 @@ def test_any_jwk_is_a_key_or_left_out_and_no_key_verifies_what_it_did_not_sign(
     jwk: dict[str, Any], changes: dict[str, Any], signature: bytes
 ) -> None:
     for candidate in ({**jwk, **changes}, changes):
-        try:
-            key = VerificationKey(candidate)
-        except UnusableKeyError:
-            continue
-        for algorithm in key.algorithms:
-            assert key.verify(algorithm, b"message", signature) is False
+        for key in KeySet({"keys": [candidate]}):
+            for algorithm in key.algorithms:
+                assert key.verify(algorithm, b"message", signature) is False
 
 
 @some

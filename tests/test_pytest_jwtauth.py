@@ -13,8 +13,6 @@ from .requesting import PATH, verdict, verdict_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pytest_django import Settings
-
     from jwtauth.testing import Issuer, JWTClient
 
 pytest_plugins = ["pytester"]
@@ -47,17 +45,8 @@ def test_app_trusts_the_issuer_of_the_fixture(
 
     jwt_issuer.rotate()
 
-    assert verdict(token) == verdict_of(jwt_client.get(PATH)) == "unknown_key"
+    assert verdict(token) == verdict_of(jwt_client.get(PATH)) == "invalid_signature"
     assert verdict(jwt_token()) == "granted"
-
-
-def test_settings_of_a_test_hold_whichever_fixture_comes_first(
-    settings: Settings, jwt_issuer: Issuer
-) -> None:
-    settings.JWTAUTH = {**settings.JWTAUTH, "AUDIENCE": "api"}
-
-    assert verdict(jwt_issuer.token()) == "missing_claim"
-    assert verdict(jwt_issuer.token(aud="api")) == "granted"
 
 
 def test_fixtures_say_what_they_are(project: pytest.Pytester) -> None:
@@ -89,6 +78,94 @@ def test_new_project_uses_the_fixtures_with_no_more_than_its_settings(
     )
 
     done = project.runpytest_subprocess(*QUIET, "--ds=shop_settings")
+
+    done.assert_outcomes(passed=2)
+
+
+SETTINGS_IN_TESTS = """
+    import pytest
+    from django.conf import settings as django_settings
+    from jwtauth import verify_token
+    from jwtauth.exceptions import TokenError
+
+    def code_of(token):
+        try:
+            verify_token(token)
+        except TokenError as error:
+            return error.code
+
+    def check(issuer, settings):
+        settings.DEBUG = True
+        settings.JWTAUTH = {**settings.JWTAUTH, "AUDIENCE": "api"}
+        assert code_of(issuer.token()) == "missing_claim"
+        assert code_of(issuer.token(aud="api")) is None
+
+    @pytest.fixture
+    def leeway(settings):
+        settings.JWTAUTH = {"LEEWAY": 60}
+
+    def test_settings_first(settings, jwt_issuer):
+        check(jwt_issuer, settings)
+
+    def test_issuer_first(jwt_issuer, settings):
+        check(jwt_issuer, settings)
+
+    def test_settings_changed_before(leeway, jwt_issuer, settings):
+        assert code_of(jwt_issuer.token(lifetime=-30)) is None
+        check(jwt_issuer, settings)
+
+    def test_another_block_inside(jwt_issuer, settings):
+        from jwtauth.testing import Issuer, JWTClient
+
+        settings.DEBUG = True
+        with Issuer("https://other.test") as other:
+            assert code_of(other.token()) is code_of(jwt_issuer.token()) is None
+            assert JWTClient().authenticate(sub="x")
+        assert code_of(other.token()) == "untrusted_issuer"
+        assert code_of(jwt_issuer.token()) is None
+
+    @pytest.fixture(autouse=True)
+    def _is_undone():
+        yield
+        assert not hasattr(django_settings, "JWTAUTH")
+        assert not django_settings.DEBUG
+"""
+
+
+@pytest.mark.parametrize("order", ["", "reversed"])
+def test_changes_by_the_settings_fixture_are_undone_in_any_order(
+    project: pytest.Pytester, order: str
+) -> None:
+    project.makepyfile(
+        shop_settings=SETTINGS.format(apps=["rest_framework", "jwtauth"], urls="jwtauth.urls"),
+        test_shop=SETTINGS_IN_TESTS,
+    )
+    project.makeconftest(f"""
+        def pytest_collection_modifyitems(items):
+            items[:] = {order or "list"}(items)
+    """)
+
+    done = project.runpytest_subprocess(*QUIET, "--ds=shop_settings")
+
+    done.assert_outcomes(passed=4)
+
+
+def test_issuer_works_without_the_plugin_for_django(project: pytest.Pytester) -> None:
+    project.makepyfile("""
+        from django.conf import settings
+
+        settings.configure(INSTALLED_APPS=["rest_framework", "jwtauth"])
+
+        def test_trusted(jwt_issuer):
+            from jwtauth import verify_token
+
+            assert verify_token(jwt_issuer.token(sub="alice"))["sub"] == "alice"
+
+        def test_undone():
+            assert not hasattr(settings, "JWTAUTH")
+    """)
+
+    done = project.runpytest_subprocess(*QUIET, "-p", "no:django")
 
     done.assert_outcomes(passed=2)
 

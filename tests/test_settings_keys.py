@@ -32,6 +32,7 @@ CONTRACT = {
     "ISSUERS": False,
     "JWKS_URL": True,
     "DISCOVERY": True,
+    "JWKS": True,
     "ALGORITHMS": True,
     "AUDIENCE": True,
     "VERIFY_AUDIENCE": True,
@@ -121,7 +122,13 @@ CHOICES = [
         {"tier": "b"},
         "missing_claim",
     ),
-    Choice("TOKEN_TYPES", ["at+jwt"], ["application/JWT"], {}, "invalid_type"),
+    Choice(
+        "TOKEN_TYPES",
+        ["at+jwt"],
+        ["application/JWT"],
+        {"headers": {"typ": "JWT"}},
+        "invalid_type",
+    ),
     Choice("LEEWAY", 0, 60, {"lifetime": -30}, "token_expired", "token_expired"),
     # The issuers' discovery documents are out of order where these are tried.
     Choice("DISCOVERY", refusing=True, granting=False, token={}, refusal="keys_unavailable"),
@@ -175,18 +182,27 @@ def test_only_issuers_that_are_named_are_trusted(
     assert [verdict(each.token()) for each in (issuer, second)] == ["untrusted_issuer", "granted"]
 
 
-@pytest.mark.parametrize("same_kid", [False, True])
+@pytest.mark.parametrize(
+    ("kids", "code"),
+    [
+        ((None, None), "invalid_signature"),
+        (("same", "same"), "invalid_signature"),
+        (("first", "second"), "unknown_key"),
+    ],
+)
 def test_keys_are_never_shared_between_issuers(
-    issuer: LoopbackIssuer, second: LoopbackIssuer, settings: Settings, *, same_kid: bool
+    issuer: LoopbackIssuer,
+    second: LoopbackIssuer,
+    settings: Settings,
+    kids: tuple[str | None, str | None],
+    code: str,
 ) -> None:
-    issuer.keys = [SigningKey.generate(kid="first")]
-    second.keys = [SigningKey.generate(kid="first" if same_kid else "second")]
+    issuer.keys, second.keys = ([SigningKey.generate(kid=kid)] for kid in kids)
     settings.JWTAUTH = {"ISSUERS": {issuer.url: {}, second.url: {}}}
     assert verdict(issuer.token()) == verdict(second.token()) == "granted"
 
-    refusal = "invalid_signature" if same_kid else "unknown_key"
-    assert verdict(issuer.token(key=second.keys[0])) == refusal
-    assert verdict(second.token(key=issuer.keys[0])) == refusal
+    assert verdict(issuer.token(key=second.keys[0])) == code
+    assert verdict(second.token(key=issuer.keys[0])) == code
 
 
 @shows("JWKS_URL", per_issuer=True)
@@ -222,6 +238,36 @@ def test_keys_are_where_the_issuer_says_that_they_are(
 
     assert verdict(issuer.token(key=second.keys[0])) == "granted"
     assert (issuer.fetches, second.fetches) == (0, 1)
+
+
+@shows("JWKS", per_issuer=True)
+def test_keys_in_the_setting_are_used_and_none_are_fetched(
+    issuer: LoopbackIssuer, second: LoopbackIssuer, settings: Settings
+) -> None:
+    settings.JWTAUTH = {"ISSUER": issuer.url, "JWKS": issuer.jwks()}
+    assert verdict(issuer.token()) == "granted"
+    assert verdict(issuer.token(key=second.keys[0])) == "invalid_signature"
+
+    settings.JWTAUTH = {"ISSUERS": {issuer.url: {"JWKS": issuer.jwks}, second.url: {}}}
+    assert verdict(issuer.token()) == verdict(second.token()) == "granted"
+    issuer.rotate()
+    assert verdict(issuer.token()) == "granted"
+    issuer.keys.clear()
+    assert verdict(issuer.token(key=second.keys[0])) == "keys_unavailable"
+
+    assert (issuer.fetches, second.fetches) == (0, 1)
+
+
+def test_error_of_the_callable_that_returns_the_keys_is_raised(
+    issuer: LoopbackIssuer, settings: Settings
+) -> None:
+    def missing() -> dict[str, Any]:
+        raise FileNotFoundError("keys.json")
+
+    settings.JWTAUTH = {"ISSUER": issuer.url, "JWKS": missing}
+
+    with pytest.raises(FileNotFoundError, match=r"keys\.json"):
+        ask(issuer.token())
 
 
 @pytest.mark.parametrize("body", [{"issuer": "https://other.test"}, {"jwks_uri": None}, b"<html>"])
@@ -497,15 +543,21 @@ def test_issuer_is_asked_for_an_unknown_key_once_in_a_while(
     issuer: LoopbackIssuer, second: LoopbackIssuer, settings: Settings, clock: Hands
 ) -> None:
     settings.JWTAUTH = several("JWKS_COOLDOWN", 400, issuer, 10, second)
-    assert verdict(issuer.token()) == verdict(second.token()) == "granted"
+    for _ in range(2):
+        issuer.rotate()
+        second.rotate()
+        # The first fetch of all is not caused by an unknown key, the second one is.
+        assert verdict(issuer.token()) == verdict(second.token()) == "granted"
     issuer.rotate()
     second.rotate()
 
-    clock.advance(11)
-    assert verdict(issuer.token()) == "unknown_key"
+    clock.advance(12)
+    caches["default"].clear()  # Its entries do not age by this clock.
+    assert verdict(issuer.token()) == "invalid_signature"
     assert verdict(second.token()) == "granted"
-    assert (issuer.fetches, second.fetches) == (1, 2)
+    assert (issuer.fetches, second.fetches) == (2, 3)
     clock.advance(400)
+    caches["default"].clear()
     assert verdict(issuer.token()) == "granted"
 
 

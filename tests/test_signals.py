@@ -25,7 +25,7 @@ from tests.listening import listening
 from tests.requesting import ask, verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from pytest_django import Settings
 
@@ -268,21 +268,16 @@ def test_a_user_who_is_refused_makes_a_refused_token_and_no_accepted_one(
     ]
 
 
-def failing_audience(_: Any) -> str:
-    raise LookupError("as unexpected as it gets")
-
-
 @pytest.mark.parametrize("judge", [*CLASSES, *FUNCTIONS])
-def test_a_fault_is_told_by_its_name_and_refuses_the_token(
-    settings: Settings, heard: list[dict[str, Any]], judge: Any
+def test_a_fault_is_told_by_its_name_and_rejects_the_token(
+    issuer: Issuer,
+    fault: Callable[[type[Exception]], None],
+    heard: list[dict[str, Any]],
+    judge: Any,
 ) -> None:
-    settings.JWTAUTH = {"ISSUER": "https://unused.test", "AUDIENCE": failing_audience}
-    with Issuer("https://signals.test", ["EdDSA"]) as issuer:
-        token = issuer.token(aud="x")
-        if judge in CLASSES:
-            code = authenticate(judge, plain_request(token))
-        else:
-            code = verify(judge, token)
+    fault(LookupError)
+    token = issuer.token()
+    code = authenticate(judge, plain_request(token)) if judge in CLASSES else verify(judge, token)
 
     assert code == "malformed_token"
     (facts,) = heard

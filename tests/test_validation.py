@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import FrozenInstanceError
 from typing import Any
 
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from jose import backends
 
 from jwtauth.fields import BY_KEY, FIELDS
+from jwtauth.testing import SigningKey
 from jwtauth.validation import backend_problems, quoted
 from tests.reading import TOP, URL, problems_of, read, read_issuer, resolve, the_problem
 
@@ -41,6 +43,30 @@ def test_an_issuer_with_a_jwks_url_need_not_be_a_url() -> None:
 
     assert settings.issuer == "the-gateway"
     assert settings.jwks_url == "https://keys.test/"
+
+
+def test_an_issuer_with_its_keys_in_the_setting_need_not_be_a_url() -> None:
+    settings = read_issuer({"ISSUER": "the-gateway", "JWKS": resolve})
+
+    assert settings.issuer == "the-gateway"
+    assert (settings.jwks_url, settings.discovery_url) == (None, None)
+
+
+def test_keys_in_the_setting_belong_to_one_issuer() -> None:
+    jwks = SigningKey.generate()
+    settings = read(
+        {
+            "JWKS": None,
+            "ISSUERS": {
+                "the-gateway": {"JWKS": {"keys": [jwks.public_jwk()]}},
+                "https://b.test": {"JWKS": None},
+            },
+        }
+    )
+
+    assert settings.issuers["the-gateway"].jwks == {"keys": [jwks.public_jwk()]}
+    assert settings.issuers["https://b.test"].jwks is None
+    assert settings.issuers["https://b.test"].jwks_url == "https://b.test/.well-known/jwks.json"
 
 
 def test_debug_allows_plain_http() -> None:
@@ -91,17 +117,22 @@ def test_identity_tokens_are_accepted_for_named_accounts(account: Any) -> None:
 
 def test_the_settings_never_change() -> None:
     wanted = ["a"]
-    entry: dict[str, Any] = {"REQUIRED_CLAIMS": {"claim": wanted}}
+    jwk = SigningKey.generate().public_jwk()
+    entry: dict[str, Any] = {"REQUIRED_CLAIMS": {"claim": wanted}, "JWKS": {"keys": [jwk]}}
     raw = {"ISSUERS": {URL: entry}}
     settings = read(raw)
+    before = copy.deepcopy(settings.issuers[URL].jwks)
 
     wanted.append("b")
+    jwk["x"] = "changed"
+    entry["JWKS"]["keys"].append("more")
     entry["REQUIRED_CLAIMS"]["more"] = True
     entry["LEEWAY"] = 9
     raw["ISSUERS"]["https://more.test"] = {}
 
     assert settings.issuers[URL].required_claims == {"claim": ["a"]}
     assert list(settings.issuers) == [URL]
+    assert settings.issuers[URL].jwks == before
     with pytest.raises(TypeError):
         settings.issuers["https://more.test"] = settings.issuers[URL]  # type: ignore[index]
     with pytest.raises(TypeError):
@@ -123,7 +154,24 @@ RULES: list[tuple[str, Any, str]] = [
     ("E005", {"ISSUERS": {URL: {"HEADER": "X"}}}, f'JWTAUTH["ISSUERS"]["{URL}"]["HEADER"]'),
     ("E005", {"ISSUERS": {URL: {"ISSUER": URL}}}, f'JWTAUTH["ISSUERS"]["{URL}"]["ISSUER"]'),
     ("E006", {"ISSUERS": {URL: {}}, "JWKS_URL": "https://keys.test/"}, 'JWTAUTH["JWKS_URL"]'),
+    ("E006", {"ISSUERS": {URL: {}}, "JWKS": resolve}, 'JWTAUTH["JWKS"]'),
     ("E007", TOP | {"DISCOVERY": True, "JWKS_URL": "https://k.test/"}, 'JWTAUTH["JWKS_URL"]'),
+    ("E007", TOP | {"DISCOVERY": True, "JWKS": resolve}, 'JWTAUTH["JWKS"] contradicts DISCOVERY'),
+    (
+        "E007",
+        TOP | {"JWKS_URL": "https://k.test/", "JWKS": resolve},
+        'JWTAUTH["JWKS"] contradicts JWKS_URL',
+    ),
+    (
+        "E007",
+        TOP | {"DISCOVERY": True, "JWKS_URL": "https://k.test/", "JWKS": resolve},
+        'JWTAUTH["JWKS"] contradicts JWKS_URL and DISCOVERY',
+    ),
+    (
+        "E007",
+        {"ISSUERS": {URL: {"JWKS": resolve}}, "DISCOVERY": True},
+        f'JWTAUTH["ISSUERS"]["{URL}"]["JWKS"] contradicts DISCOVERY',
+    ),
     (
         "E007",
         {"ISSUERS": {URL: {"JWKS_URL": "https://k.test/"}}, "DISCOVERY": True},
@@ -185,6 +233,7 @@ def test_one_wrong_value_is_one_problem_however_many_issuers_share_it() -> None:
         *(TOP | {field.key: "not-for-the-log"} for field in FIELDS),
         *(TOP | {field.key: ["not-for-the-log"]} for field in FIELDS if field.key != "ALGORITHMS"),
         TOP | {"REQUIRED_CLAIMS": {"a": {"not-for-the-log"}}},
+        TOP | {"JWKS": {"keys": [{"kty": "oct", "k": "not-for-the-log"}]}},
         {"ISSUER": "https://user:not-for-the-log@issuer.test"},
         {"ISSUERS": {"https://user:not-for-the-log@issuer.test": {}}},
         {"ISSUERS": {"https://user:p/not-for-the-log@issuer.test": {"LEEWAY": -1}}},

@@ -15,7 +15,7 @@ from jwtauth.testing import (
     SigningKey,
 )
 
-issuer = Issuer("https://issuer.test", ["EdDSA"], claims={"aud": "api"})
+issuer = Issuer("https://issuer.test", ["EdDSA"], claims={"aud": "api"}, kid=True)
 
 
 def tokens() -> None:
@@ -31,6 +31,7 @@ def tokens() -> None:
 
 def documents() -> None:
     assert_type(issuer.url, str)
+    assert_type(issuer.kid, bool)
     assert_type(issuer.jwks_url, str)
     assert_type(issuer.discovery_url, str)
     assert_type(issuer.claims, dict[str, Any])
@@ -42,7 +43,7 @@ def documents() -> None:
 def blocks() -> None:
     with issuer as entered:
         assert_type(entered, Issuer)
-    with LoopbackIssuer() as served:
+    with LoopbackIssuer(kid=True, trusted=False) as served:
         assert_type(served, LoopbackIssuer)
 
 
@@ -66,7 +67,7 @@ def functions_in_a_block_keep_their_signature() -> None:
 def keys(key: SigningKey) -> None:
     assert_type(SigningKey.generate("RS256", "kid"), SigningKey)
     assert_type(SigningKey.from_jwk(key.private_jwk()), SigningKey)
-    assert_type(key.kid, str)
+    assert_type(key.kid, str | None)
     assert_type(key.algorithm, str)
     assert_type(key.public_jwk(), dict[str, Any])
     assert_type(key.fits("EdDSA"), bool)
@@ -92,5 +93,7 @@ def client() -> None:
     assert_type(browser.authenticate(sub="alice"), str)
     assert_type(browser.authenticate({"sub": "alice"}, lifetime=-1), str)
     assert_type(browser.issuer, Issuer | None)
+    assert_type(browser.credentials(HTTP_X_TENANT="blue"), None)
+    assert_type(browser.logout(), None)
     assert_type(browser.get("/protected/").status_code, int)
     JWTClient("https://issuer.test")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from health_check.exceptions import ServiceUnavailable, ServiceWarning
 
 from jwtauth.exceptions import KeysUnavailable
-from jwtauth.keys.waiting import without_blocking
+from jwtauth.keys.single_flight import aretry_when_ready
 from jwtauth.verification import get_verifier, key_source_of
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class IssuerKeys(HealthCheck):
 async def _status(issuer: str) -> Status:
     source = key_source_of(issuer)
     with suppress(KeysUnavailable):
-        await without_blocking(source.current)
+        await aretry_when_ready(source.current)
     return source.status()
 
 

@@ -1,139 +1,155 @@
-"""The key source: an issuer's keys, kept so that neither its absence nor a flood is felt."""
+"""The key source: one issuer's keys, kept so that neither an outage nor a flood is felt.
+
+No method blocks. Where a request has to wait, ``WouldBlock`` is raised, for the drivers in
+``single_flight``.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from jwtauth.exceptions import KeysUnavailable
+from jwtauth.tokens.trusted_issuer import KeySearch
 
 from .clock import Clock
-from .flights import Flights, in_background
-from .refresh import LONGEST_WAIT_FOR_A_LOOK, LONGEST_WAIT_FOR_EVIDENCE, Refresher
+from .refresh import Refresher
+from .single_flight import SingleFlight, WouldBlock, in_background
 from .state import KeyState
-from .waiting import began_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from jwtauth.tokens.jwks import KeySet, VerificationKey
+    from jwtauth.tokens.jwks import KeySet
 
-    from .flights import Flight
-    from .refresh import Fetcher, IsEnough
-    from .shared_cache import SharedKeys
-    from .snapshot import Lifetimes, Snapshot
-    from .state import Status
+    from .refresh import Fetcher
+    from .shared_cache import JWKSCache
+    from .single_flight import Call
+    from .state import CachePolicy, Status
+
+LONGEST_WAIT: Final = 1.0
+"""Seconds after the start of a refresh for which requests wait that have, or may have, a key."""
+
+LONGEST_WAIT_WHILE_FAILING: Final = 0.1
+"""Seconds that a request waits if the last attempt failed: a flood must not keep threads busy."""
+
+_MAX_WAITS: Final = 3
+"""Calls that a token with an unknown key waits for: one in progress, a look, an asked fetch."""
 
 
 class KeySource:
     """The keys of one issuer, fetched by ``fetcher`` and shared through ``shared``.
 
-    Nothing runs before the first token asks. Readers of a fresh snapshot touch no lock, no cache
-    and no network; all work is done in the background, where ``spawn`` runs a function.
+    Nothing runs before the first token arrives. Readers of fresh keys touch no lock, no cache and
+    no network. ``spawn`` runs a function in the background.
     """
 
-    def __init__(  # noqa: PLR0913 - what it works with is handed to it.
+    def __init__(  # noqa: PLR0913 - its collaborators are passed in.
         self,
         issuer: str,
         fetcher: Fetcher,
-        shared: SharedKeys,
-        lifetimes: Lifetimes,
+        shared: JWKSCache,
+        policy: CachePolicy,
         *,
         clock: Clock | None = None,
         spawn: Callable[[Callable[[], None]], None] = in_background,
     ) -> None:
         self._clock = clock or Clock()
-        self._lifetimes = lifetimes
-        self._state = KeyState(issuer, lifetimes, self._clock)
+        self._state = KeyState(issuer, policy, self._clock)
         self._refresher = Refresher(self._state, fetcher, shared, self._clock)
-        self._flights = Flights(self._clock, spawn)
+        self._single_flight = SingleFlight(self._clock, spawn)
 
-    def current(self) -> KeySet:
-        """The keys to judge with now. Raises ``KeysUnavailable``."""
+    def start_search(self) -> KeySearch:
+        """Return a search that begins now."""
+        return KeySearch(self._clock.monotonic())
+
+    def current(self, search: KeySearch | None = None) -> KeySet:
+        """Return the keys to verify with. Raises ``KeysUnavailable`` or ``WouldBlock``."""
         snapshot = self._state.snapshot
         if snapshot is not None and self._clock.monotonic() < snapshot.ahead_at:
             return snapshot.keys
-        return self._current_when_not_fresh()
+        return self._current_unless_fresh(search or self.start_search())
 
-    def _current_when_not_fresh(self) -> KeySet:
+    def _current_unless_fresh(self, search: KeySearch) -> KeySet:
         state = self._state
-        name = state.name
-        is_cooling = state.seconds_until_try() > 0
-        # While a failure cools down, another process may still have had more luck.
-        if not is_cooling or state.seconds_until_look() <= 0:
-            flight, is_mine = self._launch(state.is_fresh)
-            # Who has keys is served with them at once, but for the one request that found them
-            # expired: were it served with them too, an idle process would serve them for ever.
-            if (name == "unavailable" and not is_cooling) or (name == "expired" and is_mine):
-                self._flights.wait(flight, self._lifetimes.timeout)
-            name = state.name
-        if name == "unavailable" or state.snapshot is None:
+        is_backing_off = state.seconds_until_try() > 0
+        call = self._single_flight.current
+        # During a back-off, another process may still have succeeded.
+        if call is None and (not is_backing_off or state.seconds_until_look() <= 0):
+            call = self._start(self._refresher.refresh)
+        if call is not None and not is_backing_off and search.call in (None, call):
+            seconds = self._wait_ends_at(call, search) - self._clock.monotonic()
+            if seconds > 0 and not call.future.done():
+                search.call = call
+                raise WouldBlock(call.future, seconds, search)
+        snapshot = state.snapshot
+        if snapshot is None or state.name == "unavailable":
             raise KeysUnavailable(state.seconds_until_try())
-        return state.snapshot.keys
+        return snapshot.keys
 
-    def find(self, kid: str | None, algorithm: str) -> tuple[VerificationKey, ...]:
-        """The keys for a header that ``current()`` has none for.
+    def _wait_ends_at(self, call: Call, search: KeySearch) -> float:
+        """Return until when a request waits for this refresh; 0 if it does not."""
+        state, failure, snapshot = self._state, self._state.failure, self._state.snapshot
+        if state.name == "unavailable":
+            if failure is not None and (failure.is_own or state.failed_lately):
+                return search.arrived_at + LONGEST_WAIT_WHILE_FAILING
+            return max(search.arrived_at, call.started_at) + state.policy.timeout
+        # A refresh that began before the keys expired is a background refresh.
+        if state.name == "expired" and snapshot and call.started_at >= snapshot.expires_at:
+            return call.started_at + LONGEST_WAIT
+        return 0
 
-        Empty only on evidence: a set fetched within the last cooldown lacks the key. Raises
-        ``KeysUnavailable`` where the issuer could not be asked.
+    def confirm_unknown(self, keys: KeySet, search: KeySearch) -> KeySet:
+        """Return newer keys than ``keys``, or ``keys`` if it is certain that there are none.
+
+        It is certain if the issuer was asked since the token arrived, or within the last
+        ``JWKS_COOLDOWN``. Raises ``KeysUnavailable`` if it cannot be asked, and ``WouldBlock``.
         """
         state = self._state
-        began = began_at(self._clock.monotonic())
-
-        def is_enough(snapshot: Snapshot) -> bool:
-            is_known = bool(snapshot.keys.select(kid, algorithm))
-            return is_known or state.is_evidence(snapshot, began)
-
-        waits_left = 2
-        while (snapshot := state.snapshot) is None or not is_enough(snapshot):
-            # Twice, since the first flight may have been under way already, for less than this
-            # needs.
-            flight = self._asking(is_enough) if waits_left else None
-            if flight is None:
+        while True:
+            snapshot = state.snapshot
+            if snapshot is None:
+                raise KeysUnavailable(state.seconds_until_try())
+            if snapshot.keys is not keys or state.is_evidence(snapshot, search.arrived_at):
+                return snapshot.keys
+            call = self._single_flight.current
+            if call is None and (state.seconds_until_ask() <= 0 or state.seconds_until_look() <= 0):
+                call = self._start(self._refresher.ask)
+            if call is None or search.waits == _MAX_WAITS:
                 raise KeysUnavailable(state.seconds_until_ask())
-            seconds = min(self._lifetimes.timeout, LONGEST_WAIT_FOR_EVIDENCE)
-            if state.failed_lately:
-                # An issuer that fails is not waited for: a flood would keep all threads busy.
-                seconds = min(seconds, LONGEST_WAIT_FOR_A_LOOK)
-            self._flights.wait(flight, min(seconds, began + seconds - flight.started_at))
-            waits_left -= 1
-        return snapshot.keys.select(kid, algorithm)
+            search.waits += 1
+            if not call.future.done():
+                ends_at = call.started_at + LONGEST_WAIT
+                if state.failed_lately:
+                    ends_at = min(ends_at, search.arrived_at + LONGEST_WAIT_WHILE_FAILING)
+                seconds = ends_at - self._clock.monotonic()
+                if seconds <= 0:
+                    raise KeysUnavailable(state.seconds_until_ask())
+                raise WouldBlock(call.future, seconds, search)
 
-    def suspect(self) -> None:
-        """A signature did not hold under a known key: perhaps it was replaced under its name."""
+    def report_bad_signature(self) -> None:
+        """Refresh in the background: a known key may have been replaced under its ``kid``."""
         state = self._state
-        now = self._clock.monotonic()
-
-        def is_enough(snapshot: Snapshot) -> bool:
-            return state.is_evidence(snapshot, now)
-
-        snapshot = state.snapshot
-        # Whether anybody may ask comes first: most of a flood of forged tokens ends there.
-        if state.seconds_until_ask() <= 0 and snapshot is not None and not is_enough(snapshot):
-            self._launch(is_enough, caused_by_token=True)
+        # Most of a flood of forged tokens ends here.
+        if state.seconds_until_ask() <= 0 and state.seconds_until_look() <= 0:
+            self._start(self._refresher.ask)
 
     def refresh(self) -> Status:
-        """Ask the issuer now, in this thread, and share its keys; the state that leads to.
+        """Fetch the keys now, in this thread, and share them; return the resulting state.
 
-        ``reason`` is ``None`` where that went well. It waits as long as a fetch may take, and it
-        heeds neither the age of the keys nor a failure: for a deployment or a schedule to call,
-        never for a request.
+        ``reason`` is ``None`` on success. It takes as long as a fetch may take, and it ignores the
+        age of the keys and the back-off: for a deployment or a schedule, never for a request.
         """
-        self._refresher.run_at_once()
+        self._single_flight.run(self._refresher.refresh_now)
         return self._state.status()
 
     def status(self) -> Status:
-        """The state as a request would meet it, found without asking anybody."""
+        """Return the state as a request would find it, without asking anybody."""
         return self._state.status()
 
-    def _asking(self, is_enough: IsEnough) -> Flight | None:
-        """The flight under way, or one that a token causes, where it may."""
-        state = self._state
-        flight = self._flights.current
-        if flight is None and (state.seconds_until_ask() <= 0 or state.seconds_until_look() <= 0):
-            flight, _ = self._launch(is_enough, caused_by_token=True)
-        return flight
-
-    def _launch(self, is_enough: IsEnough, *, caused_by_token: bool = False) -> tuple[Flight, bool]:
-        return self._flights.launch(
-            lambda: self._refresher.run(is_enough, caused_by_token=caused_by_token)
-        )
+    def _start(self, work: Callable[[Call], Callable[[], None]]) -> Call | None:
+        """Start this work or join the call in progress; ``None`` if no thread can be started."""
+        try:
+            return self._single_flight.start_or_join(work)
+        except Exception as error:  # noqa: BLE001 - RuntimeError, or MemoryError.
+            self._refresher.record_failure(f"no thread can be started: {error}")()
+            return None

@@ -1,7 +1,16 @@
-"""What a process knows of one issuer's keys: the snapshot, the last failure, and what follows.
+"""What a process knows about one issuer's keys: the snapshot, the last failure, and the timers.
 
-A snapshot is *fresh*, then refreshed *ahead* of its end, then *expired* where nobody came to do
-that, *stale* while the issuer cannot be asked, and at last the keys are *unavailable*.
+All times are readings of this process's monotonic clock. These are all the timers there are:
+
+| timer | starts with | until it ends |
+| --- | --- | --- |
+| ``ahead_at``, ``expires_at``, ``stale_until`` of the snapshot | a fetch | see ``KeyState.name`` |
+| ``next_try_at`` of the failure: 1, 2, 4 … s, at most C | a failed fetch | no fetch |
+| ``next_ask_at``: C | the answer to an asked fetch of this process | no asked fetch |
+| ``next_look_at``: 1 s | a look into the shared cache | no look that only might help |
+| ``claim_held_until``: C, or the moment | that answer, or a look that finds it | evidence |
+
+A fetch is *asked* if an unknown key or a bad signature caused it; all others are ordinary.
 """
 
 from __future__ import annotations
@@ -11,10 +20,47 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
+    from jwtauth.tokens.jwks import KeySet
+
     from .clock import Clock
-    from .snapshot import Lifetimes, Snapshot
 
 logger: Final = logging.getLogger("jwtauth")
+
+
+@dataclass(frozen=True, slots=True)
+class CachePolicy:
+    """How long keys are used, in seconds: the settings ``JWKS_TTL`` to ``JWKS_TIMEOUT``."""
+
+    ttl: float = 600
+    stale_ttl: float = 86400
+    cooldown: float = 10
+    timeout: float = 5
+
+    @property
+    def ahead(self) -> float:
+        """The age from which a set is refreshed in the background."""
+        return self.ttl - min(60, self.ttl / 10)
+
+    def backoff(self, failures: int) -> float:
+        """Return the seconds from the last of so many failures in a row to the next fetch."""
+        # Bounded before the power, which a count from the shared cache could make huge.
+        return min(2.0 ** min(failures - 1, 30), max(self.cooldown, 1))
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Keys as they were at ``fetched_at``, and when their states end.
+
+    ``claim`` is the claim of the asked fetch that this set, or one it is newer than, answered.
+    """
+
+    keys: KeySet
+    text: str
+    claim: str | None
+    fetched_at: float
+    ahead_at: float
+    expires_at: float
+    stale_until: float
 
 
 class Status(NamedTuple):
@@ -31,93 +77,111 @@ class Status(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """The last of ``count`` fetches in a row failed; the times are monotonic.
+    """The last of ``count`` fetches in a row failed.
 
-    ``answered``: the issuer could be asked, and has had no key that can be used since.
+    ``answered``: the issuer has published a set without usable keys, and nothing better since.
+    ``is_own``: this process tried, and no other.
     """
 
+    id: str
     count: int
     failed_at: float
     next_try_at: float
     answered: bool
     reason: str
+    is_own: bool = True
 
 
 class KeyState:
-    """Written by one flight at a time, read by every thread: each attribute is swapped whole."""
+    """Written by one call at a time and read by every thread: attributes are replaced whole."""
 
-    def __init__(self, issuer: str, lifetimes: Lifetimes, clock: Clock) -> None:
+    def __init__(self, issuer: str, policy: CachePolicy, clock: Clock) -> None:
         self.issuer = issuer
-        self.lifetimes = lifetimes
+        self.policy = policy
         self.snapshot: Snapshot | None = None
         self.failure: Failure | None = None
-        # Unknown keys and bad signatures cause no fetch before this time.
         self.next_ask_at: float = clock.monotonic()
-        # While a failure cools down, nobody looks into the shared cache before this time.
         self.next_look_at: float = self.next_ask_at
+        self.claim: str | None = None
+        self.claim_held_until: float = self.next_ask_at
         self._clock = clock
         self._reported: str | None = None
 
     @property
     def name(self) -> str:
-        """The name of the state that requests meet now."""
+        """The name of the state that requests find now."""
         snapshot, failure = self.snapshot, self.failure
         now = self._clock.monotonic()
-        if snapshot is None:
+        if snapshot is None or now >= snapshot.stale_until:
             return "unavailable"
         if now < snapshot.ahead_at:
             return "fresh"
         if now < snapshot.expires_at:
             return "ahead"
-        # An issuer that says it has no keys is not away: what it withdrew serves no longer.
-        if now >= snapshot.stale_until or (failure is not None and failure.answered):
+        if failure is None:
+            return "expired"
+        if failure.answered:
             return "unavailable"
-        # A failed try counts no longer than a fetch does, or else an idle process that failed
-        # once would serve what it has without ever asking first.
-        is_tried = failure is not None and now < failure.failed_at + self.lifetimes.ttl
-        return "stale" if is_tried else "expired"
+        # A failure counts as long as a set does. After that, an idle process has to ask first.
+        return "stale" if now < failure.failed_at + self.policy.ttl else "expired"
 
     def seconds_until_try(self) -> float:
-        """How long the last failure still cools down; 0 or less where a fetch may start."""
+        """Return how long the back-off lasts; 0 or less if a fetch may start."""
         failure = self.failure
         return 0 if failure is None else failure.next_try_at - self._clock.monotonic()
 
     def seconds_until_ask(self) -> float:
-        """The same for a fetch that a token causes."""
+        """Return how long no asked fetch may start."""
         return max(self.next_ask_at - self._clock.monotonic(), self.seconds_until_try())
 
     def seconds_until_look(self) -> float:
-        """The same for a look at what other processes found out."""
+        """Return how long the last look into the shared cache has to do."""
         return self.next_look_at - self._clock.monotonic()
 
     @property
     def failed_lately(self) -> bool:
-        """Whether a fetch failed within the last cooldown."""
+        """Whether the last attempt failed within the cooldown."""
         failure = self.failure
-        oldest = self._clock.monotonic() - self.lifetimes.cooldown
+        oldest = self._clock.monotonic() - self.policy.cooldown
         return failure is not None and failure.failed_at > oldest
 
-    def is_fresh(self, snapshot: Snapshot) -> bool:
-        """Whether the snapshot needs no refresh yet."""
-        return self._clock.monotonic() < snapshot.ahead_at
+    @property
+    def is_fresh(self) -> bool:
+        """Whether the keys need no refresh yet."""
+        snapshot = self.snapshot
+        return snapshot is not None and self._clock.monotonic() < snapshot.ahead_at
 
-    def is_evidence(self, snapshot: Snapshot, began_at: float) -> bool:
-        """Whether a key that this snapshot lacks may be called unknown.
+    def is_evidence(self, snapshot: Snapshot, arrived_at: float) -> bool:
+        """Whether a key that this snapshot lacks is unknown to the issuer.
 
-        It may where it was fetched within the last cooldown, or after the request began.
+        It is if the snapshot is the answer to an asked fetch whose claim was held after the token
+        arrived. The claim is named, never dated, since the clocks of two hosts differ.
         """
-        oldest = self._clock.monotonic() - self.lifetimes.cooldown
-        return snapshot.fetched_at >= min(oldest, began_at)
+        return (
+            snapshot.claim is not None
+            and snapshot.claim == self.claim
+            and arrived_at <= self.claim_held_until
+        )
 
-    def install(self, snapshot: Snapshot) -> None:
-        """Make this the snapshot that requests meet; a failure before it no longer counts."""
-        self.snapshot = snapshot
+    def install(self, keys: KeySet, text: str, claim: str | None, fetched_at: float) -> None:
+        """Use these keys from now on; an earlier failure no longer counts."""
+        policy = self.policy
+        expires_at = fetched_at + policy.ttl
+        self.snapshot = Snapshot(
+            keys,
+            text,
+            claim,
+            fetched_at,
+            fetched_at + policy.ahead,
+            expires_at,
+            expires_at + policy.stale_ttl,
+        )
         failure = self.failure
-        if failure is not None and failure.failed_at <= snapshot.fetched_at:
+        if failure is not None and failure.failed_at <= fetched_at:
             self.failure = None
 
     def status(self) -> Status:
-        """The state as a request would meet it, found without asking anybody."""
+        """Return the state as a request would find it, without asking anybody."""
         snapshot, failure = self.snapshot, self.failure
         return Status(
             self.issuer,
@@ -129,23 +193,21 @@ class KeyState:
             None if failure is None else max(0, self.seconds_until_try()),
         )
 
-    def report(self) -> None:
-        """Log each change between well, failing and unavailable, and nothing in between."""
+    def log_changes(self) -> None:
+        """Log when refreshing begins to fail, when no keys are left, and when all works again."""
         status = self.status()
-        condition = "well" if status.reason is None else "failing"
-        if status.state == "unavailable":
+        condition = "working" if status.reason is None else "failing"
+        if condition == "failing" and status.state == "unavailable":
             condition = "unavailable"
         if condition == self._reported:
             return
         self._reported = condition
         extra = status._asdict()
-        if condition == "well":
-            logger.info(
-                "%s: keys to verify tokens with: %d.", self.issuer, status.keys, extra=extra
-            )
+        if condition == "working":
+            logger.info("%s: loaded %d verification keys.", self.issuer, status.keys, extra=extra)
         elif condition == "failing":
             logger.warning(
-                "%s: the keys could not be refreshed (%s); those of %d s ago still serve.",
+                "%s: cannot refresh the keys (%s); using the keys of %d s ago.",
                 self.issuer,
                 status.reason,
                 status.age or 0,
@@ -153,5 +215,5 @@ class KeyState:
             )
         else:
             logger.error(
-                "%s: no keys to verify tokens with (%s).", self.issuer, status.reason, extra=extra
+                "%s: no usable verification keys (%s).", self.issuer, status.reason, extra=extra
             )

@@ -1,9 +1,11 @@
-"""Calls that may hang, given a limit: name resolution and cache clients keep to no deadline."""
+"""Time limits for calls that have none of their own, such as name resolution."""
 
 from __future__ import annotations
 
-import threading
-from typing import TYPE_CHECKING, Generic, TypeVar
+import time
+from concurrent.futures import Future
+from threading import Thread
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -11,35 +13,33 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class BoundedCall(Generic[T]):
-    """A function that runs in a thread of its own, waited for as long as the caller can afford.
+def call_with_timeout(function: Callable[[], T], seconds: float, name: str = "jwtauth-call") -> T:
+    """Return the function's result, or raise its exception, or ``TimeoutError`` after ``seconds``.
 
-    The thread is a daemon: it never keeps a process from ending.
+    The function runs in a daemon thread, which continues after a timeout. Raises ``RuntimeError``
+    if no thread can be started.
     """
+    future: Future[T] = Future()
 
-    def __init__(self, function: Callable[[], T]) -> None:
-        self._function = function
-        self._result: list[T] = []
-        self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, name="jwtauth-call", daemon=True)
-
-    def result(self, seconds: float) -> T:
-        """The function's result, or its exception, or ``TimeoutError`` after ``seconds``."""
-        self._thread.start()
-        self._thread.join(seconds)
-        if self._error is not None:
-            raise self._error
-        if not self._result:
-            raise TimeoutError
-        return self._result[0]
-
-    @property
-    def running(self) -> bool:
-        """Whether the function still runs, waited for or not."""
-        return self._thread.is_alive()
-
-    def _run(self) -> None:
+    def run() -> None:
         try:
-            self._result.append(self._function())
-        except BaseException as error:  # noqa: BLE001 - handed to the waiting thread.
-            self._error = error
+            future.set_result(function())
+        except BaseException as error:  # noqa: BLE001 - raised in the waiting thread.
+            future.set_exception(error)
+
+    Thread(target=run, name=name, daemon=True).start()
+    return future.result(seconds)
+
+
+class Deadline:
+    """The point in time at which a sequence of operations must be finished."""
+
+    def __init__(self, seconds: float) -> None:
+        self._ends_at = time.monotonic() + seconds
+
+    def remaining(self) -> float:
+        """Return the seconds left, or raise ``TimeoutError`` if there are none."""
+        remaining = self._ends_at - time.monotonic()
+        if remaining <= 0:
+            raise TimeoutError
+        return remaining

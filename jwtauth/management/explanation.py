@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from jwtauth.conf import get_settings
 from jwtauth.diagnosis import duration, shown
 from jwtauth.exceptions import KeysUnavailable, TokenError
+from jwtauth.keys.single_flight import retry_when_ready
 from jwtauth.tokens import base64url, header, strict_json
 from jwtauth.tokens.claims import MAX_NUMERIC_DATE, check_subject
 from jwtauth.tokens.verifier import parse_claims
@@ -26,10 +27,11 @@ from jwtauth.verification import get_verifier, key_source_of
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator
 
+    from jwtauth.keys.local import LocalKeys
     from jwtauth.keys.source import KeySource
     from jwtauth.options import IssuerSettings
     from jwtauth.tokens.header import Header
-    from jwtauth.tokens.verifier import KeyProvider, TrustedIssuer
+    from jwtauth.tokens.trusted_issuer import KeyProvider, TrustedIssuer
 
 PASSED: Final = "passed"
 FAILED: Final = "failed"
@@ -173,8 +175,8 @@ def _judge_claims(issuer: TrustedIssuer, parsed: Header, claims: dict[str, Any])
 def _judge_signature(
     issuer: TrustedIssuer, parsed: Header, signing_input: bytes, segment: bytes
 ) -> Iterator[Step]:
-    which = "only key" if parsed.kid is None else f"key {shown(parsed.kid)}"
-    expected = f"one under the issuer's {which} for {parsed.algorithm}"
+    which = "a key" if parsed.kid is None else f"the key {shown(parsed.kid)}"
+    expected = f"one by {which} of the issuer for {parsed.algorithm}"
     yield (step := Step("Signature", expected, "something else than base64url"))
     try:
         signature = base64url.decode(segment)
@@ -186,23 +188,31 @@ def _judge_signature(
     issuer = copy.copy(issuer)
     issuer.keys = cast(
         "KeyProvider",
-        SimpleNamespace(current=source.current, find=source.find, suspect=lambda: None),
+        SimpleNamespace(
+            start_search=source.start_search,
+            current=source.current,
+            confirm_unknown=source.confirm_unknown,
+            report_bad_signature=lambda: None,
+        ),
     )
-    step.found = "one that does not hold under it"
+    step.found = "one that no key verifies"
     try:
-        issuer.signing_key(parsed, signing_input, signature)
+        retry_when_ready(issuer.find_signing_key, parsed, signing_input, signature)
     except (TokenError, KeysUnavailable) as error:
         if error.code != "invalid_signature":
             step.found = _keys_of(source)
         raise
-    step.found = "one that holds under it"
+    step.found = "a valid one"
 
 
-def _keys_of(source: KeySource) -> str:
+def _keys_of(source: KeySource | LocalKeys) -> str:
     status = source.status()
     failed = f"; asking the issuer failed: {status.reason}" if status.reason else ""
     try:
-        keys = [f"{shown(key.kid)} ({', '.join(key.algorithms)})" for key in source.current()]
+        keys = [
+            f"{shown(key.kid)} ({', '.join(key.algorithms)})"
+            for key in retry_when_ready(source.current)
+        ]
     except KeysUnavailable:
         return f"no keys{failed}"
     return f"the keys {', '.join(sorted(keys))}{failed}"

@@ -28,10 +28,15 @@ def main() -> None:
     parser.add_argument(
         "--algorithms", nargs="+", default=DEFAULT_ALGORITHMS, help="one key is made for each"
     )
+    parser.add_argument("--kid", action="store_true", help="give each key a kid")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     with LoopbackIssuer(
-        options.algorithms, host=options.host, port=options.port, path=options.path
+        options.algorithms,
+        host=options.host,
+        port=options.port,
+        path=options.path,
+        kid=options.kid,
     ) as issuer:
         line = {
             "url": issuer.url,

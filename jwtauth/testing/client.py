@@ -1,16 +1,15 @@
-"""A client of the app's views that sends a token."""
+"""A test client that sends a token."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings as django_settings
-from django.http.request import HttpHeaders
 from rest_framework.test import APIClient
 
 from jwtauth.conf import get_settings
 
-from .trust import innermost
+from .override import innermost
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,36 +18,42 @@ if TYPE_CHECKING:
 
 
 class JWTClient(APIClient):
-    """Django REST Framework's ``APIClient``, with a token once ``authenticate()`` was called.
+    """Django REST Framework's ``APIClient``; after ``authenticate()`` it sends a token.
 
-    ``issuer`` signs the tokens; without one, it is the one whose block was entered last.
+    ``issuer`` signs the tokens. By default, it is the issuer whose block was entered last.
     """
 
     def __init__(self, issuer: Issuer | None = None, **options: Any) -> None:
         super().__init__(**options)
         self.issuer = issuer
+        self._jwt_headers: dict[str, Any] = {}
 
     def authenticate(self, claims: Mapping[str, Any] | None = None, /, **options: Any) -> str:
-        """Send a new token with every request from now on, as the settings say; that token.
+        """Send a new token with every request from now on, and return it.
 
-        It takes what ``Issuer.token`` takes: claims, and also ``lifetime``, ``algorithm``,
-        ``headers`` and ``key``. Raises ``RuntimeError`` where there is no issuer.
+        The arguments are those of ``Issuer.token()``. The token is sent in ``HEADER``, after
+        ``PREFIX``. Raises ``RuntimeError`` if there is no issuer.
         """
-        issuer = self.issuer or innermost()
+        issuer: Issuer | None = self.issuer or innermost()
         if issuer is None:
             raise RuntimeError("There is no issuer: use JWTClient(issuer), or a with block of one.")
         token = issuer.token(claims, **options)
         settings = get_settings()
-        name = HttpHeaders.to_wsgi_name(settings.header)
-        others: dict[str, Any] = vars(self)["_credentials"]
-        self.credentials(**{**others, name: f"{settings.prefix} {token}".lstrip()})
+        name = f"HTTP_{settings.header.upper().replace('-', '_')}"
+        self.credentials(**{**self._jwt_headers, name: f"{settings.prefix} {token}".lstrip()})
         return token
 
+    def credentials(self, **headers: Any) -> None:
+        """Send these headers, and no others and no token, with every request from now on."""
+        super().credentials(**headers)
+        self._jwt_headers = headers
+
     def logout(self) -> None:
-        """Send no token, and no other credentials, any more; end the session if there is one."""
+        """Send no token and no other credentials from now on; end the session if there is one."""
         self.credentials()
-        handler: Any = self.handler
-        handler._force_user = handler._force_token = None  # noqa: SLF001 - as APIClient.logout does.
-        # APIClient would make a session to end, in a database that there need not be.
         if django_settings.SESSION_COOKIE_NAME in self.cookies:
             super().logout()
+        else:
+            # APIClient would create a session to end it, in a database that need not exist. A new
+            # handler does not know the user of force_authenticate().
+            self.handler = type(self.handler)(self.handler.enforce_csrf_checks)

@@ -4,38 +4,51 @@ from __future__ import annotations
 
 import hmac
 import json
+import secrets
 import time
-from typing import TYPE_CHECKING, Any, Final
+from contextlib import ContextDecorator, ExitStack
+from functools import wraps
+from inspect import iscoroutinefunction
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, cast
 
 from jwtauth.tokens import base64url
 
 from .keys import SigningKey
-from .trust import IN_MEMORY, Block, trusted
+from .override import overridden
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-    from contextlib import ExitStack
+    from collections.abc import Callable, Iterable, Mapping
+
+Function = TypeVar("Function", bound="Callable[..., Any]")
 
 DEFAULT_ALGORITHMS: Final = ("EdDSA", "RS256")
-"""What a gateway signs with today, and what it signed with before."""
+"""The default algorithm of gateways, and the one of their identity tokens."""
 
 
-class Issuer(Block):
-    """Signs tokens, and publishes the keys that they verify with. It needs no network.
+class Issuer(ContextDecorator):
+    """Signs tokens, and publishes the keys that verify them. It needs no network.
 
-    ``url`` is the issuer's name as tokens write it in ``iss``; it may be changed at any time.
-    There is one key per name in ``algorithms``, in ``keys``: a list to change as a test likes.
-    ``claims`` are those that every token has, such as the ``aud`` that an app asks for.
+    ``url`` is the issuer as tokens name it in ``iss``; it may be changed at any time. There is one
+    key for each of ``algorithms``, in the list ``keys``, which tests may change. ``claims`` are in
+    every token, such as the ``aud`` that an app requires.
+
+    Tokens and keys have the shape of a gateway's: keys without ``kid``, and ``alg`` as the only
+    member of the token's header. With ``kid=True``, each key has a random ``kid``, which its tokens
+    name.
 
         issuer = Issuer()
         issuer.token(sub="alice", scope="read write")
         issuer.token(lifetime=-60)  # has expired
         issuer.token(exp=...)  # without that claim
-        issuer.token(key=SigningKey.generate())  # signed by a key that nobody published
+        issuer.token(key=SigningKey.generate())  # signed by a key that is not published
 
-    Inside ``with issuer:`` the app trusts it and no issuer but those whose blocks are open: its
-    ``JWTAUTH`` names them in place of its own, and stays as it is in everything else. The keys are
-    those in ``keys`` at the moment. Where Django's settings are not loaded, the block does nothing.
+    Inside ``with issuer:`` the app trusts the issuers whose blocks are open, and no others. Its
+    ``JWTAUTH`` names them instead of the project's own, and is otherwise unchanged. The app sees
+    ``keys`` as they are at the moment. An issuer can also decorate a function or a coroutine
+    function, which then runs inside the block.
+
+    The block uses Django's ``override_settings``: leave blocks and other overrides in the reverse
+    order in which they were entered. Where Django's settings are not loaded, it does nothing.
     """
 
     def __init__(
@@ -44,16 +57,41 @@ class Issuer(Block):
         algorithms: Iterable[str] = DEFAULT_ALGORITHMS,
         *,
         claims: Mapping[str, Any] | None = None,
+        kid: bool = False,
     ) -> None:
-        super().__init__()
         self.url: str = url
+        self.kid: bool = kid
         self.claims: dict[str, Any] = dict(claims or {})
-        self.keys: list[SigningKey] = [SigningKey.generate(algorithm) for algorithm in algorithms]
-        # Held, so that the material of a key that was rotated away does not come back.
+        self.keys: list[SigningKey] = list(map(self._new_key, algorithms))
+        # Keeps the material of a key that was rotated out from being used again.
         self._retired: list[SigningKey] = []
+        self._entered: list[ExitStack] = []
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.url}>"
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            self._enter(stack)
+            self._entered.append(stack.pop_all())
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._entered.pop().close()
+
+    def __call__(self, function: Function) -> Function:
+        """Decorate a function or a coroutine function, which then runs inside the block."""
+        if isinstance(function, type):
+            raise TypeError("An issuer decorates functions: call enterContext(issuer) in setUp().")
+        if not iscoroutinefunction(function):
+            return super().__call__(function)
+
+        @wraps(function)
+        async def inside(*args: Any, **kwargs: Any) -> Any:
+            with self:
+                return await function(*args, **kwargs)
+
+        return cast("Function", inside)
 
     @property
     def jwks_url(self) -> str:
@@ -66,11 +104,11 @@ class Issuer(Block):
         return f"{self.url.removesuffix('/')}/.well-known/openid-configuration"
 
     def jwks(self) -> dict[str, Any]:
-        """The key set (RFC 7517 §5): the public half of every key in ``keys``."""
+        """Return the key set (RFC 7517 §5): the public half of every key in ``keys``."""
         return {"keys": [key.public_jwk() for key in self.keys]}
 
     def discovery(self) -> dict[str, Any]:
-        """The discovery document, with the members that OpenID Connect Discovery §3 requires."""
+        """Return the discovery document (OpenID Connect Discovery §3)."""
         return {
             "issuer": self.url,
             "jwks_uri": self.jwks_url,
@@ -92,11 +130,11 @@ class Issuer(Block):
         key: SigningKey | bytes | None = None,
         **more_claims: Any,
     ) -> str:
-        """Sign a token that lives for ``lifetime`` seconds from now; a negative one has expired.
+        """Sign a token that is valid for ``lifetime`` seconds; with a negative one, it has expired.
 
-        It has ``iss``, ``sub`` ("user"), ``iat`` and ``exp``, the issuer's ``claims``, and whatever
-        claims are given, as a dict, by keyword or both, to add to these or replace them; one given
-        as ``...`` is left out. The rest is as for ``sign()``.
+        It has ``iss``, ``sub`` ("user"), ``iat``, ``exp`` and the issuer's ``claims``. Claims given
+        as a dict, by keyword or both are added to these or replace them; one given as ``...`` is
+        left out. The other arguments are those of ``sign()``.
         """
         now = int(time.time())
         payload = {
@@ -120,19 +158,20 @@ class Issuer(Block):
     ) -> str:
         """Sign any payload as a compact JWS (RFC 7515 §7.1), malformed ones included.
 
-        ``headers`` adds to or replaces ``alg``, ``kid`` and ``typ``; one given as ``...`` is left
-        out. Header and payload given as ``bytes`` are taken as they are.
+        The header has ``alg``, and the ``kid`` of the signing key if that has one; ``headers`` adds
+        to these or replaces them, and one given as ``...`` is left out. A header and a payload
+        given as ``bytes`` are used as they are.
 
         ``key`` signs instead of the first of ``keys`` that fits ``algorithm``, and need not be
-        published. To make what must be refused, ``algorithm`` may also be ``none``, or an ``HS*``
-        with its secret as ``key``.
+        published. To make tokens that must be rejected, ``algorithm`` may also be ``none``, or an
+        ``HS*`` with its secret as ``key``.
 
-        Raises ``LookupError`` where no key fits.
+        Raises ``LookupError`` if no key fits.
         """
         signer = self._signer(algorithm) if key is None else key
         if not isinstance(headers, bytes):
-            kid = signer.kid if isinstance(signer, SigningKey) else ...
-            standard = {"alg": algorithm, "kid": kid, "typ": "JWT"}
+            kid = signer.kid if isinstance(signer, SigningKey) else None
+            standard = {"alg": algorithm, "kid": ... if kid is None else kid}
             headers = _json(_without_ellipsis({**standard, **(headers or {})}))
         if not isinstance(payload, bytes):
             payload = _json(payload)
@@ -141,22 +180,27 @@ class Issuer(Block):
         return (message + b"." + signature).decode()
 
     def rotate(self, algorithm: str | None = None, *, keep_old: bool = False) -> None:
-        """Replace the keys, or those that fit ``algorithm``, by new ones.
+        """Replace all keys, or the keys that fit ``algorithm``, with new ones.
 
-        With ``keep_old`` the old ones stay published behind the new, which sign from now on.
+        With ``keep_old``, the old keys stay published after the new ones, which sign from now on.
 
-        Raises ``LookupError`` where no key fits.
+        Raises ``LookupError`` if no key fits.
         """
         old = [key for key in self.keys if algorithm is None or key.fits(algorithm)]
         if not old:
             raise LookupError(f"no key of {self!r} fits {algorithm}")
-        new = [SigningKey.generate(name) for name in dict.fromkeys(key.algorithm for key in old)]
+        new = list(map(self._new_key, dict.fromkeys(key.algorithm for key in old)))
         self._retired += old
-        # One assignment, so that a thread that reads meanwhile sees either set whole.
+        # One assignment, so that other threads read either set as a whole.
         self.keys = [*new, *(key for key in self.keys if keep_old or key not in old)]
 
     def _enter(self, stack: ExitStack) -> None:
-        stack.enter_context(trusted(self, IN_MEMORY))
+        """Enter the block; ``stack`` leaves it."""
+        stack.enter_context(overridden(self, JWKS=self.jwks))
+
+    def _new_key(self, algorithm: str) -> SigningKey:
+        kid = f"{algorithm.lower()}-{secrets.token_hex(8)}" if self.kid else None
+        return SigningKey.generate(algorithm, kid)
 
     def _signer(self, algorithm: str) -> SigningKey | bytes:
         if algorithm == "none":
@@ -176,7 +220,7 @@ def _signature(message: bytes, algorithm: str, key: SigningKey | bytes) -> bytes
         return b""
     if isinstance(key, SigningKey):
         return key.sign(message, algorithm)
-    # Not through python-jose, which refuses to take a public key for a secret.
+    # Not with python-jose, which does not accept a public key as the secret.
     return hmac.digest(key, message, algorithm.replace("HS", "sha"))
 
 

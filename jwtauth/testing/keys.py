@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import weakref
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -24,15 +23,16 @@ _CURVES: Final[dict[str | None, type[ec.EllipticCurve]]] = {
 }
 
 # Making an RSA key takes about 0.1 s, too long for each of hundreds of tests. The material of a
-# SigningKey that nobody holds any more waits here for the next one: two living keys never share it.
+# SigningKey that is no longer referenced waits here for the next one.
 _spare_rsa_keys: list[rsa.RSAPrivateKey] = []
 
 
 class SigningKey:
-    """A private key with the ``kid`` and the algorithm that its JWK names.
+    """A private key, with the algorithm and the ``kid`` that its JWK names.
 
     ``private_key`` is a private key of ``cryptography`` that fits ``algorithm``, one of
-    ``jwtauth.tokens.algorithms.ALGORITHMS``. Without a ``kid`` it gets a random one.
+    ``jwtauth.tokens.algorithms.ALGORITHMS``. Like the keys of a gateway, it has no ``kid`` by
+    default.
 
     Raises ``ValueError`` for any other algorithm.
     """
@@ -42,19 +42,20 @@ class SigningKey:
     def __init__(self, private_key: PrivateKey, algorithm: str, kid: str | None = None) -> None:
         self.private_key: PrivateKey = private_key
         self.algorithm: str = _known(algorithm)
-        self.kid: str = f"{algorithm.lower()}-{secrets.token_hex(8)}" if kid is None else kid
+        self.kid: str | None = kid
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.kid!r} for {self.algorithm}>"
+        name = "" if self.kid is None else f" {self.kid!r}"
+        return f"<{type(self).__name__}{name} for {self.algorithm}>"
 
     @classmethod
     def generate(cls, algorithm: str = "EdDSA", kid: str | None = None) -> SigningKey:
         """Make a new key.
 
         No other ``SigningKey`` that is still referenced has the same key material. RSA keys (2048
-        bits) are costly to make, so one that this process has dropped may come back.
+        bits) are slow to make, so the material of one that was dropped may be used again.
 
-        Raises ``ValueError`` where ``algorithm`` is not one of
+        Raises ``ValueError`` if ``algorithm`` is not one of
         ``jwtauth.tokens.algorithms.ALGORITHMS``.
         """
         kty, curve = KEY_TYPES[_known(algorithm)]
@@ -83,19 +84,19 @@ class SigningKey:
         return cls(key.prepared_key, algorithm, private_jwk.get("kid"))
 
     def private_jwk(self) -> dict[str, Any]:
-        """The whole key as a JWK, to hand it to another process."""
+        """Return the whole key as a JWK, to pass it to another process."""
         return self._jwk(self._jose_key())
 
     def public_jwk(self) -> dict[str, Any]:
-        """The public half as an issuer publishes it, with ``kid``, ``use`` and ``alg``."""
+        """Return the public half as an issuer publishes it, with ``use`` and ``alg``."""
         return self._jwk(self._jose_key().public_key())
 
     def fits(self, algorithm: str) -> bool:
-        """Whether this key is meant for ``algorithm``: EdDSA and Ed25519 are the same."""
+        """Return whether this key is for ``algorithm``: EdDSA and Ed25519 are the same."""
         return algorithm in {self.algorithm, SYNONYMS.get(self.algorithm)}
 
     def sign(self, message: bytes, algorithm: str | None = None) -> bytes:
-        """Sign as JWS does (RFC 7515 §5.1), with another algorithm of this type of key if asked.
+        """Sign as JWS does (RFC 7515 §5.1), optionally with another algorithm of this key type.
 
         Raises ``ValueError`` for an unknown algorithm and ``jose.exceptions.JWKError`` for one
         that this type of key cannot sign with.
@@ -109,8 +110,8 @@ class SigningKey:
 
     def _jwk(self, key: Key) -> dict[str, Any]:
         members: dict[str, Any] = key.to_dict()
-        kty = members.pop("kty")
-        return {"kty": kty, "kid": self.kid, "use": "sig", **members, "alg": self.algorithm}
+        members |= {"use": "sig", "alg": self.algorithm}
+        return members if self.kid is None else {"kid": self.kid, **members}
 
 
 def _known(algorithm: str | None) -> str:

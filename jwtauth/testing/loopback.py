@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from .answer import Answer
 from .issuer import DEFAULT_ALGORITHMS, Issuer
+from .override import overridden
 from .server import RecordedRequest, Server, family
-from .trust import trusted
 
 if TYPE_CHECKING:
     import ssl
@@ -29,8 +29,8 @@ class LoopbackIssuer(Issuer):
         with LoopbackIssuer() as issuer:
             requests.get(backend, headers={"Authorization": f"Bearer {issuer.token()}"})
 
-    Inside its block the app trusts it, as it trusts an ``Issuer``, but fetches its keys over HTTP
-    as in production. With ``trusted=False`` it only serves, and ``JWTAUTH`` stays as it is.
+    Inside its block the app trusts it as it trusts an ``Issuer``, but fetches its keys over HTTP as
+    in production. With ``trusted=False`` it only serves, and ``JWTAUTH`` stays unchanged.
 
     ``url`` is settled when it starts: ``port`` 0 takes a free one. With an ``ssl_context`` it is
     an ``https`` URL. ``protocol`` is ``HTTP/1.1`` or ``HTTP/1.0``. With ``etag`` it sends ``ETag``
@@ -51,6 +51,7 @@ class LoopbackIssuer(Issuer):
         ssl_context: ssl.SSLContext | None = None,
         protocol: str = "HTTP/1.1",
         claims: Mapping[str, Any] | None = None,
+        kid: bool = False,
         trusted: bool = True,
     ) -> None:
         self.host = host
@@ -71,7 +72,7 @@ class LoopbackIssuer(Issuer):
         self._changed = threading.Condition()
         self._held = False
         self._server: Server | None = None
-        super().__init__(self._url(), algorithms, claims=claims)
+        super().__init__(self._url(), algorithms, claims=claims, kid=kid)
 
     def start(self) -> None:
         """Serve, on the same port as before.
@@ -123,9 +124,10 @@ class LoopbackIssuer(Issuer):
                 stack.enter_context(self._reservation())
             self.start()
         if self.trusted:
-            # No block had this URL before, on the same port: what the app's cache knows of the
-            # keys of another one is not about these.
-            stack.enter_context(trusted(self, f"{self.jwks_url}?{secrets.token_hex(8)}"))
+            # A URL that is new to the app's cache, which may hold the keys of an earlier issuer on
+            # the same port.
+            jwks_url = f"{self.jwks_url}?{secrets.token_hex(8)}"
+            stack.enter_context(overridden(self, JWKS_URL=jwks_url))
 
     def _reservation(self) -> socket.socket:
         """A socket that is bound but does not listen.

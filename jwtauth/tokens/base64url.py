@@ -1,4 +1,4 @@
-"""Strict base64url (RFC 7515 §2, RFC 4648 §5): every octet sequence has exactly one spelling."""
+"""Base64url (RFC 7515 §2, RFC 4648 §5): strict for tokens, lenient for the members of JWKs."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from binascii import a2b_base64, b2a_base64
 _ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 _STANDARD = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 
-# Every octet outside the alphabet becomes "!", which the strict decoder refuses.
+# Every octet outside the alphabet becomes "!", which the strict decoder rejects.
 _TO_STANDARD = bytes(
     _STANDARD[_ALPHABET.index(octet)] if octet in _ALPHABET else ord("!") for octet in range(256)
 )
 _FROM_STANDARD = bytes.maketrans(b"+/", b"-_")
 
-# The last characters that leave no stray bit, and the padding, by length modulo 4.
+# The last characters that leave no stray bits, and the padding, by length modulo 4.
 _CANONICAL_ENDINGS: tuple[frozenset[int], ...] = (
     frozenset(_ALPHABET),
     frozenset(),
@@ -24,7 +24,7 @@ _PADDING = (b"", b"", b"==", b"=")
 
 
 def decode(segment: bytes) -> bytes:
-    """Decode unpadded base64url.
+    """Decode unpadded base64url, of which every octet sequence has exactly one spelling.
 
     Raises ``ValueError`` for padding, characters outside the alphabet, impossible lengths and
     stray trailing bits.
@@ -35,6 +35,15 @@ def decode(segment: bytes) -> bytes:
     if segment[-1] not in _CANONICAL_ENDINGS[remainder]:
         raise ValueError("not canonical base64url")
     return a2b_base64(segment.translate(_TO_STANDARD) + _PADDING[remainder], strict_mode=True)
+
+
+def decode_lenient(text: str) -> bytes:
+    """Decode base64url that may be padded and may use the characters of standard base64.
+
+    Raises ``ValueError`` for anything else. Whitespace and stray bits stay errors: they are signs
+    of a damaged value.
+    """
+    return decode(text.encode("ascii").rstrip(b"=").translate(_FROM_STANDARD))
 
 
 def encode(octets: bytes) -> bytes:

@@ -1,15 +1,15 @@
-"""python-jose's key classes on ``cryptography``, and those that python-jose lacks.
+"""Key classes for python-jose: the algorithms that it lacks, and faster RSA.
 
-It brings RS* and ES* (RFC 7518 §3.3, §3.4). Written here and registered with it: EdDSA over
-Ed25519 (RFC 8037 §3.1), the same under its name ``Ed25519`` (RFC 9864 §2.2), and PS* (RFC 7518
-§3.5).
+python-jose provides RS* and ES* (RFC 7518 §3.3, §3.4). This module adds EdDSA with Ed25519
+(RFC 8037 §3.1), the same algorithm under the name ``Ed25519`` (RFC 9864 §2.2), and PS* (RFC 7518
+§3.5). The classes are used directly and not registered with python-jose, which other packages may
+use too.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from jose import jwk
 from jose.backends.base import Key
 from jose.exceptions import JWKError
 
@@ -23,9 +23,9 @@ try:
     )
     from jose.backends.cryptography_backend import CryptographyECKey, CryptographyRSAKey
 except ImportError as _error:
-    # What python-jose would fall back to is slow, and not hardened against timing attacks.
+    # The other backends of python-jose are slow and not hardened against timing attacks.
     raise ImportError(
-        "jwtauth verifies with cryptography only, which cannot be imported. "
+        "jwtauth needs cryptography, which cannot be imported. "
         'Install it: pip install "python-jose[cryptography]"'
     ) from _error
 
@@ -45,12 +45,12 @@ if TYPE_CHECKING:
 
 
 class Ed25519Key(Key):  # type: ignore[misc]
-    """An Ed25519 key of python-jose's kind, from an OKP JWK (RFC 8037 §2) or a prepared key."""
+    """An Ed25519 key from an OKP JWK (RFC 8037 §2) or a key of ``cryptography``."""
 
     def __init__(
         self, key: dict[str, Any] | Ed25519PublicKey | Ed25519PrivateKey, algorithm: str
     ) -> None:
-        self._algorithm = algorithm
+        self.algorithm: str = algorithm
         self.prepared_key: Ed25519PublicKey | Ed25519PrivateKey = (
             self._prepare(key) if isinstance(key, dict) else key
         )
@@ -78,10 +78,10 @@ class Ed25519Key(Key):  # type: ignore[misc]
     def public_key(self) -> Ed25519Key:
         if isinstance(self.prepared_key, Ed25519PublicKey):
             return self
-        return Ed25519Key(self.prepared_key.public_key(), self._algorithm)
+        return Ed25519Key(self.prepared_key.public_key(), self.algorithm)
 
     def to_dict(self) -> dict[str, str]:
-        members = {"alg": self._algorithm, "kty": "OKP", "crv": "Ed25519"}
+        members = {"alg": self.algorithm, "kty": "OKP", "crv": "Ed25519"}
         public = self.prepared_key
         if isinstance(public, Ed25519PrivateKey):
             members["d"] = base64url.encode(public.private_bytes_raw()).decode()
@@ -91,7 +91,7 @@ class Ed25519Key(Key):  # type: ignore[misc]
 
 
 class SodiumEd25519Key(Ed25519Key):
-    """The same, verified by libsodium in half of OpenSSL's time, and a little more strictly."""
+    """An Ed25519 key that libsodium verifies with, in half of OpenSSL's time."""
 
     def __init__(
         self, key: dict[str, Any] | Ed25519PublicKey | Ed25519PrivateKey, algorithm: str
@@ -101,10 +101,11 @@ class SodiumEd25519Key(Ed25519Key):
             self._octets = self.prepared_key.public_bytes_raw()
 
     def verify(self, msg: bytes, sig: bytes) -> bool:
-        # It takes both as one: a signature that is too short would borrow from the message.
+        # libsodium takes signature and message in one piece: a signature that is too short would
+        # borrow octets from the message.
         if len(sig) != 64:  # noqa: PLR2004 - RFC 8032 §5.1.6
             return False
-        # The checker does not know that this class is used only where they were imported.
+        # pyright does not know that this class is used only if the imports succeeded.
         try:
             crypto_sign_open(sig + msg, self._octets)  # pyright: ignore[reportPossiblyUnboundVariable]
         except BadSignatureError:  # pyright: ignore[reportPossiblyUnboundVariable]
@@ -113,7 +114,7 @@ class SodiumEd25519Key(Ed25519Key):
 
 
 class RSAKey(CryptographyRSAKey):  # type: ignore[misc]
-    """python-jose's RSA key for RSASSA-PKCS1-v1_5, its scheme made once and not for each token."""
+    """An RSA key for RSASSA-PKCS1-v1_5 that creates its padding once and not for each token."""
 
     def __init__(
         self, key: dict[str, Any] | rsa.RSAPublicKey | rsa.RSAPrivateKey, algorithm: str
@@ -130,7 +131,7 @@ class RSAKey(CryptographyRSAKey):  # type: ignore[misc]
 
 
 class RSAPSSKey(CryptographyRSAKey):  # type: ignore[misc]
-    """An RSA key of python-jose's kind for RSASSA-PSS, the salt as long as the hash."""
+    """An RSA key for RSASSA-PSS with a salt as long as the hash."""
 
     _HASHES: Final[dict[str, Callable[[], hashes.HashAlgorithm]]] = {
         "PS256": hashes.SHA256,
@@ -141,8 +142,9 @@ class RSAPSSKey(CryptographyRSAKey):  # type: ignore[misc]
     def __init__(
         self, key: dict[str, Any] | rsa.RSAPublicKey | rsa.RSAPrivateKey, algorithm: str
     ) -> None:
+        # python-jose knows only the algorithms of the other padding.
         super().__init__(key, algorithm.replace("PS", "RS"))
-        self._algorithm = algorithm
+        self.algorithm: str = algorithm
         digest = self._HASHES[algorithm]()
         self._scheme = padding.PSS(padding.MGF1(digest), salt_length=digest.digest_size), digest
         self._octets = (self.prepared_key.key_size + 7) // 8
@@ -152,7 +154,7 @@ class RSAPSSKey(CryptographyRSAKey):  # type: ignore[misc]
         return signature
 
     def verify(self, msg: bytes, sig: bytes) -> bool:
-        # RFC 8017 §8.1.2, step 1. OpenSSL takes a signature without the zeros that it starts with.
+        # RFC 8017 §8.1.2, step 1. OpenSSL accepts signatures without their leading zeros.
         if len(sig) != self._octets:
             return False
         try:
@@ -164,11 +166,14 @@ class RSAPSSKey(CryptographyRSAKey):  # type: ignore[misc]
     def public_key(self) -> RSAPSSKey:
         if self.is_public():
             return self
-        return RSAPSSKey(self.prepared_key.public_key(), self._algorithm)
+        return RSAPSSKey(self.prepared_key.public_key(), self.algorithm)
+
+    def to_dict(self) -> dict[str, str]:
+        return {**super().to_dict(), "alg": self.algorithm}
 
 
 ED25519_LIBRARY: Final = "libsodium" if HAS_LIBSODIUM else "OpenSSL"
-"""What verifies Ed25519 in this process."""
+"""The library that verifies Ed25519 signatures in this process."""
 
 _ED25519_KEY: Final = SodiumEd25519Key if HAS_LIBSODIUM else Ed25519Key
 
@@ -179,7 +184,4 @@ KEY_CLASSES: Final[dict[str, type[Key]]] = {
     **dict.fromkeys(("PS256", "PS384", "PS512"), RSAPSSKey),
     **dict.fromkeys(("ES256", "ES384", "ES512"), CryptographyECKey),
 }
-"""The class that verifies each algorithm: named, so that no other registration can replace it."""
-
-for _name in ("EdDSA", "Ed25519", "PS256", "PS384", "PS512"):
-    jwk.register_key(_name, KEY_CLASSES[_name])
+"""The class that verifies each algorithm."""

@@ -1,139 +1,138 @@
-"""An issuer's keys: which JWKs can verify a signature, and which of them a token means."""
+"""JSON Web Key Sets (RFC 7517): which keys can verify a signature, and which a token may mean."""
 
 from __future__ import annotations
 
 import json
-from collections import Counter
-from typing import TYPE_CHECKING, Any, Final
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from . import base64url, strict_json
 from .algorithms import KEY_TYPES, SYNONYMS, algorithms_of
 from .jose_keys import KEY_CLASSES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
-MAX_KEYS: Final = 1024
-"""Usable keys that are kept of one JWKS; what comes after is left out."""
+MAX_KEYS: Final = 256
+"""The number of keys that are used of one set, and of invalid public keys that are tried."""
 
-MAX_NAMESAKES: Final = 16
-"""Keys of one ``kid`` that are kept: a bad signature is tried under each of them."""
+MAX_CANDIDATES: Final = 16
+"""The number of keys that are tried for one token."""
+
+MAX_SKIPPED: Final = 256
+"""The number of skipped keys that are listed one by one."""
+
+_MAX_NAME: Final = 100
 
 _MIN_RSA_BITS: Final = 2048
 _MAX_RSA_BITS: Final = 16384
 _MAX_RSA_EXPONENT_BITS: Final = 32
-_COORDINATE_OCTETS: Final = {"P-256": 32, "P-384": 48, "P-521": 66}
 _PRIVATE_MEMBERS: Final = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
 
-# Infineon's chips made moduli whose remainders by small primes are all powers of 65537, and which
-# can be factored for that (ROCA, CVE-2017-15361); of others one in 200 million looks like that.
+# Infineon's chips generated moduli whose remainders modulo small primes are all powers of 65537.
+# Such a modulus can be factored (ROCA, CVE-2017-15361). One in 200 million others looks the same.
 _ROCA_REMAINDERS: Final = tuple(
     (prime, frozenset(pow(65537, power, prime) for power in range(prime)))
     for prime in (11, 13, 17, 19, 37, 53, 61, 71, 73, 79, 97, 103, 107, 109, 127, 151, 157)
 )
 
+# SP 800-186 §3.2.1. OpenSSL reduces larger coordinates, so one point would have several spellings.
+_FIELD_PRIMES: Final = {
+    "P-256": 2**256 - 2**224 + 2**192 + 2**96 - 1,
+    "P-384": 2**384 - 2**128 - 2**96 + 2**32 - 1,
+    "P-521": 2**521 - 1,
+}
+
+_ED25519_OCTETS: Final = 32
 _ED25519_PRIME: Final = 2**255 - 19
 _ED25519_D: Final = -121665 * pow(121666, -1, _ED25519_PRIME)
-# The y coordinates of the eight points whose order divides 8 (RFC 7748 §6.1 asks to beware of
-# them): a signature under such a key proves nothing.
+# The y coordinates of the eight points whose order divides 8 (see RFC 7748 §6.1). OpenSSL accepts
+# forged signatures under these keys.
 _ED25519_ORDER_8: Final = 0x7A03AC9277FDC74EC6CC392CFA53202A0F67100D760B3CBA4FD84D3D706A17C7
 _ED25519_SMALL_ORDER: Final = frozenset(
     {0, 1, _ED25519_PRIME - 1, _ED25519_ORDER_8, _ED25519_PRIME - _ED25519_ORDER_8}
 )
 
 
-class UnusableKeyError(ValueError):
-    """A JWK that cannot verify a signature here; the message says why, without its content."""
+class SkippedKey(NamedTuple):
+    """A key of a set that is not used: its ``kid`` as JSON text or its position, and why."""
+
+    name: str
+    reason: str
+
+
+class PublicJWK(NamedTuple):
+    """A JWK that passed the cheap checks, in canonical form: equal keys are equal tuples."""
+
+    kid: str | None
+    algorithms: tuple[str, ...]
+    members: tuple[tuple[str, str], ...]
 
 
 class VerificationKey:
-    """A public key of an issuer, ready to verify, with what its JWK says of its use."""
+    """A public key of an issuer, ready to verify signatures with its ``algorithms``."""
 
-    __slots__ = ("_verifiers", "algorithms", "kid", "kty", "material")
+    __slots__ = ("_verifiers", "algorithms", "jwk", "kid", "kty")
 
-    def __init__(self, jwk: object) -> None:
-        """Take a JWK (RFC 7517 §4). Raises ``UnusableKeyError``."""
-        if not isinstance(jwk, dict):
-            raise UnusableKeyError("not a JSON object")
-        _check_use(jwk)
-        self.kty: str = jwk["kty"]
-        self.kid: str | None = jwk.get("kid")
-        self.algorithms: tuple[str, ...] = _algorithms(jwk)
-        public = {name: jwk[name] for name in _public_members(jwk)}
-        self.material: str = json.dumps([self.kid, self.algorithms, public], sort_keys=True)
+    def __init__(self, jwk: PublicJWK) -> None:
+        members = dict(jwk.members)
+        self.jwk: PublicJWK = jwk
+        self.kid: str | None = jwk.kid
+        self.kty: str = members["kty"]
+        self.algorithms: tuple[str, ...] = jwk.algorithms
+        if self.kty == "OKP" and not _is_on_ed25519(members["x"]):
+            raise _UnusableKeyError("not a point on the curve")
         try:
-            key: Any = KEY_CLASSES[self.algorithms[0]](public, self.algorithms[0])
+            key: Any = KEY_CLASSES[self.algorithms[0]](members, self.algorithms[0])
             prepared = key.prepared_key
         except Exception as error:
-            raise UnusableKeyError("not a valid public key") from error
-        self._verifiers = {
+            raise _UnusableKeyError("not a valid public key") from error
+        self._verifiers: dict[str, Callable[[bytes, bytes], bool]] = {
             name: KEY_CLASSES[name](prepared, name).verify for name in self.algorithms
         }
 
     def verify(self, algorithm: str, signing_input: bytes, signature: bytes) -> bool:
-        """Whether the signature holds; ``algorithm`` is one of ``self.algorithms``."""
-        verified: bool = self._verifiers[algorithm](signing_input, signature)
-        return verified
+        """Return whether the signature is valid. ``algorithm`` is one of ``self.algorithms``."""
+        return self._verifiers[algorithm](signing_input, signature)
 
 
 class KeySet:
-    """An immutable set of keys, ready to find the ones that a token may mean."""
+    """An immutable set of the usable keys of a JWK Set, in the order of the document.
 
-    __slots__ = ("_by_algorithm", "_by_kid", "_keys", "left_out")
+    ``skipped`` names the other keys: at most ``MAX_SKIPPED``, then one entry for all others.
+    """
+
+    __slots__ = ("_candidates", "_keys", "skipped")
 
     def __init__(self, jwks: object, previous: KeySet | None = None) -> None:
-        """Take a JWK Set (RFC 7517 §5); unusable keys are left out and spoil no other.
+        """Load a parsed JWK Set (RFC 7517 §5). Raises ``ValueError`` if it is not a JWK Set.
 
-        Keys that ``previous`` held already are taken over as the same objects. Raises
-        ``ValueError`` where it is not a JWK Set at all.
+        Keys that ``previous`` contains are reused as the same objects.
         """
         if not isinstance(jwks, dict) or not isinstance(jwks.get("keys"), list):
-            raise ValueError("not a JWK Set")  # noqa: TRY004 - a value off the network.
-        known = {key.material: key for key in previous} if previous is not None else {}
-        kept: dict[str, VerificationKey] = {}
-        namesakes: Counter[str] = Counter()
-        left_out: list[str] = []
-        for jwk in jwks["keys"]:
-            if len(kept) == MAX_KEYS:
-                left_out.append(f"more than {MAX_KEYS} keys")
-                break
-            try:
-                key = VerificationKey(jwk)
-            except UnusableKeyError as error:
-                left_out.append(str(error))
-                continue
-            if key.kid is not None and key.material not in kept:
-                if namesakes[key.kid] == MAX_NAMESAKES:
-                    left_out.append(f"more than {MAX_NAMESAKES} keys of one kid")
-                    continue
-                namesakes[key.kid] += 1
-            kept[key.material] = known.get(key.material, key)
-        self.left_out: tuple[str, ...] = tuple(left_out)
-        self._keys = frozenset(kept.values())
-        self._by_algorithm: dict[str, tuple[VerificationKey, ...]] = {}
-        self._by_kid: dict[tuple[str, str], tuple[VerificationKey, ...]] = {}
-        for key in kept.values():
-            for name in key.algorithms:
-                self._by_algorithm[name] = (*self._by_algorithm.get(name, ()), key)
-                if key.kid is not None:
-                    entry = (key.kid, name)
-                    self._by_kid[entry] = (*self._by_kid.get(entry, ()), key)
+            raise ValueError("not a JWK Set")  # noqa: TRY004 - a value from the network.
+        keys, self.skipped = _load_keys(jwks["keys"], previous or ())
+        self._keys: dict[VerificationKey, None] = dict.fromkeys(keys)
+        candidates: defaultdict[tuple[str | None, str], list[VerificationKey]] = defaultdict(list)
+        for key in keys:
+            for algorithm in key.algorithms:
+                for kid in {None, key.kid}:
+                    candidates[kid, algorithm].append(key)
+        self._candidates: dict[tuple[str | None, str], tuple[VerificationKey, ...]] = {
+            wanted: tuple(fitting[:MAX_CANDIDATES]) for wanted, fitting in candidates.items()
+        }
 
     @classmethod
     def from_text(cls, text: str, previous: KeySet | None = None) -> KeySet:
-        """Take the JSON text of a JWK Set. Raises ``ValueError``."""
+        """Load the JSON text of a JWK Set. Raises ``ValueError`` if it is not one."""
         return cls(strict_json.loads_key_set(text), previous)
 
     def select(self, kid: str | None, algorithm: str) -> tuple[VerificationKey, ...]:
-        """The keys that a token with this header may be signed with; none where it is unclear.
+        """Return the keys that may verify a token with this header, at most ``MAX_CANDIDATES``.
 
-        Several keys only where the issuer gave one ``kid`` to them all. A token without a ``kid``
-        is served where exactly one key fits its algorithm.
+        Without a ``kid`` these are all keys that fit the algorithm, including keys with a ``kid``.
         """
-        if kid is not None:
-            return self._by_kid.get((kid, algorithm), ())
-        fitting = self._by_algorithm.get(algorithm, ())
-        return fitting if len(fitting) == 1 else ()
+        return self._candidates.get((kid, algorithm), ())
 
     def __contains__(self, key: object) -> bool:
         return key in self._keys
@@ -145,74 +144,144 @@ class KeySet:
         return len(self._keys)
 
 
-def _check_use(jwk: dict[str, Any]) -> None:
+class _UnusableKeyError(ValueError):
+    """A JWK that cannot verify a signature. The message says why, without repeating content."""
+
+
+def _load_keys(
+    entries: list[Any], previous: Iterable[VerificationKey]
+) -> tuple[list[VerificationKey], tuple[SkippedKey, ...]]:
+    known = {key.jwk: key for key in previous}
+    keys: list[VerificationKey] = []
+    seen: set[PublicJWK] = set()
+    skipped: list[SkippedKey] = []
+    unlisted = 0
+    for position, entry in enumerate(entries, 1):
+        try:
+            jwk = _check(entry)
+            if jwk in seen:
+                continue  # The same key again needs no mention.
+            # Constructing a public key is expensive, even if it fails. Known keys count too, so
+            # that all processes use the same keys of a set.
+            if MAX_KEYS in (len(keys), len(seen) - len(keys)):
+                raise _UnusableKeyError("too many keys come before it")  # noqa: TRY301
+            seen.add(jwk)
+            keys.append(known.get(jwk) or VerificationKey(jwk))
+        except _UnusableKeyError as error:
+            if len(skipped) < MAX_SKIPPED:
+                skipped.append(SkippedKey(_name(entry, position), str(error)))
+            else:
+                unlisted += 1
+    if unlisted:
+        skipped.append(SkippedKey(f"{unlisted} more", f"only the first {MAX_SKIPPED} are listed"))
+    return keys, tuple(skipped)
+
+
+def _name(entry: Any, position: int) -> str:
+    kid = entry.get("kid") if isinstance(entry, dict) else None
+    if not kid or not isinstance(kid, str):
+        return f"key {position}"
+    name = json.dumps(kid)
+    return name if len(name) <= _MAX_NAME else f"{name[: _MAX_NAME - 3]}..."
+
+
+def _check(entry: Any) -> PublicJWK:
+    """Make the cheap checks. Raises ``_UnusableKeyError``."""
+    if not isinstance(entry, dict):
+        raise _UnusableKeyError("not a JSON object")
+    # What is null or empty counts as absent.
+    jwk = {name: value for name, value in entry.items() if value not in (None, "", [], {})}
     if jwk.get("kty") not in ("RSA", "EC", "OKP"):
-        raise UnusableKeyError("not an RSA, EC or OKP key")
-    if _PRIVATE_MEMBERS & jwk.keys():
-        raise UnusableKeyError("a private key, which is no longer a secret")
+        raise _UnusableKeyError("kty is not RSA, EC or OKP")
+    if not _PRIVATE_MEMBERS.isdisjoint(jwk):
+        raise _UnusableKeyError("contains a private key, which is no longer secret")
     if jwk.get("use", "sig") != "sig":
-        raise UnusableKeyError('"use" is not "sig"')
+        raise _UnusableKeyError("use is not sig")
     operations = jwk.get("key_ops", ["verify"])
     if not isinstance(operations, list) or "verify" not in operations:
-        raise UnusableKeyError('"key_ops" does not hold "verify"')
-    if not isinstance(jwk.get("kid", ""), str):
-        raise UnusableKeyError('"kid" is not a string')
+        raise _UnusableKeyError("key_ops does not contain verify")
+    kid = jwk.get("kid")
+    if not isinstance(kid, str | None):
+        raise _UnusableKeyError("kid is not a string")
+    return PublicJWK(kid, _algorithms(jwk), tuple(_public_members(jwk).items()))
 
 
 def _algorithms(jwk: dict[str, Any]) -> tuple[str, ...]:
-    """The algorithms of the key's type, narrowed to its own ``alg`` (RFC 7517 §4.4)."""
+    """Return the algorithms of the key's type, narrowed to its own ``alg`` (RFC 7517 §4.4)."""
     crv = jwk.get("crv") if jwk["kty"] != "RSA" else None
     fitting = algorithms_of(jwk["kty"], crv)
     if not fitting:
-        raise UnusableKeyError("no algorithm for its curve")
+        raise _UnusableKeyError("crv is not supported")
     if "alg" in jwk:
-        declared = jwk["alg"]
-        if not isinstance(declared, str) or declared not in KEY_TYPES:
-            raise UnusableKeyError('"alg" is not a signature algorithm')
-        fitting = tuple(name for name in fitting if declared in (name, SYNONYMS.get(name)))
+        alg = jwk["alg"]
+        if not isinstance(alg, str) or alg not in KEY_TYPES:
+            raise _UnusableKeyError("alg is not a supported signature algorithm")
+        fitting = tuple(name for name in fitting if alg in (name, SYNONYMS.get(name)))
         if not fitting:
-            raise UnusableKeyError('"alg" does not fit the key')
+            raise _UnusableKeyError("alg does not fit the key")
     return fitting
 
 
-def _public_members(jwk: dict[str, Any]) -> tuple[str, ...]:
-    """The members that make up the public key, after judging their values."""
-    if jwk["kty"] == "RSA":
-        modulus, exponent = _octets(jwk, "n"), _octets(jwk, "e")
-        _check_rsa(int.from_bytes(modulus), int.from_bytes(exponent))
-        return ("kty", "n", "e")
-    if jwk["kty"] == "EC":
-        length = _COORDINATE_OCTETS[jwk["crv"]]
-        if len(_octets(jwk, "x")) != length or len(_octets(jwk, "y")) != length:
-            raise UnusableKeyError("a coordinate of the wrong length")
-        return ("kty", "crv", "x", "y")
-    _check_ed25519(_octets(jwk, "x"))
-    return ("kty", "crv", "x")
+def _public_members(jwk: dict[str, Any]) -> dict[str, str]:
+    """Check the members that make up the public key and return them in canonical form."""
+    kty = jwk["kty"]
+    if kty == "RSA":
+        modulus, exponent = _number(jwk, "n"), _number(jwk, "e")
+        _check_rsa(modulus, exponent)
+        return {"kty": kty, "n": _encode(modulus), "e": _encode(exponent)}
+    crv = jwk["crv"]
+    if kty == "OKP":
+        point = _octets(jwk, "x")
+        _check_ed25519(point)
+        return {"kty": kty, "crv": crv, "x": base64url.encode(point).decode()}
+    x, y = _number(jwk, "x"), _number(jwk, "y")
+    if max(x, y) >= _FIELD_PRIMES[crv]:
+        raise _UnusableKeyError("a coordinate is too large for its curve")
+    return {"kty": kty, "crv": crv, "x": _encode(x), "y": _encode(y)}
 
 
 def _octets(jwk: dict[str, Any], member: str) -> bytes:
     value: Any = jwk.get(member)
     try:
-        return base64url.decode(value.encode("ascii"))
+        return base64url.decode_lenient(value)
     except (AttributeError, ValueError):
-        raise UnusableKeyError(f'"{member}" is not base64url') from None
+        raise _UnusableKeyError(f"{member} is not base64url") from None
+
+
+def _number(jwk: dict[str, Any], member: str) -> int:
+    return int.from_bytes(_octets(jwk, member))
+
+
+def _encode(number: int) -> str:
+    return base64url.encode(number.to_bytes((number.bit_length() + 7) // 8 or 1)).decode()
 
 
 def _check_rsa(modulus: int, exponent: int) -> None:
     if not _MIN_RSA_BITS <= modulus.bit_length() <= _MAX_RSA_BITS or modulus % 2 == 0:
-        raise UnusableKeyError(f"an RSA modulus that is weak or no modulus ({_MIN_RSA_BITS} bits)")
+        raise _UnusableKeyError(
+            f"the RSA modulus is not an odd number of {_MIN_RSA_BITS} to {_MAX_RSA_BITS} bits"
+        )
     if exponent < 3 or exponent % 2 == 0 or exponent.bit_length() > _MAX_RSA_EXPONENT_BITS:  # noqa: PLR2004 - RFC 8017 §3.1
-        raise UnusableKeyError("an RSA exponent that is even, too small or too large")
+        raise _UnusableKeyError("the RSA exponent is even, too small or too large")
     if all(modulus % prime in remainders for prime, remainders in _ROCA_REMAINDERS):
-        raise UnusableKeyError("an RSA modulus that can be factored (ROCA)")
+        raise _UnusableKeyError("the RSA modulus can be factored (ROCA)")
 
 
 def _check_ed25519(point: bytes) -> None:
-    y = int.from_bytes(point, "little") & (2**255 - 1)
+    if len(point) != _ED25519_OCTETS:
+        raise _UnusableKeyError(f"x does not have {_ED25519_OCTETS} octets")
+    y = _ed25519_y(point)
     if y >= _ED25519_PRIME or y in _ED25519_SMALL_ORDER:
-        raise UnusableKeyError("an Ed25519 point of small order or not in its canonical form")
-    # RFC 8032 §5.1.3: x² is this fraction, which is a square where the product is one. OpenSSL
-    # looks at it only when it verifies.
+        raise _UnusableKeyError("the Ed25519 point has a small order or is not canonical")
+
+
+def _ed25519_y(point: bytes) -> int:
+    return int.from_bytes(point, "little") & (2**255 - 1)
+
+
+def _is_on_ed25519(x: str) -> bool:
+    """Check what OpenSSL checks only when it verifies (RFC 8032 §5.1.3)."""
+    y = _ed25519_y(base64url.decode(x.encode()))
+    # The square of the x coordinate is a fraction. It is a square if this product is one.
     square = (y * y - 1) * (_ED25519_D * y * y + 1)
-    if pow(square, (_ED25519_PRIME - 1) // 2, _ED25519_PRIME) != 1:
-        raise UnusableKeyError("not a point of Ed25519")
+    return pow(square, (_ED25519_PRIME - 1) // 2, _ED25519_PRIME) == 1

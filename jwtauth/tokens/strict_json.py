@@ -1,82 +1,120 @@
-"""Strict JSON (RFC 8259): what two parsers could read differently is refused.
+"""JSON (RFC 8259): strict for tokens, lenient for key sets.
 
-Refused are duplicate members, ``NaN`` and ``Infinity``, numbers beyond what Python or a double can
-carry, lone surrogates, text that is not UTF-8 and nesting beyond a bound. Nothing recurses before
-the nesting is known, so the verdict does not depend on the caller's stack.
+Nothing recurses before the nesting depth is known, so the result does not depend on how deep the
+caller's own stack is.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from math import isfinite
-from typing import TYPE_CHECKING, Any, Final
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from math import isfinite, nan
+from typing import Any, Final
 
 MAX_DEPTH: Final = 32
-"""Levels of nesting that are read, the outermost included."""
+"""The deepest nesting that is read, including the outermost level."""
 
 MAX_DIGITS: Final = 640
-"""Digits of an integer that are read: the least that any Python setting allows to convert."""
+"""The longest integer that is read: every setting of Python allows to convert so many digits."""
 
-_WHITESPACE: Final = " \t\n\r"  # RFC 8259 §2
+_BRACKETS: Final = bytes.maketrans(b"{}", b"[]")
+_NOT_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
 
-# A string that does not end is one too: looked for anew at each of its quotes, it would take the
-# square of its length.
-_STRUCTURE = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[\]{}]', re.DOTALL)
+# Matching brackets of at most MAX_DEPTH levels. Possessive: it never goes back, so it is linear.
+_shallow = rb""
+for _ in range(MAX_DEPTH):
+    _shallow = rb"(?:\[" + _shallow + rb"\])*+"
+_SHALLOW: Final = re.compile(_shallow)
+
+# An unterminated string counts as a string: searching again at each of its quotes would take
+# quadratic time.
+_STRINGS_AND_BRACKETS: Final = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[\]{}]', re.DOTALL)
+
+_NUMERALS: Final = bytes.maketrans(b"123456789E", b"000000000e")
 
 
 def loads(octets: bytes) -> Any:
-    """Parse one JSON text. Raises ``ValueError`` where it is not strict JSON."""
+    """Parse JSON text that all parsers read alike.
+
+    Raises ``ValueError`` for duplicate members, ``NaN`` and ``Infinity``, numbers that exceed
+    ``MAX_DIGITS`` or a double, lone surrogates, text that is not UTF-8, and nesting deeper than
+    ``MAX_DEPTH``.
+    """
     text = octets.decode("utf-8")
-    _check_depth(text)
-    # An integer that is too long needs a text that is longer still.
-    value = _parse(_decode_brief if len(text) <= MAX_DIGITS else _decode_any, text)
-    # A single backslash is found, or not, in a tenth of the time that two characters take.
+    if not _is_shallow(octets):
+        raise ValueError("nested too deeply")
+    # In a long text, calling Python for each number would take most of the time.
+    checking = len(octets) <= MAX_DIGITS or _may_have_large_numbers(octets)
+    value = (_decode_checking_numbers if checking else _decode)(text)
+    # Searching for a single backslash takes a tenth of the time of searching for two characters.
     if "\\" in text and "\\u" in text:
-        # Only an escape can smuggle in half a surrogate pair: UnicodeEncodeError is a ValueError.
+        # Only escapes can produce lone surrogates. UnicodeEncodeError is a ValueError.
         json.dumps(value, ensure_ascii=False).encode("utf-8")
     return value
 
 
 def loads_key_set(text: str) -> Any:
-    """Parse a JWK Set, in which an object that is not strict JSON spoils no other.
+    """Parse a key set so that one odd value does not affect the others.
 
-    Such an object becomes ``None``. Raises ``ValueError`` where the whole is not JSON.
+    Duplicate members, values nested deeper than ``MAX_DEPTH``, ``NaN`` and ``Infinity`` become
+    floats, and so do all integers: no member of a usable key is a number. Raises ``ValueError`` for
+    text that is not JSON.
     """
-    _check_depth(text)
+    if not _is_shallow(text.encode("utf-8", "surrogatepass")):
+        text = _replace_deep_values(text)
     return _decode_key_set(text)
 
 
-def _parse(raw_decode: Callable[[str], tuple[Any, int]], text: str) -> Any:
-    # What decode() does with two regular expressions.
-    stripped = text.strip(_WHITESPACE)
-    value, end = raw_decode(stripped)
-    if end != len(stripped):
-        raise ValueError("more than one JSON text")
-    return value
+def _is_shallow(octets: bytes) -> bool:
+    """Return False if brackets are nested too deeply, or too many to ignore and do not match."""
+    if octets.count(b"{") + octets.count(b"[") <= MAX_DEPTH:
+        return True
+    # Without escaped quotes, every second piece between quotes is outside of strings.
+    unescaped = octets.replace(rb"\\", b"").replace(rb"\"", b"")
+    outside = b"".join(unescaped.split(b'"')[::2])
+    return _SHALLOW.fullmatch(outside.translate(_BRACKETS, _NOT_BRACKETS)) is not None
 
 
-def _check_depth(text: str) -> None:
-    if text.count("{") + text.count("[") <= MAX_DEPTH:
-        return
-    depth = 0
-    for match in _STRUCTURE.finditer(text):
+def _may_have_large_numbers(octets: bytes) -> bool:
+    """Return whether there are many digits in a row or an exponent of three digits."""
+    numerals = octets.translate(_NUMERALS, b"+")
+    return b"0" * 200 in numerals or b"0e000" in numerals
+
+
+def _replace_deep_values(text: str) -> str:
+    """Replace each array and object that is nested too deeply by ``NaN``."""
+    pieces: list[str] = []
+    depth = start = 0
+    for match in _STRINGS_AND_BRACKETS.finditer(text):
         symbol = match[0]
         if symbol in "{[":
             depth += 1
-            if depth > MAX_DEPTH:
-                raise ValueError("nested too deeply")
+            if depth == MAX_DEPTH + 1:
+                pieces += text[start : match.start()], "NaN"
         elif symbol in "}]":
+            if depth == MAX_DEPTH + 1:
+                start = match.end()
             depth -= 1
+    if depth <= MAX_DEPTH:
+        pieces.append(text[start:])
+    return "".join(pieces)
 
 
 def _object(members: list[tuple[str, Any]]) -> dict[str, Any]:
     value = dict(members)
     if len(value) != len(members):
         raise ValueError("duplicate member")
+    return value
+
+
+def _object_of_key_set(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(members)
+    if len(value) != len(members):
+        seen: set[str] = set()
+        for name, _ in members:
+            if name in seen:
+                value[name] = nan
+            seen.add(name)
     return value
 
 
@@ -97,16 +135,8 @@ def _constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
 
 
-_decode_brief = json.JSONDecoder(
-    object_pairs_hook=_object, parse_float=_float, parse_constant=_constant
-).raw_decode
-_decode_any = json.JSONDecoder(
+_decode = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant).decode
+_decode_checking_numbers = json.JSONDecoder(
     object_pairs_hook=_object, parse_int=_integer, parse_float=_float, parse_constant=_constant
-).raw_decode
-_decode_key_set = json.JSONDecoder(
-    object_pairs_hook=lambda members: (
-        value if len(value := dict(members)) == len(members) else None
-    ),
-    parse_int=lambda digits: int(digits) if len(digits) <= MAX_DIGITS else None,
-    parse_constant=_constant,
 ).decode
+_decode_key_set = json.JSONDecoder(object_pairs_hook=_object_of_key_set, parse_int=float).decode

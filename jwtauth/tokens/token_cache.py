@@ -1,7 +1,7 @@
-"""Verified tokens that a process remembers, so that a signature is checked once.
+"""Verified tokens that a process caches, so that each signature is verified once.
 
-A remembered token is no free pass: each time its validity in time, its audience for this request
-and the standing of its key are judged anew. Refusals are never remembered.
+A cached token is not simply accepted: its times, its audience for this request and its key are
+checked each time. Rejections are never cached.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from .claims import starts_at
 if TYPE_CHECKING:
     from .claims import Claims
     from .jwks import VerificationKey
-    from .verifier import TrustedIssuer
+    from .trusted_issuer import KeySearch, TrustedIssuer
 
 
-class RememberedToken:
-    """The claims of a verified token, with what each further use of it is judged by."""
+class CachedToken:
+    """The claims of a verified token, and what each further use of it depends on."""
 
     __slots__ = ("_claims", "_ends_at", "_issuer", "_key", "_keys", "_starts_at")
 
     def __init__(self, claims: Claims, issuer: TrustedIssuer, key: VerificationKey) -> None:
         leeway = issuer.claims.leeway
-        # Serialized, so that every request gets claims of its own at the price of one load.
+        # Serialized, so that each request gets a copy for the price of one load.
         self._claims = marshal.dumps(claims)
         self._starts_at = starts_at(claims) - leeway
         self._ends_at = claims["exp"] + leeway
@@ -36,16 +36,16 @@ class RememberedToken:
         self._keys: object = None
 
     def claims(self) -> Claims:
-        """The claims, in a dict of the caller's own."""
+        """Return the claims, in a dict that belongs to the caller."""
         claims: Claims = marshal.loads(self._claims)  # noqa: S302 - our own dumps(), never input.
         return claims
 
-    def holds(self, now: float, request: Any) -> bool:
-        """Whether the token may still pass as remembered. May raise ``KeysUnavailable``."""
+    def is_valid(self, now: float, request: Any, search: KeySearch | None) -> bool:
+        """Whether the token may still be accepted. Raises what ``current`` of its keys raises."""
         if not self._starts_at <= now < self._ends_at:
             return False
         try:
-            keys = self._issuer.keys.current()
+            keys = self._issuer.keys.current(search)
         except KeysUnavailable as error:
             error.issuer = self._issuer.url
             raise
@@ -62,43 +62,43 @@ class RememberedToken:
         return True
 
 
-class Memory:
-    """At most ``size`` remembered tokens by digest; the least recently used goes first.
+class TokenCache:
+    """At most ``size`` verified tokens by digest; the least recently used is dropped first.
 
     Threads share it without a lock: each step is one operation of ``OrderedDict`` that CPython
-    does not interrupt, and the worst that a race can do is to forget a token.
+    does not interrupt, and the worst result of a race is a token that is verified once more.
     """
 
     __slots__ = ("_size", "_tokens")
 
     def __init__(self, size: int) -> None:
         self._size = size
-        self._tokens: OrderedDict[bytes, RememberedToken] = OrderedDict()
+        self._tokens: OrderedDict[bytes, CachedToken] = OrderedDict()
 
-    def get(self, digest: bytes) -> RememberedToken | None:
-        """The token of this digest, which is now the most recently used one."""
-        # Asked first, since most tokens are not there and an exception costs more than a look.
+    def get(self, digest: bytes) -> CachedToken | None:
+        """Return the token with this digest, which becomes the most recently used one."""
+        # Looked up first: most tokens are new, and an exception costs more than a lookup.
         token = self._tokens.get(digest)
         if token is not None:
             try:
                 self._tokens.move_to_end(digest)
-            except KeyError:  # Another thread has just forgotten it.
+            except KeyError:  # Another thread has just dropped it.
                 return None
         return token
 
-    def put(self, digest: bytes, token: RememberedToken) -> None:
-        """Remember a token."""
+    def put(self, digest: bytes, token: CachedToken) -> None:
+        """Cache a token."""
         if self._size:
             self._tokens[digest] = token
             while len(self._tokens) > self._size:
                 self._pop_oldest()
 
     def discard(self, digest: bytes) -> None:
-        """Forget a token."""
+        """Drop a token."""
         self._tokens.pop(digest, None)
 
     def _pop_oldest(self) -> None:
-        # Not suppress(), which costs more than all else here.
+        # Not suppress(), which costs more than everything else here.
         try:  # noqa: SIM105
             self._tokens.popitem(last=False)
         except KeyError:  # Another thread was faster.

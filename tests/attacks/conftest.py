@@ -13,28 +13,59 @@ from .forgeries import KEYS
 from .siege import Siege
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from pytest_django import Settings
 
 
 @pytest.fixture(scope="session")
 def gateway() -> Iterator[LoopbackIssuer]:
-    """The issuer, the same for all tests here."""
+    """The issuer, the same for all tests here. Its keys have no ``kid``."""
     with LoopbackIssuer(KEYS, trusted=False) as issuer:
         yield issuer
 
 
+@pytest.fixture(scope="session")
+def named_gateway() -> Iterator[LoopbackIssuer]:
+    """Another one, whose keys have a ``kid``."""
+    with LoopbackIssuer(KEYS, kid=True, trusted=False) as issuer:
+        yield issuer
+
+
 @pytest.fixture
-def siege(gateway: LoopbackIssuer, settings: Settings, caplog: pytest.LogCaptureFixture) -> Siege:
-    """An app that has the gateway's keys, all of whose algorithms are allowed."""
-    settings.JWTAUTH = {
-        "ISSUER": gateway.url,
-        "ALGORITHMS": list(ALGORITHMS),
-        # So that it is no matter how long these tests take: the keys are recent enough for all.
-        "JWKS_TTL": 86400,
-        "JWKS_COOLDOWN": 3600,
-    }
-    siege = Siege(gateway, caplog)
-    siege.assert_granted(gateway.token())
+def besiege(settings: Settings, caplog: pytest.LogCaptureFixture) -> Callable[..., Siege]:
+    """Have the app trust an issuer, load its keys, and allow all of their algorithms."""
+
+    def besiege(issuer: LoopbackIssuer) -> Siege:
+        settings.JWTAUTH = {
+            "ISSUER": issuer.url,
+            "ALGORITHMS": list(ALGORITHMS),
+            # However long a test takes, its keys stay fresh, and no token causes another fetch.
+            "JWKS_TTL": 86400,
+            "JWKS_COOLDOWN": 3600,
+        }
+        siege = Siege(issuer, caplog)
+        siege.assert_granted(issuer.token())
+        siege.use_up_the_fetch_of(issuer)
+        return siege
+
+    return besiege
+
+
+@pytest.fixture
+def siege(besiege: Callable[..., Siege], gateway: LoopbackIssuer) -> Siege:
+    """An app that has the keys of the gateway."""
+    return besiege(gateway)
+
+
+@pytest.fixture
+def named_siege(besiege: Callable[..., Siege], named_gateway: LoopbackIssuer) -> Siege:
+    """An app that has the keys of the gateway whose keys have a ``kid``."""
+    return besiege(named_gateway)
+
+
+@pytest.fixture(params=["siege", "named_siege"], ids=["keys without kid", "keys with kid"])
+def either_siege(request: pytest.FixtureRequest) -> Siege:
+    """One after the other."""
+    siege: Siege = request.getfixturevalue(request.param)
     return siege

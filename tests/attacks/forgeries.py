@@ -26,7 +26,7 @@ def key_of(issuer: LoopbackIssuer, algorithm: str) -> SigningKey:
 
 
 def forgers_key(issuer: LoopbackIssuer, algorithm: str = "EdDSA") -> SigningKey:
-    """The forger's own key, under the name of the issuer's."""
+    """The forger's own key, with the ``kid`` of the issuer's if it has one."""
     return SigningKey.generate(algorithm, key_of(issuer, algorithm).kid)
 
 
@@ -44,4 +44,6 @@ def payload_with(issuer: LoopbackIssuer, more: str) -> bytes:
 
 def header_with(issuer: LoopbackIssuer, more: str) -> bytes:
     """A good header and more parameters, as JSON text."""
-    return f'{{"alg":"EdDSA","kid":"{key_of(issuer, "EdDSA").kid}"{more}}}'.encode()
+    kid = key_of(issuer, "EdDSA").kid
+    name = "" if kid is None else f',"kid":"{kid}"'
+    return f'{{"alg":"EdDSA"{name}{more}}}'.encode()

@@ -10,6 +10,7 @@ import pytest
 from django.core.cache import caches
 from django.test import Client
 
+from jwtauth.testing import SigningKey
 from tests.challenge import read_refusal
 
 from .forgeries import NONE_OF_YOURS, PROTECTED
@@ -88,8 +89,14 @@ class Siege:
         extra = {} if authorization is None else {"HTTP_AUTHORIZATION": authorization}
         return Client().get(path, **extra)  # type: ignore[arg-type]
 
+    def use_up_the_fetch_of(self, issuer: LoopbackIssuer) -> None:
+        """Send a forged token, the only one in a cooldown that causes a fetch."""
+        fetches = issuer.fetches
+        assert self.request(issuer.token(key=SigningKey.generate())).status_code == 401
+        assert issuer.fetches == fetches + 1
+
     def assert_granted(self, token: str, path: str = PROTECTED) -> Any:
-        """The body of the answer to a token that is good."""
+        """The body of the answer to a valid token."""
         response = self.request(token, path)
         assert response.status_code == 200, response.content
         return response.json()

@@ -78,17 +78,21 @@ def test_a_token_that_claims_to_need_no_signature(siege: Siege, attacked: Attack
 
 @pytest.mark.parametrize("algorithm", ["HS256", "HS384", "HS512"])
 @pytest.mark.parametrize("key", KEYS)
-def test_a_public_key_taken_for_a_shared_secret(siege: Siege, key: str, algorithm: str) -> None:
+def test_a_public_key_taken_for_a_shared_secret(
+    either_siege: Siege, key: str, algorithm: str
+) -> None:
+    siege = either_siege
     public = key_of(siege.issuer, key)
+    name = {} if public.kid is None else {"kid": public.kid}
 
     for secret in public_key_as_secrets(public).values():
-        for kid in (public.kid, ...):
-            token = siege.issuer.token(algorithm=algorithm, key=secret, headers={"kid": kid})
+        for headers in ({}, name):
+            token = siege.issuer.token(algorithm=algorithm, key=secret, headers=headers)
             siege.assert_refused(token, "algorithm_not_allowed")
-        token = siege.issuer.token(
-            algorithm=algorithm, key=secret, headers={"kid": public.kid, "alg": key}
-        )
-        siege.assert_refused(token, "invalid_signature")
+            token = siege.issuer.token(
+                algorithm=algorithm, key=secret, headers={**headers, "alg": key}
+            )
+            siege.assert_refused(token, "invalid_signature")
 
 
 def _under_the_key_for(issuer: LoopbackIssuer, pair: tuple[str, str]) -> str:
@@ -117,8 +121,15 @@ MISFITS: Final = [
 
 
 @pytest.mark.parametrize("attacked", MISFITS)
-def test_an_algorithm_that_does_not_fit_the_key(siege: Siege, attacked: Attack) -> None:
-    siege.assert_fails(attacked)
+def test_an_algorithm_that_does_not_fit_the_key(named_siege: Siege, attacked: Attack) -> None:
+    named_siege.assert_fails(attacked)
+
+
+@pytest.mark.parametrize("algorithm", ["RS384", "RS512", "PS256", "PS384", "PS512", "ES512"])
+def test_an_algorithm_that_no_key_is_for(siege: Siege, algorithm: str) -> None:
+    key = SigningKey.generate("ES512") if algorithm == "ES512" else key_of(siege.issuer, "RS256")
+
+    siege.assert_refused(siege.issuer.token(algorithm=algorithm, key=key), "unknown_key")
 
 
 def test_an_algorithm_that_is_not_allowed_though_the_key_is_there(

@@ -137,7 +137,7 @@ def test_json_nested_20_000_deep(siege: Siege, settings: Settings, place: str) -
 
 DUPLICATES: Final = [
     *attacks(
-        (',"alg":"none"', ',"kid":"other"', ',"\\u0061lg":"EdDSA"', ',"x":1,"x":2'),
+        (',"alg":"none"', ',"kid":"a","kid":"b"', ',"\\u0061lg":"EdDSA"', ',"x":1,"x":2'),
         lambda issuer, more: issuer.token(headers=header_with(issuer, more)),
         "malformed_token",
         prefix="header: ",

@@ -54,7 +54,7 @@ def test_token_of_the_button_opens_the_view(
 
 @pytest.mark.parametrize(
     ("wish", "code"),
-    [("It has expired", "token_expired"), ("A stranger’s key signed it", "unknown_key")],  # noqa: RUF001 - as written there
+    [("It has expired", "token_expired"), ("A stranger’s key signed it", "invalid_signature")],  # noqa: RUF001 - as written there
 )
 def test_refused_token_shows_401_and_its_code(
     page: Page, tmp_path: Path, wish: str, code: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from typing import TYPE_CHECKING, Any
 
 from django.test import AsyncRequestFactory
@@ -14,6 +15,7 @@ from jwtauth.testing import Answer, Issuer, LoopbackIssuer
 from jwtauth.verification import key_source_of
 
 if TYPE_CHECKING:
+    import pytest
     from pytest_django import Settings
 
     from tests.conftest import Hands
@@ -88,7 +90,7 @@ async def test_keys_that_are_too_old_to_serve_are_unhealthy(
     assert type(await asked()) is ServiceUnavailable
 
 
-async def test_keys_of_which_nothing_is_known_yet_are_said_to_be_that() -> None:
+async def test_setting_without_usable_keys_is_unhealthy() -> None:
     with Issuer("https://none.test", ["EdDSA"]) as issuer:
         assert await asked() is None
         issuer.keys.clear()
@@ -96,7 +98,7 @@ async def test_keys_of_which_nothing_is_known_yet_are_said_to_be_that() -> None:
         error = await asked()
 
     assert str(error) == (
-        "Unavailable: https://none.test: no keys to verify tokens with (no answer yet)"
+        "Unavailable: https://none.test: no keys to verify tokens with (JWKS has no usable key)"
     )
 
 
@@ -152,3 +154,16 @@ async def test_the_view_of_django_health_check_serves_it(
     assert answers[0] == (200, dict.fromkeys(names, "OK"))
     assert answers[1][0] == 500
     assert [*answers[1][1]] == names
+
+
+async def test_a_thread_that_cannot_be_started_is_the_reason(
+    issuer: LoopbackIssuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    error = await asked()
+
+    assert isinstance(error, ServiceUnavailable)
+    assert "no thread can be started" in str(error)

@@ -25,9 +25,10 @@ const server = createServer((request, response) => {
   response.end(JSON.stringify({ keys: published }));
 });
 
-async function sign(issuer, header, claims) {
+async function sign(issuer, { kid, ...header }, claims) {
+  const name = kid === undefined ? `key for ${header.alg}` : kid;
   return new SignJWT({ iss: issuer, ...claims })
-    .setProtectedHeader({ kid: `key for ${header.alg}`, ...header })
+    .setProtectedHeader(name === null ? header : { kid: name, ...header })
     .setIssuedAt()
     .setExpirationTime(claims.exp ?? "5 minutes")
     .sign(keys[header.alg]);

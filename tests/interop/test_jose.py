@@ -103,15 +103,19 @@ def test_token_that_jose_signed_is_judged_like_any_other(trusting: Jose) -> None
 
 
 @pytest.mark.parametrize("algorithm", SIGNED)
-def test_token_that_we_signed_is_good_for_jose(
-    jose: Jose, issuer: LoopbackIssuer, algorithm: str
+def test_token_that_jose_signed_without_kid_opens_the_view(trusting: Jose, algorithm: str) -> None:
+    assert verdict(trusting.sign(algorithm, {"kid": None})) == "granted"
+
+
+@pytest.mark.parametrize("kid", [None, "ours"])
+@pytest.mark.parametrize("algorithm", SIGNED)
+def test_token_that_we_signed_is_valid_for_jose(
+    jose: Jose, issuer: LoopbackIssuer, algorithm: str, kid: str | None
 ) -> None:
-    issuer.keys = [SigningKey.generate(algorithm)]
+    issuer.keys = [SigningKey.generate(algorithm, kid)]
 
     claims = jose.verify(issuer.token(algorithm=algorithm, sub="älice"), issuer)
-    forged = issuer.token(
-        algorithm=algorithm, key=SigningKey.generate(algorithm, kid=issuer.keys[0].kid)
-    )
+    forged = issuer.token(algorithm=algorithm, key=SigningKey.generate(algorithm, kid))
 
     assert (claims["iss"], claims["sub"]) == (issuer.url, "älice")
     assert jose.verify(forged, issuer) == {"refused": "ERR_JWS_SIGNATURE_VERIFICATION_FAILED"}

@@ -1,4 +1,4 @@
-"""Certificates for servers on loopback: good ones, and ones that nobody should accept."""
+"""Certificates for servers on loopback: valid ones, and ones that clients must reject."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Authority:
-    """A private certificate authority; ``path`` is its own certificate, for clients to trust."""
+    """A private certificate authority. ``path`` is its certificate, for clients that trust it."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -34,9 +34,9 @@ class Authority:
     def server_context(
         self, *names: str, lifetime: dt.timedelta = dt.timedelta(days=1), trusted: bool = True
     ) -> ssl.SSLContext:
-        """What a server needs that has a certificate for these names and addresses.
+        """Create the context of a server with a certificate for these names and addresses.
 
-        Not ``trusted``: it signed that itself.
+        If it is not ``trusted``, the certificate is self-signed.
         """
         key = ec.generate_private_key(ec.SECP256R1())
         subject = _name("a server")
@@ -79,7 +79,7 @@ def _builder(
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - dt.timedelta(days=2))
         .not_valid_after(now + lifetime)
-        # Python 3.13 asks for both (RFC 5280, 4.2.1.1 and 4.2.1.2).
+        # Python 3.13 requires both (RFC 5280, 4.2.1.1 and 4.2.1.2).
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .add_extension(
             x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()),

@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from jwtauth.keys.flights import Flights
-
 from .doubles import Deployment
 
 if TYPE_CHECKING:
@@ -22,7 +20,7 @@ def deployment() -> Deployment:
 
 @pytest.fixture
 def source(deployment: Deployment) -> KeySource:
-    """A process whose keys are too old for evidence, and fresh."""
+    """A process whose keys are fresh, and no asked fetch has been made."""
     source = deployment.warm_process()
     deployment.clock.advance(31)
     return source
@@ -36,11 +34,3 @@ def _usual_network(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
-
-
-@pytest.fixture
-def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """How long requests would have waited for a flight, at most; they do not."""
-    seen: list[float] = []
-    monkeypatch.setattr(Flights, "wait", lambda _self, _flight, seconds: seen.append(seconds))
-    return seen

@@ -5,71 +5,89 @@ from __future__ import annotations
 import json
 import threading
 import time
+from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
-from jwtauth.exceptions import KeysUnavailable
+from jwtauth.exceptions import KeysUnavailable, TokenError
 from jwtauth.keys.clock import Clock
 from jwtauth.keys.fetch import Document, FetchError
-from jwtauth.keys.shared_cache import SharedKeys
-from jwtauth.keys.snapshot import Lifetimes
+from jwtauth.keys.shared_cache import JWKSCache
 from jwtauth.keys.source import KeySource
+from jwtauth.keys.state import CachePolicy
 from jwtauth.testing import SigningKey
+from jwtauth.tokens.claims import ClaimsPolicy
+from jwtauth.tokens.header import Header
+from jwtauth.tokens.jwks import KeySet
+from jwtauth.tokens.trusted_issuer import KeyProvider, KeySearch, TrustedIssuer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from django.core.cache.backends.base import BaseCache
 
 T = TypeVar("T")
 
 ISSUER = "https://issuer.test"
-UNKNOWN = SigningKey.generate("EdDSA", "nobody-has-it")
-WAIT = 10
+_MESSAGE = b"header.payload"
+UNPUBLISHED = SigningKey.generate("EdDSA")
+WAIT = 25
 """Seconds after which something that should have happened at once counts as missing."""
 
 
 class ManualClock(Clock):
-    """Time stands still until a test moves it; who sleeps moves it too."""
+    """Time stands still until a test moves it; whoever sleeps moves it too.
 
-    def __init__(self) -> None:
-        self.passed = 0.0
+    ``ahead`` is how far this host's wall clock is ahead of others; ``base`` shares its time.
+    """
+
+    def __init__(self, base: ManualClock | None = None, ahead: float = 0) -> None:
+        self._base = base or self
+        self._ahead = ahead
+        self._passed = 0.0
+
+    @property
+    def passed(self) -> float:
+        """Seconds since the beginning."""
+        return self._base._passed
 
     def advance(self, seconds: float) -> None:
         """Let time pass."""
-        self.passed += seconds
+        self._base._passed += seconds
 
     def monotonic(self) -> float:
-        # Like the real ones: two clocks that have nothing in common.
+        # Two clocks that have nothing in common, as in reality.
         return 5000 + self.passed
 
     def time(self) -> float:
-        return 1_000_000_000 + self.passed
+        return 1_000_000_000 + self.passed + self._ahead
 
     def sleep(self, seconds: float) -> None:
-        self.passed += seconds
+        self.advance(seconds)
 
 
 class ScriptedIssuer:
-    """A fetcher whose issuer serves ``keys``, or fails, as a test says.
+    """A fetcher whose issuer publishes ``keys``, or fails, as a test says.
 
     ``text`` replaces the JWKS, ``failure`` is the reason for which it cannot be asked, ``seconds``
-    is how long an answer takes. While ``gate`` is closed, fetches wait.
+    is how long an answer takes, ``age`` is that of a cached answer. While ``gate`` is closed,
+    fetches wait.
     """
 
     def __init__(self, clock: ManualClock) -> None:
         self._clock = clock
-        self.keys: list[SigningKey] = [SigningKey.generate()]
+        self.keys: list[SigningKey] = [SigningKey.generate("EdDSA")]
         self.text: str | None = None
         self.failure: str | None = None
         self.seconds = 0.0
-        self.etag: str | None = None
+        self.age = 0.0
         self.gate = threading.Event()
         self.gate.set()
         self._asked = threading.Condition()
         self.times: list[float] = []
-        self.etags_sent: list[str | None] = []
+        self.in_use: list[str | None] = []
+        self.no_cache: list[bool] = []
         self.before: Callable[[], None] = lambda: None
 
     @property
@@ -78,8 +96,8 @@ class ScriptedIssuer:
         return len(self.times)
 
     def rotate(self) -> SigningKey:
-        """A new key in place of all others."""
-        self.keys = [SigningKey.generate()]
+        """Publish a new key in place of all others."""
+        self.keys = [SigningKey.generate("EdDSA")]
         return self.keys[0]
 
     def wait_for_fetches(self, number: int) -> None:
@@ -87,20 +105,43 @@ class ScriptedIssuer:
         with self._asked:
             assert self._asked.wait_for(lambda: self.fetches >= number, WAIT)
 
-    def fetch(self, etag: str | None, timeout: float) -> Document | None:
+    def fetch(
+        self, timeout: float, *, text_in_use: str | None = None, no_cache: bool = False
+    ) -> Document:
         with self._asked:
             self.times.append(self._clock.passed)
-            self.etags_sent.append(etag)
+            self.in_use.append(text_in_use)
+            self.no_cache.append(no_cache)
             self._asked.notify_all()
         self.before()
         assert self.gate.wait(WAIT), "nobody opened the gate"
         self._clock.advance(min(self.seconds, timeout))
-        if self.failure is not None:
-            raise FetchError(self.failure)
-        if etag is not None and etag == self.etag and self.text is None:
-            return None
-        text = jwks(*self.keys) if self.text is None else self.text
-        return Document(text, self.etag)
+        if self.failure is not None or self.seconds > timeout:
+            raise FetchError(self.failure or "no complete answer in time")
+        text = jwks(self.keys) if self.text is None else self.text
+        return Document(text, self.age, unchanged=text == text_in_use)
+
+
+class CachingProxy:
+    """A fetcher behind a cache that keeps an answer for ``max_age`` seconds."""
+
+    def __init__(self, issuer: ScriptedIssuer, clock: ManualClock, max_age: float) -> None:
+        self._issuer = issuer
+        self._clock = clock
+        self._max_age = max_age
+        self._stored: tuple[str, float] | None = None
+
+    def fetch(
+        self, timeout: float, *, text_in_use: str | None = None, no_cache: bool = False
+    ) -> Document:
+        if self._stored is not None and not no_cache:
+            text, stored_at = self._stored
+            age = self._clock.passed - stored_at
+            if age < self._max_age:
+                return Document(text, age, unchanged=text == text_in_use)
+        document = self._issuer.fetch(timeout, text_in_use=text_in_use, no_cache=no_cache)
+        self._stored = document.text, self._clock.passed
+        return document
 
 
 class MemoryCache:
@@ -118,11 +159,15 @@ class MemoryCache:
         self.lies: dict[str, Callable[..., Any]] = {}
 
     def get(self, key: str) -> Any:
-        def get() -> Any:
-            value, ends_at = self.entries.get(key, (None, 0))
-            return value if self._clock.passed < ends_at else None
+        return self._do("get", lambda: self._value(key), key)
 
-        return self._do("get", get, key)
+    def get_many(self, keys: Iterable[str]) -> dict[str, Any]:
+        def get_many() -> dict[str, Any]:
+            found = {key: self._value(key) for key in keys}
+            return {key: value for key, value in found.items() if value is not None}
+
+        values: dict[str, Any] = self._do("get_many", get_many, keys)
+        return values
 
     def set(self, key: str, value: Any, timeout: float) -> None:
         def put() -> None:
@@ -132,7 +177,7 @@ class MemoryCache:
 
     def add(self, key: str, value: Any, timeout: float) -> bool:
         def add() -> bool:
-            if self._clock.passed < self.entries.get(key, (None, 0))[1]:
+            if self._value(key) is not None:
                 return False
             self.entries[key] = value, self._clock.passed + timeout
             return True
@@ -148,12 +193,25 @@ class MemoryCache:
         self.entries.clear()
 
     def named(self, name: str) -> str | None:
-        """The key of the entry that ends with this name."""
+        """Return the key of the entry that ends with this name."""
         return next((key for key in self.entries if key.endswith(f":{name}")), None)
 
-    def fail(self) -> None:
-        """Raise from now on."""
-        self.before = _refuse
+    def fail(self, *operations: str) -> None:
+        """Raise from now on, in these operations or in all."""
+
+        def refuse(operation: str) -> None:
+            if not operations or operation in operations:
+                raise ConnectionError("the cache is unreachable")
+
+        self.before = refuse
+
+    def recover(self) -> None:
+        """Work again."""
+        self.before = lambda _: None
+
+    def _value(self, key: str) -> Any:
+        value, ends_at = self.entries.get(key, (None, 0))
+        return value if self._clock.passed < ends_at else None
 
     def _do(self, operation: str, usual: Callable[[], Any], *arguments: Any) -> Any:
         self.calls.append(operation)
@@ -163,19 +221,21 @@ class MemoryCache:
         return usual()
 
 
-def _refuse(_operation: str) -> None:
-    raise ConnectionError("the cache is away")
-
-
-class MemoryKeys(SharedKeys):
-    """The real thing, but for the cache that it talks to."""
+class MemoryJWKSCache(JWKSCache):
+    """The real class on a cache in memory, without its worker: it may fail, but it never hangs."""
 
     def __init__(self, cache: MemoryCache, clock: ManualClock, issuer: str = ISSUER) -> None:
-        super().__init__("default", issuer, f"{issuer}/jwks", clock=clock)
+        super().__init__("default", issuer, f"{issuer}/jwks", monotonic=clock.monotonic)
         self._cache: Any = cache
 
-    def _with_cache(self, operation: Callable[[BaseCache], T]) -> T:
-        return operation(self._cache)
+    def warm_up(self) -> None:
+        """Do nothing: there is nothing to connect to."""
+
+    def _run(self, job: Callable[[BaseCache], T], otherwise: T) -> T:
+        try:
+            return job(self._cache)
+        except ConnectionError:
+            return otherwise
 
 
 class Later:
@@ -198,52 +258,80 @@ def at_once(work: Callable[[], None]) -> None:
     work()
 
 
+def no_thread(_work: Callable[[], None]) -> None:
+    """Background work on a machine that cannot start a thread."""
+    raise RuntimeError("can't start new thread")
+
+
 class Deployment:
     """One issuer and one cache, and the processes that know both."""
 
-    def __init__(self, **lifetimes: float) -> None:
+    def __init__(self, **policy: float) -> None:
         self.clock = ManualClock()
         self.issuer = ScriptedIssuer(self.clock)
         self.cache = MemoryCache(self.clock)
-        self.lifetimes = Lifetimes(**lifetimes)
+        self.policy = CachePolicy(**policy)
 
     def process(
         self,
         *,
         spawn: Callable[[Callable[[], None]], None] = at_once,
-        cache: MemoryCache | None = None,
+        entries: MemoryCache | None = None,
         fetcher: Any = None,
+        ahead: float = 0,
     ) -> KeySource:
-        """A process that has just started."""
+        """A process that has just started, on a host whose clock is so many seconds ahead."""
+        clock = ManualClock(self.clock, ahead)
         return KeySource(
             ISSUER,
             fetcher or self.issuer,
-            MemoryKeys(cache or self.cache, self.clock),
-            self.lifetimes,
-            clock=self.clock,
+            MemoryJWKSCache(entries or self.cache, clock),
+            self.policy,
+            clock=clock,
             spawn=spawn,
         )
 
     def warm_process(self, *, spawn: Callable[[Callable[[], None]], None] = at_once) -> KeySource:
         """A process that has the keys of the issuer."""
         source = self.process(spawn=spawn)
-        if isinstance(spawn, Later):
-            source._launch(lambda _: True)
-            spawn.run()
-        source.current()
+        source.refresh()
         return source
 
 
-def unavailable(source: KeySource, key: SigningKey = UNKNOWN) -> int:
-    """The seconds after which a token may return whose key could not be looked up."""
+def find(source: KeyProvider, key: SigningKey, search: KeySearch | None = None) -> bool:
+    """Whether a token that this key signed is accepted, as far as keys are concerned.
+
+    Raises ``KeysUnavailable``, and ``WouldBlock`` if the background work is still to be done.
+    """
+    issuer = TrustedIssuer(ISSUER, algorithms=["EdDSA"], claims=ClaimsPolicy(), keys=source)
+    header = Header(key.algorithm, key.kid, None)
+    try:
+        issuer.find_signing_key(header, _MESSAGE, _signature(key), search)
+    except TokenError:
+        return False
+    return True
+
+
+@cache
+def _signature(key: SigningKey) -> bytes:
+    return key.sign(_MESSAGE, key.algorithm)
+
+
+def unavailable(source: KeySource, key: SigningKey = UNPUBLISHED) -> int:
+    """The seconds after which a token may return whose key could not be determined."""
     with pytest.raises(KeysUnavailable) as error:
         find(source, key)
     return error.value.retry_after
 
 
+def ask(source: KeySource) -> None:
+    """Have a token of an unknown key use up the asked fetch of this cooldown."""
+    assert not find(source, UNPUBLISHED)
+
+
 def new_key_after_a_failure(deployment: Deployment, source: KeySource) -> SigningKey:
-    """One that the issuer has when it is back; while it was away, a token asked for another."""
-    deployment.issuer.failure = "it is away"
+    """One that the issuer publishes when it is back; meanwhile a token asked for another."""
+    deployment.issuer.failure = "it is unreachable"
     unavailable(source)
     deployment.issuer.failure = None
     return deployment.issuer.rotate()
@@ -257,18 +345,12 @@ def wait_until(condition: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-def jwks(*keys: SigningKey) -> str:
+def jwks(keys: Iterable[SigningKey]) -> str:
     """The JWK Set of these keys, as text."""
     return json.dumps({"keys": [key.public_jwk() for key in keys]})
 
 
-def kids(source: KeySource) -> set[str | None]:
-    """The ids of the keys that requests are judged by now."""
-    return {key.kid for key in source.current()}
-
-
-def find(source: KeySource, key: SigningKey) -> bool:
-    """Whether a token of this key finds it: what a verifier does, but for the signature."""
-    return bool(
-        source.current().select(key.kid, key.algorithm) or source.find(key.kid, key.algorithm)
-    )
+def uses(source: KeySource, *keys: SigningKey) -> bool:
+    """Whether requests are verified with exactly these keys now."""
+    wanted = KeySet({"keys": [key.public_jwk() for key in keys]})
+    return {key.jwk for key in source.current()} == {key.jwk for key in wanted}

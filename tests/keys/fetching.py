@@ -1,21 +1,31 @@
-"""Fetching the key set of an issuer on loopback, with or without success."""
+"""Helpers of the tests that fetch a key set from an issuer on loopback."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from jwtauth.keys.fetch import FetchError, JWKSFetcher
+from jwtauth.keys.fetch import Document, FetchError, JWKSFetcher
+from jwtauth.testing import LoopbackIssuer
 
 if TYPE_CHECKING:
-    from jwtauth.testing import LoopbackIssuer
+    from collections.abc import Iterator
 
 TIMEOUT = 5
+WAIT = 10
+"""Seconds after which an event that should have happened at once counts as missing."""
+
+
+def serving(**options: Any) -> LoopbackIssuer:
+    """Create an issuer that serves its key set over HTTP and is not in the settings."""
+    return LoopbackIssuer(["EdDSA"], trusted=False, **options)
 
 
 def fetcher(issuer: LoopbackIssuer, *, discovery: bool = False) -> JWKSFetcher:
-    """What fetches the keys of this issuer."""
+    """Create a fetcher for the issuer's keys."""
     return JWKSFetcher(
         issuer.url,
         jwks_url=None if discovery else issuer.jwks_url,
@@ -25,19 +35,40 @@ def fetcher(issuer: LoopbackIssuer, *, discovery: bool = False) -> JWKSFetcher:
 
 
 def fetcher_at(url: str) -> JWKSFetcher:
-    """What fetches keys there, from whatever is no issuer."""
-    return JWKSFetcher(url, jwks_url=url, discovery_url=None, allow_plain_http=False)
+    """Create a fetcher for a URL of any server."""
+    return JWKSFetcher(url, jwks_url=url, discovery_url=None, allow_plain_http=True)
 
 
-def text(issuer: LoopbackIssuer, etag: str | None = None, *, discovery: bool = False) -> str:
-    """What the issuer answers."""
-    document = fetcher(issuer, discovery=discovery).fetch(etag, TIMEOUT)
-    assert document is not None
-    return document.text
+def fetch(issuer: LoopbackIssuer) -> Document:
+    """Fetch the issuer's keys with a new fetcher."""
+    return fetcher(issuer).fetch(TIMEOUT)
 
 
-def reason(issuer: LoopbackIssuer, etag: str | None = None, *, discovery: bool = False) -> str:
-    """Why the issuer's answer is none."""
+def text(issuer: LoopbackIssuer, *, discovery: bool = False) -> str:
+    """Return the text that the issuer serves."""
+    return fetcher(issuer, discovery=discovery).fetch(TIMEOUT).text
+
+
+def reason(issuer: LoopbackIssuer, *, discovery: bool = False) -> str:
+    """Return why fetching from the issuer fails."""
+    return reason_of(fetcher(issuer, discovery=discovery))
+
+
+def reason_of(fetcher: JWKSFetcher, timeout: float = TIMEOUT) -> str:
+    """Return why the fetcher fails."""
     with pytest.raises(FetchError) as error:
-        fetcher(issuer, discovery=discovery).fetch(etag, TIMEOUT)
+        fetcher.fetch(timeout)
+    assert error.value.__cause__ is None
+    assert error.value.__suppress_context__ or error.value.__context__ is None
     return str(error.value)
+
+
+@contextmanager
+def ending_threads(seconds: float) -> Iterator[None]:
+    """Fail if a thread that fetches is still running so long after the block."""
+    before = set(threading.enumerate())
+    yield
+    for thread in set(threading.enumerate()) - before:
+        if thread.name == "jwtauth-call":
+            thread.join(seconds)
+            assert not thread.is_alive()

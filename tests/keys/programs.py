@@ -5,6 +5,8 @@ Each function that takes an issuer runs in one: ``Program`` starts it, and the t
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
 import select
 import signal
@@ -19,11 +21,12 @@ import django
 from django.conf import settings
 
 from jwtauth import verification
+from jwtauth.keys.source import KeySource
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from jwtauth.keys.source import KeySource
+    from jwtauth.keys.single_flight import Call
 
 PATIENCE = 30
 CHILDREN = 50
@@ -101,15 +104,15 @@ def fork(issuer: str, token: str) -> None:
     """Fork while a refresh is under way, and a lock is held wherever there is one."""
     configure(issuer, JWKS_TIMEOUT=3600)
     verification.verify_token(token)
-    source = verification.key_source_of(issuer)
+    source = key_source(issuer)
     reach("warm")
-    source._launch(lambda _: False)
+    refresh_in_background(source)
     reach("refreshing")
-    source._flights._lock.acquire()
+    source._single_flight._lock.acquire()
     verification._building.acquire()
 
     def serve() -> None:
-        assert source._flights.current is None
+        assert source._single_flight.current is None
         assert verification.verify_token(token)["sub"] == "user"
         verification._verifier = None
         verification.get_verifier()
@@ -120,13 +123,22 @@ def fork(issuer: str, token: str) -> None:
 
     def refresh() -> None:
         started_at = time.monotonic()
-        flight, is_new = source._launch(lambda _: False)
-        assert is_new
-        flight.landed.wait(PATIENCE)
+        refresh_in_background(source).future.result(PATIENCE)
         assert _fetched_at(source) >= started_at
 
     _in_child(refresh)
     say("refreshed")
+
+
+def refresh_in_background(source: KeySource) -> Call:
+    """Fetch as a command would, but in a thread."""
+    return source._single_flight.start_or_join(source._refresher.refresh_now)
+
+
+def key_source(issuer: str) -> KeySource:
+    source = verification.key_source_of(issuer)
+    assert isinstance(source, KeySource)
+    return source
 
 
 def _fetched_at(source: KeySource) -> float:
@@ -153,7 +165,7 @@ def _in_child(work: Callable[[], None]) -> None:
 def leave(issuer: str) -> None:
     """End while the issuer is being asked."""
     configure(issuer, JWKS_TIMEOUT=3600)
-    verification.key_source_of(issuer)._launch(lambda _: False)
+    refresh_in_background(key_source(issuer))
     reach("asking")
 
 
@@ -165,6 +177,28 @@ def leave_while_waiting(issuer: str, token: str) -> None:
     verification.verify_token(token)
 
 
+def leave_with_waiting_coroutines(issuer: str, token: str) -> None:
+    """End by a signal while coroutines wait for the issuer."""
+    configure(issuer, JWKS_TIMEOUT=20)
+
+    async def wait_all() -> None:
+        waiting = asyncio.gather(*(verification.averify_token(token) for _ in range(64)))
+        # As servers do: it wakes the loop, whichever thread the kernel interrupts.
+        asyncio.get_running_loop().add_signal_handler(signal.SIGINT, waiting.cancel)
+        await waiting
+
+    say("asking")
+    with contextlib.suppress(asyncio.CancelledError):
+        asyncio.run(wait_all())
+
+
+def verify_once(issuer: str, token: str) -> None:
+    """Fetch the keys and verify a token."""
+    configure(issuer)
+    assert verification.verify_token(token)["sub"] == "user"
+    say("verified")
+
+
 # Coverage follows either threads or greenlets, and all other programs have threads.
 def serve_among_greenlets(issuer: str, token: str) -> None:  # pragma: no cover
     """Verify and refresh while every thread is a greenlet."""
@@ -174,21 +208,22 @@ def serve_among_greenlets(issuer: str, token: str) -> None:  # pragma: no cover
         thread.start()
     for thread in threads:
         thread.join(PATIENCE)
-    source = verification.key_source_of(issuer)
+    source = key_source(issuer)
     reach("warm")
     started_at = time.monotonic()
-    flight, _ = source._launch(lambda _: False)
+    call = refresh_in_background(source)
     time.sleep(0)
     for _ in range(100):
         verification.verify_token(token)
     assert time.monotonic() - started_at < PATIENCE / 2
     reach("refreshing")
-    flight.landed.wait(PATIENCE)
+    call.future.result(PATIENCE)
     assert _fetched_at(source) >= started_at
     say("refreshed")
 
 
 if __name__ == "__main__":
-    {each.__name__: each for each in (start, fork, leave, leave_while_waiting)}[sys.argv[1]](
-        *sys.argv[2:]
-    )
+    {
+        each.__name__: each
+        for each in (start, fork, leave, leave_while_waiting, leave_with_waiting_coroutines)
+    }[sys.argv[1]](*sys.argv[2:])

@@ -3,16 +3,9 @@
 from __future__ import annotations
 
 import os
-from typing import Any
 
 from django.conf import settings
 from django.core.wsgi import get_wsgi_application
-
-from jwtauth.keys import shared_cache
-
-# On a busy machine a cache may take longer, and one that does is taken for one that is down.
-module: Any = shared_cache
-module._SECONDS_A_CALL = 30
 
 settings.configure(
     SECRET_KEY="for tests only",

@@ -1,8 +1,9 @@
-"""The deadline of a fetch, whatever it is that takes so long."""
+"""The deadline of a fetch, whichever step takes too long."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import math
 import socket
 import threading
@@ -11,55 +12,47 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from jwtauth.keys.fetch import FetchError, JWKSFetcher, _Exchange
+from jwtauth.keys.url_policy import problem_with
 from jwtauth.testing import Answer, LoopbackIssuer
 
-from .doubles import WAIT, wait_until
-from .listening import SilentServer, full_listener
+from .certificates import Authority
+from .fetching import TIMEOUT, WAIT, ending_threads, fetcher, fetcher_at, reason_of, serving
+from .listening import RawServer, dripping, full_listener, stop_listening
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
-TIMEOUT = 0.3
+    from jwtauth.keys.fetch import JWKSFetcher
+
+SHORT = 0.5
 TOLERANCE = 1.5
-"""Seconds that a busy machine may take to notice. What is given up here would take far longer."""
+"""Seconds that a busy machine may need. Everything given up here would take far longer."""
+
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+TUNNEL = b"HTTP/1.1 200 Connection established\r\n"
+# The start of a handshake message that says it is long: OpenSSL waits for its end.
+SERVER_HELLO = b"\x16\x03\x03\x3f\xf0\x02\x00\x3f\xec"
 
 
 @pytest.fixture
 def issuer() -> Iterator[LoopbackIssuer]:
-    with LoopbackIssuer(["EdDSA"], trusted=False) as issuer:
+    with serving() as issuer:
         yield issuer
 
 
-def fetcher(url: str, *, discovery: bool = False) -> JWKSFetcher:
-    return JWKSFetcher(
-        "http://127.0.0.1/",
-        jwks_url=None if discovery else url,
-        discovery_url=url if discovery else None,
-        allow_plain_http=False,
-    )
-
-
-def assert_given_up_in_time(url: str, *, discovery: bool = False, timeout: float = TIMEOUT) -> str:
-    """Fetch, in vain; returns the reason. Nothing of it runs on for long."""
-    before = set(threading.enumerate())
+@contextlib.contextmanager
+def given_up_in_time(timeout: float = SHORT) -> Iterator[None]:
+    """Fail unless the block ends at the deadline, and the thread that fetches soon after it."""
     started_at = time.monotonic()
-
-    with pytest.raises(FetchError) as error:
-        fetcher(url, discovery=discovery).fetch(None, timeout)
-
-    assert timeout - 0.05 <= time.monotonic() - started_at < timeout + TOLERANCE
-    assert_ended(before)
-    return str(error.value)
+    with ending_threads(TOLERANCE):
+        yield
+        assert timeout - 0.05 <= time.monotonic() - started_at < timeout + TOLERANCE
 
 
-def assert_ended(before: set[threading.Thread]) -> None:
-    """Wait for the threads of the fetch."""
-    wait_until(
-        lambda: (
-            not any(thread.name == "jwtauth-call" for thread in set(threading.enumerate()) - before)
-        )
-    )
+def assert_given_up_in_time(client: JWKSFetcher, timeout: float = SHORT) -> None:
+    with given_up_in_time(timeout):
+        assert reason_of(client, timeout) == f"no complete answer within {timeout:g} s"
 
 
 @pytest.mark.parametrize(
@@ -70,87 +63,107 @@ def assert_ended(before: set[threading.Thread]) -> None:
         Answer(body_pause=0.01),
         Answer(body_pause=0.01, headers={"Content-Length": None}),
         Answer(size=math.inf, body_pause=0.01),
-        Answer(status=500, header_pause=0.01),
     ],
-    ids=["silent", "slow headers", "dripped body", "without a length", "endless", "status"],
+    ids=["silent", "slow headers", "dripped body", "without a length", "endless"],
 )
-def test_slow_answer_is_given_up_at_the_deadline(issuer: LoopbackIssuer, answer: Answer) -> None:
-    issuer.jwks_answer = answer
+@pytest.mark.parametrize("secure", [False, True])
+def test_slow_answer_is_given_up_at_the_deadline(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: Answer, *, secure: bool
+) -> None:
+    authority = Authority(tmp_path)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority.path))
+    context = authority.server_context("127.0.0.1") if secure else None
+    with serving(ssl_context=context) as issuer:
+        issuer.jwks_answer = answer
 
-    reason = assert_given_up_in_time(issuer.jwks_url)
-
-    assert reason in {"no complete answer within 0.3 s", "the issuer did not answer in time"}
-
-
-@contextlib.contextmanager
-def answers_before_the_answer(pause: float) -> Iterator[str]:
-    """The URL of a server that sends nothing but 100 (RFC 9110 §15.2.1), for ever."""
-    closed = threading.Event()
-
-    def serve() -> None:
-        connection, _ = listener.accept()
-        with connection:
-            connection.recv(65_536)
-            with contextlib.suppress(OSError):
-                while not closed.wait(pause):
-                    connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
-
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=serve, daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}/"
-        closed.set()
-        thread.join(WAIT)
+        assert_given_up_in_time(fetcher(issuer))
 
 
-def test_answers_before_the_answer_do_not_renew_the_time() -> None:
-    with answers_before_the_answer(pause=0.01) as url:
-        assert_given_up_in_time(url)
+@pytest.mark.parametrize(
+    ("start", "endless"),
+    [
+        (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+        (CHUNKED, b"1;"),
+        (CHUNKED + b"1000000\r\n", b" "),
+        (CHUNKED, b"1\r\n \r\n"),
+        (CHUNKED + b"0\r\n", b"X: y\r\n"),
+    ],
+    ids=["interim responses", "size of a chunk", "one chunk", "many chunks", "trailers"],
+)
+def test_dripped_octets_do_not_extend_the_deadline(start: bytes, endless: bytes) -> None:
+    with dripping(start, endless=endless) as server:
+        assert_given_up_in_time(fetcher_at(server.url))
+
+        assert server.closed.wait(WAIT)
 
 
-def test_answers_before_the_answer_are_read_no_further_than_its_headers() -> None:
-    with (
-        answers_before_the_answer(pause=0) as url,
-        pytest.raises(FetchError, match="the headers are larger than 16 KiB"),
-    ):
-        fetcher(url).fetch(None, WAIT)
+def test_chunk_that_does_not_end_is_given_up_at_the_deadline() -> None:
+    with RawServer(lambda connection: connection.sendall(CHUNKED + b"1\r\n ")) as server:
+        assert_given_up_in_time(fetcher_at(server.url))
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_connection_is_closed_at_the_deadline(scheme: str) -> None:
-    with SilentServer() as server:
-        # Time enough to begin with the handshake, for which certificates are to be read.
-        assert_given_up_in_time(f"{scheme}://127.0.0.1:{server.port}/", timeout=1)
+    with RawServer() as server:
+        # Long enough to start the handshake, before which certificates are read.
+        assert_given_up_in_time(fetcher_at(f"{scheme}://127.0.0.1:{server.port}/"), timeout=1)
 
         assert server.closed.wait(WAIT)
         assert server.received.startswith(b"GET " if scheme == "http" else b"\x16\x03")
 
 
-def test_connection_that_is_not_accepted_is_given_up_at_the_deadline() -> None:
-    with full_listener() as port:
-        assert_given_up_in_time(f"http://127.0.0.1:{port}/")
-
-
-def test_proxy_that_says_nothing_is_given_up_at_the_deadline(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    with SilentServer() as server:
-        monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{server.port}")
-
-        assert_given_up_in_time("https://gateway.example/jwks")
+def test_dripped_handshake_is_given_up_at_the_deadline() -> None:
+    with dripping(SERVER_HELLO, endless=b"\0") as server:
+        assert_given_up_in_time(fetcher_at(server.url.replace("http", "https")), timeout=1)
 
         assert server.closed.wait(WAIT)
-        assert server.received.startswith(b"CONNECT gateway.example:443 ")
+
+
+def test_connection_that_is_not_accepted_is_given_up_at_the_deadline() -> None:
+    with full_listener() as port:
+        assert_given_up_in_time(fetcher_at(f"http://127.0.0.1:{port}/"))
+
+
+@pytest.mark.parametrize(
+    "server",
+    [
+        RawServer,
+        lambda: dripping(TUNNEL, endless=b"X: y\r\n"),
+        lambda: dripping(TUNNEL + b"\r\n", SERVER_HELLO, endless=b"\0"),
+    ],
+    ids=["silent", "dripped headers", "dripped handshake"],
+)
+def test_slow_proxy_is_given_up_at_the_deadline(
+    monkeypatch: pytest.MonkeyPatch, server: Callable[[], RawServer]
+) -> None:
+    with server() as proxy:
+        monkeypatch.setenv("https_proxy", proxy.url)
+
+        assert_given_up_in_time(fetcher_at("https://gateway.example/jwks"), timeout=1)
+
+        assert proxy.closed.wait(WAIT)
+
+
+def test_handshake_after_a_late_answer_of_the_proxy_has_only_the_time_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def serve(connection: socket.socket) -> None:
+        connection.recv(65_536)
+        threading.Event().wait(1.8)
+        connection.sendall(TUNNEL + b"\r\n")
+
+    with RawServer(serve) as proxy:
+        monkeypatch.setenv("https_proxy", proxy.url)
+
+        assert_given_up_in_time(fetcher_at("https://gateway.example/jwks"), timeout=2)
 
 
 def test_discovery_and_key_set_share_one_deadline(issuer: LoopbackIssuer) -> None:
-    issuer.discovery_answer = Answer(
-        delay=0.5, body={"issuer": "http://127.0.0.1/", "jwks_uri": issuer.jwks_url}
-    )
-    issuer.jwks_answer = Answer(delay=3)
+    issuer.discovery_answer = Answer(delay=0.5)
+    issuer.jwks_answer = Answer(delay=1.7)
 
-    # Each of the two by itself would have been given two seconds.
-    assert_given_up_in_time(issuer.discovery_url, discovery=True, timeout=2)
+    # Each of the two alone would be in time.
+    assert_given_up_in_time(fetcher(issuer, discovery=True), timeout=2)
 
     assert issuer.fetches == 1
 
@@ -158,58 +171,130 @@ def test_discovery_and_key_set_share_one_deadline(issuer: LoopbackIssuer) -> Non
 def test_discovery_that_takes_all_the_time_is_not_followed_by_a_request(
     issuer: LoopbackIssuer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    issuer.discovery_answer = Answer(
-        body={"issuer": "http://127.0.0.1/", "jwks_uri": issuer.jwks_url}
-    )
-    original = _Exchange.get
+    def slow_problem_with(*args: Any, **kwargs: Any) -> str | None:
+        time.sleep(SHORT)
+        return problem_with(*args, **kwargs)
 
-    def get(self: _Exchange, url: str, etag: str | None) -> Any:
-        document = original(self, url, etag)
-        self._deadline -= TIMEOUT
-        return document
+    monkeypatch.setattr("jwtauth.keys.fetch.problem_with", slow_problem_with)
 
-    monkeypatch.setattr(_Exchange, "get", get)
+    assert_given_up_in_time(fetcher(issuer, discovery=True))
 
-    with pytest.raises(FetchError, match="no time left"):
-        fetcher(issuer.discovery_url, discovery=True).fetch(None, TIMEOUT)
-    assert issuer.fetches == 0
+    assert len(issuer.requests) == 1
+
+
+class Resolver:
+    """Stands in for name resolution: ``gateway.example`` has the addresses that a test says."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._original = socket.getaddrinfo
+        self.ports: list[int] = []
+        self.names: list[str] = []
+        self.gate = threading.Event()
+        self.gate.set()
+        monkeypatch.setattr(socket, "getaddrinfo", self._getaddrinfo)
+
+    def _getaddrinfo(self, host: str, port: int, *args: Any, **kwargs: Any) -> Any:
+        if host.startswith("127."):
+            return self._original(host, port, *args, **kwargs)
+        self.names.append(host)
+        self.gate.wait(WAIT)
+        return [
+            (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", each)) for each in self.ports
+        ]
+
+
+@pytest.fixture
+def resolver(monkeypatch: pytest.MonkeyPatch) -> Resolver:
+    return Resolver(monkeypatch)
+
+
+def keys_url(issuer: LoopbackIssuer, name: str = "gateway.example") -> str:
+    """Return the URL of the issuer's keys at a name that the resolver knows."""
+    return issuer.jwks_url.replace(f"127.0.0.1:{issuer.port}", name)
 
 
 def test_name_resolution_that_hangs_is_given_up_at_the_deadline(
-    issuer: LoopbackIssuer, monkeypatch: pytest.MonkeyPatch
+    issuer: LoopbackIssuer, resolver: Resolver
 ) -> None:
-    asked, end = threading.Event(), threading.Event()
-    original = socket.getaddrinfo
+    resolver.ports = [issuer.port]
+    resolver.gate.clear()
 
-    def getaddrinfo(*args: Any, **kwargs: Any) -> Any:
-        asked.set()
-        end.wait(WAIT)
-        return original(*args, **kwargs)
+    with ending_threads(TOLERANCE):
+        started_at = time.monotonic()
+        found = reason_of(fetcher_at("http://gateway.example/"), SHORT)
+        assert found == "no complete answer within 0.5 s"
+        assert time.monotonic() - started_at < SHORT + TOLERANCE
+        assert resolver.names == ["gateway.example"]
+        resolver.gate.set()
 
-    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
-    before = set(threading.enumerate())
-    started_at = time.monotonic()
-
-    with pytest.raises(FetchError, match="no complete answer"):
-        fetcher(issuer.jwks_url).fetch(None, TIMEOUT)
-
-    assert time.monotonic() - started_at < TIMEOUT + TOLERANCE
-    assert asked.is_set()
-    # The name is resolved at last: nobody is asked any more.
-    end.set()
-    assert_ended(before)
-    assert issuer.fetches == 0
+    # The name is resolved at last, but nobody waits for the answer any more.
+    assert issuer.requests == []
 
 
-def test_abandoning_twice_at_the_same_time_is_fine() -> None:
-    class Sockets(list[Any]):
-        def pop(self, *_: Any) -> Any:
-            self.clear()
-            raise IndexError
+@pytest.mark.parametrize("dead", [1, 3])
+def test_next_address_is_tried_within_the_deadline(
+    issuer: LoopbackIssuer, resolver: Resolver, dead: int
+) -> None:
+    with full_listener() as port:
+        resolver.ports = [*[port] * dead, issuer.port]
+        started_at = time.monotonic()
 
-    exchange = _Exchange(1)
-    exchange._sockets = Sockets([None])
+        document = fetcher_at(f"http://gateway.example{issuer.path}/.well-known/jwks.json").fetch(4)
 
-    exchange.abandon()
+        assert json.loads(document.text) == issuer.jwks()
+        # All dead addresses but the last one together had at most their shares.
+        assert time.monotonic() - started_at < 4 * dead / (dead + 1) + 0.9
 
-    assert exchange._sockets == []
+
+def test_address_that_refuses_connections_takes_no_time_from_the_next(
+    issuer: LoopbackIssuer, resolver: Resolver
+) -> None:
+    unused = socket.create_server(("127.0.0.1", 0))
+    port = unused.getsockname()[1]
+    stop_listening(unused)
+    resolver.ports = [port, issuer.port]
+    issuer.jwks_answer = Answer(delay=1.2)
+
+    assert json.loads(fetcher_at(keys_url(issuer)).fetch(2).text) == issuer.jwks()
+
+
+def test_silent_server_after_a_dead_address_has_only_the_time_left(resolver: Resolver) -> None:
+    with full_listener() as port, RawServer() as server:
+        resolver.ports = [port, server.port]
+
+        assert_given_up_in_time(fetcher_at("http://gateway.example/"), timeout=4)
+
+
+def test_handshake_may_take_longer_than_the_share_of_an_address(
+    resolver: Resolver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority = Authority(tmp_path)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority.path))
+    context = authority.server_context("gateway.example")
+
+    def serve(connection: socket.socket) -> None:
+        threading.Event().wait(1.5)
+        with context.wrap_socket(connection, server_side=True) as secure:
+            secure.recv(65_536)
+            secure.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+            secure.recv(65_536)
+
+    with RawServer(serve) as server:
+        resolver.ports = [server.port] * 3
+
+        assert fetcher_at("https://gateway.example/").fetch(4).text == "{}"
+
+
+def test_dead_addresses_are_given_up_at_the_deadline(resolver: Resolver) -> None:
+    with full_listener() as port:
+        resolver.ports = [port] * 4
+
+        assert_given_up_in_time(fetcher_at("http://gateway.example/"), timeout=1)
+
+
+def test_name_is_resolved_with_its_final_dot(issuer: LoopbackIssuer, resolver: Resolver) -> None:
+    resolver.ports = [issuer.port]
+
+    fetcher_at(keys_url(issuer, "gateway.example.")).fetch(TIMEOUT)
+
+    assert resolver.names == ["gateway.example."]

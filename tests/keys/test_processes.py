@@ -71,6 +71,25 @@ def test_process_ends_at_a_signal_while_a_request_waits(issuer: LoopbackIssuer) 
         assert program.end() == 7
 
 
+def test_process_ends_at_an_interrupt_while_coroutines_wait(issuer: LoopbackIssuer) -> None:
+    issuer.hold()
+    with Program("leave_with_waiting_coroutines", issuer.url, issuer.token()) as program:
+        program.expect("asking")
+        issuer.wait_for_fetches(1)
+        started_at = time.monotonic()
+        program.process.send_signal(signal.SIGINT)
+
+        assert program.end() == 0
+        # Five times the second that it may take, and less than the timeout of 20 s.
+        assert time.monotonic() - started_at < 5
+
+
+def test_platform_without_forks_imports_and_fetches(issuer: LoopbackIssuer) -> None:
+    with Program("", issuer.url, issuer.token(), module="windows") as program:
+        program.expect("verified")
+        assert program.end() == 0
+
+
 def test_greenlets_go_on_while_the_issuer_is_being_asked(issuer: LoopbackIssuer) -> None:
     with Program("", issuer.url, issuer.token(), module="greenlets") as program:
         program.expect("warm")

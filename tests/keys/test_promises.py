@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from django.core.cache import caches
 
 from jwtauth import verify_token
+from jwtauth.conf import get_settings
 from jwtauth.exceptions import KeysUnavailable, TokenError
-from jwtauth.testing import Answer, LoopbackIssuer
-from jwtauth.verification import key_source_of
+from jwtauth.keys.clock import Clock
+from jwtauth.keys.shared_cache import SharedDocument
+from jwtauth.keys.source import KeySource
+from jwtauth.testing import Answer, LoopbackIssuer, SigningKey
+from jwtauth.verification import jwks_cache_for, key_source_of
 
 from .doubles import WAIT, wait_until
 
@@ -30,9 +36,11 @@ def code(token: str) -> str:
     return error.value.code
 
 
-def land(issuer: LoopbackIssuer) -> None:
+def end_refresh(issuer: LoopbackIssuer) -> None:
     """Wait for the refresh that is under way, if any."""
-    wait_until(lambda: key_source_of(issuer.url)._flights.current is None)
+    source = key_source_of(issuer.url)
+    assert isinstance(source, KeySource)
+    wait_until(lambda: source._single_flight.current is None)
 
 
 def test_fifty_first_requests_cost_one_fetch(issuer: LoopbackIssuer) -> None:
@@ -72,7 +80,7 @@ def test_good_tokens_pass_until_the_issuer_has_been_away_for_too_long(
         clock.advance(seconds)
         for n in range(10):
             assert verify_token(issuer.token(n=n))
-        land(issuer)
+        end_refresh(issuer)
 
     clock.advance(TTL)
     with pytest.raises(KeysUnavailable) as error:
@@ -90,7 +98,7 @@ def test_remembered_token_passes_no_longer_than_its_key(
     assert verify_token(token)
 
     clock.advance(61)
-    assert code(token) == "unknown_key"
+    assert code(token) == "invalid_signature"
 
 
 def test_rotation_refuses_nobody(issuer: LoopbackIssuer, clock: Hands) -> None:
@@ -171,8 +179,8 @@ def test_issuer_that_is_away_touches_no_token_of_another(
         assert verify_token(issuer.token())
         waiting.join(WAIT)
         unavailable(away.token())
-        assert code(issuer.token(key=away.keys[0])) == "unknown_key"
-    assert issuer.fetches == 1
+        assert code(issuer.token(key=away.keys[0])) == "invalid_signature"
+    assert issuer.fetches == 2
 
 
 def unavailable(token: str) -> None:
@@ -198,3 +206,52 @@ def test_tokens_that_could_not_pass_anyway_cause_no_fetch(issuer: LoopbackIssuer
             verify_token(issuer.token(**options))
 
     assert issuer.fetches == 0
+
+
+def test_idle_process_rejects_a_removed_key(issuer: LoopbackIssuer, clock: Hands) -> None:
+    verify_token(issuer.token(n=0))
+    old = [issuer.token(n=n) for n in range(64)]
+    issuer.rotate()
+    issuer.jwks_answer = Answer(delay=0.3)
+    clock.advance(4 * TTL)
+    barrier = threading.Barrier(64)
+
+    def verify(token: str) -> tuple[str, float]:
+        barrier.wait(WAIT)
+        began_at = time.monotonic()
+        return code(token), time.monotonic() - began_at
+
+    with ThreadPoolExecutor(64) as pool:
+        results = list(pool.map(verify, old))
+
+    assert {verdict for verdict, _ in results} == {"invalid_signature"}
+    assert max(seconds for _, seconds in results) < 5 * 1.3
+    assert issuer.fetches == 3
+
+
+def test_key_set_planted_with_the_issuers_entity_tag_is_not_confirmed_by_it(
+    issuer: LoopbackIssuer, clock: Hands
+) -> None:
+    issuer.jwks_answer = Answer(headers={"ETag": '"1"'})
+    verify_token(issuer.token())
+    foreign = SigningKey.generate("EdDSA")
+    settings = get_settings()
+    shared = jwks_cache_for(settings.issuers[issuer.url], settings)
+    text = json.dumps({"keys": [foreign.public_jwk()]})
+    document = SharedDocument("planted", text, Clock().time() + 1, None)
+    shared.publish(document, keep_for=TTL, claim_for=None, lease=None)
+    clock.advance(0.9 * TTL)
+    # It is adopted once, and replaced at its end.
+    verify_token(issuer.token(key=foreign))
+    clock.advance(TTL + TIMEOUT)
+
+    assert code(issuer.token(key=foreign)) == "invalid_signature"
+    assert verify_token(issuer.token())
+    key_source_of(issuer.url).refresh()
+    caches["default"].clear()
+    shared.publish(document, keep_for=TTL, claim_for=None, lease=None)
+    clock.advance(0.9 * TTL)
+    verify_token(issuer.token())
+    end_refresh(issuer)
+    clock.advance(11)
+    assert code(issuer.token(key=foreign)) == "invalid_signature"

@@ -1,32 +1,33 @@
-"""Several processes that share one cache: one fetch for all, and one cooldown."""
+"""Several processes that share one cache: one fetch for all, one cooldown, one back-off."""
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
-from jwtauth.keys.flights import in_background
+from jwtauth.keys.single_flight import in_background
+from jwtauth.testing import SigningKey
 
 from .doubles import (
-    UNKNOWN,
+    UNPUBLISHED,
     WAIT,
     Deployment,
-    Later,
-    ManualClock,
-    MemoryKeys,
+    MemoryJWKSCache,
     ScriptedIssuer,
     find,
-    kids,
     unavailable,
+    uses,
 )
 
 
-def test_process_that_starts_takes_the_keys_of_the_others(deployment: Deployment) -> None:
+def test_process_that_starts_uses_the_keys_of_the_others(deployment: Deployment) -> None:
     deployment.warm_process()
-    deployment.issuer.failure = "it is away"
+    deployment.issuer.failure = "it is unreachable"
 
     for _ in range(8):
         source = deployment.process()
-        assert kids(source)
+        assert source.current()
         assert source.status().state == "fresh"
     assert deployment.issuer.fetches == 1
 
@@ -34,22 +35,22 @@ def test_process_that_starts_takes_the_keys_of_the_others(deployment: Deployment
 def test_age_of_keys_is_the_same_in_every_process(deployment: Deployment) -> None:
     deployment.warm_process()
     deployment.clock.advance(100)
-
-    source = deployment.warm_process()
+    source = deployment.process()
+    source.current()
 
     assert source.status().age == 100
 
 
-def test_process_that_starts_long_after_the_last_fetch_serves_what_is_there(
+def test_process_that_starts_long_after_the_last_fetch_uses_what_is_there(
     deployment: Deployment,
 ) -> None:
     deployment.warm_process()
-    deployment.issuer.failure = "it is away"
+    deployment.issuer.failure = "it is unreachable"
     deployment.clock.advance(600 + 86400 - 1)
 
     source = deployment.process()
 
-    assert kids(source)
+    assert source.current()
     assert source.status().state == "stale"
 
 
@@ -64,37 +65,35 @@ def test_one_fetch_in_each_refresh_window_serves_all_processes(deployment: Deplo
     assert deployment.issuer.fetches == 7
 
 
-def test_process_waits_for_the_fetch_of_another_and_takes_its_keys() -> None:
-    deployment = Deployment()
+def test_process_waits_for_the_fetch_of_another_and_uses_its_keys(deployment: Deployment) -> None:
     fetching, waiting = deployment.process(spawn=in_background), deployment.process()
     deployment.issuer.gate.clear()
-    fetching._launch(lambda _: False)
+    call = fetching._start(fetching._refresher.refresh)
+    assert call is not None
     deployment.issuer.wait_for_fetches(1)
-    flight = fetching._flights.current
-    assert flight is not None
 
     def sleep(_seconds: float) -> None:
         deployment.issuer.gate.set()
-        flight.landed.wait(WAIT)
+        call.future.result(WAIT)
 
-    deployment.clock.sleep = sleep  # type: ignore[method-assign, assignment]
+    waiting._refresher._clock.sleep = sleep  # type: ignore[assignment, method-assign]
 
-    assert kids(waiting)
+    assert waiting.current()
     assert deployment.issuer.fetches == 1
 
 
-def test_process_that_died_over_a_fetch_holds_the_others_up_no_longer_than_a_fetch_may_take(
+def test_process_that_was_killed_during_a_fetch_delays_the_others_by_the_timeout(
     deployment: Deployment,
 ) -> None:
     source = deployment.process()
-    deployment.cache.add(source._refresher._shared._key("lease"), "dead", 6)
+    deployment.process()._refresher._shared.acquire_lease(5)
 
-    assert kids(source)
-    assert deployment.clock.passed == pytest.approx(6, abs=0.1)
+    assert source.current()
+    assert deployment.clock.passed == pytest.approx(5, abs=0.6)
     assert deployment.cache.named("lease") is None
 
 
-def test_process_that_was_delivered_keys_between_look_and_lease_does_not_fetch(
+def test_process_that_was_given_keys_between_look_and_lease_does_not_fetch(
     deployment: Deployment,
 ) -> None:
     source, neighbour = deployment.process(), deployment.process()
@@ -112,70 +111,186 @@ def test_process_that_was_delivered_keys_between_look_and_lease_does_not_fetch(
     assert deployment.issuer.fetches == 1
 
 
-def test_process_that_may_not_ask_waits_for_the_one_that_does() -> None:
-    deployment = Deployment()
-    asking, waiting = deployment.warm_process(), deployment.warm_process()
-    deployment.clock.advance(31)
-    new = deployment.issuer.rotate()
-    later = Later()
-    asking._flights._spawn = later
-    deployment.cache.add(asking._refresher._shared._key("asked"), "asking", 30)
-
-    class Delivering(ManualClock):
-        def sleep(self, _seconds: float) -> None:
-            asking.refresh()
-
-    waiting._refresher._clock = Delivering()
-    waiting._refresher._clock.passed = deployment.clock.passed
-
-    assert find(waiting, new)
-    assert deployment.issuer.fetches == 2
-
-
-def test_rotation_costs_one_fetch_and_refuses_nobody(deployment: Deployment) -> None:
+def test_rotation_costs_one_fetch_and_rejects_no_token(deployment: Deployment) -> None:
     sources = [deployment.warm_process() for _ in range(4)]
-    deployment.clock.advance(31)
+    fetches = deployment.issuer.fetches
+    deployment.clock.advance(1)
     new = deployment.issuer.rotate()
 
     assert all(find(source, new) for _ in range(50) for source in sources)
-    assert deployment.issuer.fetches == 2
+    assert deployment.issuer.fetches == fetches + 1
 
 
-@pytest.mark.parametrize("skew", [-30, -0.005, 0.005, 30])
-def test_clocks_that_disagree_a_little_still_share(deployment: Deployment, skew: float) -> None:
-    class Skewed(ManualClock):
-        def monotonic(self) -> float:
-            return 77 + deployment.clock.passed
+def test_flood_of_unknown_keys_causes_one_fetch_in_a_cooldown_for_all_processes(
+    deployment: Deployment,
+) -> None:
+    sources = [deployment.warm_process() for _ in range(4)]
+    fetches, started = deployment.issuer.fetches, deployment.clock.passed
 
-        def time(self) -> float:
-            return deployment.clock.time() + skew
+    while deployment.clock.passed < started + 39:
+        found = [find(source, UNPUBLISHED) for source in sources]
+        assert not any(found)
+        deployment.clock.advance(0.1)
 
-    elsewhere = Deployment()
-    elsewhere.clock, elsewhere.issuer = Skewed(), deployment.issuer
-    elsewhere.cache = deployment.cache
-    first, second = deployment.process(), elsewhere.process()
-    assert kids(first) == kids(second)
+    times = [round(at - started) for at in deployment.issuer.times[fetches:]]
+    assert times == [0, 10, 20, 30]
+
+
+def test_failures_slow_all_processes_down(deployment: Deployment) -> None:
+    sources = [deployment.process() for _ in range(4)]
+    deployment.issuer.failure = "it is unreachable"
+
+    for _ in range(600):
+        for source in sources:
+            assert unavailable(source) >= 1
+        deployment.clock.advance(0.1)
+
+    gaps = [later - earlier for earlier, later in pairwise(deployment.issuer.times)]
+    assert len(gaps) >= 6
+    assert all(gap > wait - 0.01 for gap, wait in zip(gaps, [1, 2, 4, 8, 10, 10], strict=False))
+
+
+def test_process_that_starts_during_an_outage_does_not_ask_before_its_time(
+    deployment: Deployment,
+) -> None:
+    first = deployment.process()
+    deployment.issuer.failure = "it is unreachable"
+    for _ in range(4):
+        deployment.clock.advance(unavailable(first))
+    unavailable(first)
+    deployment.clock.advance(5)
+
+    source = deployment.process()
+    assert unavailable(source) == 10
+    fetches = deployment.issuer.fetches
+    deployment.clock.advance(6)
+    unavailable(source)
+    unavailable(source)
+    assert deployment.issuer.fetches == fetches + 1
+    assert source.status().failures == 6
+
+
+def test_success_of_one_process_ends_the_back_off_of_all(deployment: Deployment) -> None:
+    first, second = deployment.warm_process(), deployment.warm_process()
+    deployment.issuer.failure = "it is unreachable"
+    deployment.clock.advance(600)
+    for _ in range(15):
+        first.current()
+        second.current()
+        deployment.clock.advance(1)
+    deployment.issuer.failure = None
+    new = deployment.issuer.rotate()
+    first.refresh()
+    fetches = deployment.issuer.fetches
+
+    second.current()
+    assert uses(second, new)
+    assert second.status()[4:] == (0, None, None)
+    assert deployment.issuer.fetches == fetches
+
+
+def test_idle_process_learns_of_the_failures_of_others(deployment: Deployment) -> None:
+    busy, idle = deployment.warm_process(), deployment.warm_process()
+    deployment.issuer.failure = "it is unreachable"
+    deployment.clock.advance(600)
+    busy.current()
+    fetches = deployment.issuer.fetches
+
+    idle.current()
+    assert idle.status().state == "stale"
+    assert deployment.issuer.fetches == fetches
+
+
+def test_failure_before_the_last_success_does_not_count_again_if_it_could_not_be_deleted(
+    deployment: Deployment,
+) -> None:
+    source = deployment.process()
+    deployment.issuer.text = '{"keys": []}'
+    unavailable(source)
+    deployment.cache.lies["delete"] = lambda _key: None
+    deployment.clock.advance(1)
+    deployment.issuer.text = None
+    assert source.current()
+    assert deployment.cache.named("failure") is not None
+
+    deployment.issuer.failure = "it is unreachable"
+    deployment.clock.advance(600)
+    assert source.current()
+    assert source.status()[1:5] == ("stale", 600, 1, 1)
+
+
+@pytest.mark.parametrize("ahead", [-50, 50])
+def test_removed_key_is_rejected_by_hosts_whose_clocks_are_off(ahead: float) -> None:
+    deployment = Deployment(ttl=2, cooldown=1, timeout=5)
+    sources = [deployment.process(ahead=seconds) for seconds in (0, ahead)]
+    old = deployment.issuer.keys[0]
+    for source in sources:
+        assert find(source, old)
+    deployment.issuer.keys = [SigningKey.generate("EdDSA")]
+
+    while deployment.clock.passed < 2 + 5:
+        for source in sources:
+            find(source, old)
+        deployment.clock.advance(0.1)
+
+    assert not any(find(source, old) for source in sources)
+
+
+def test_keys_of_the_future_are_of_now(deployment: Deployment) -> None:
+    deployment.process(ahead=86400).refresh()
+    source = deployment.process()
+
+    assert source.current()
+    assert source.status().age == 0
     assert deployment.issuer.fetches == 1
 
-    deployment.issuer.failure = "it is away"
-    deployment.clock.advance(640)
-    first.current()
+
+def test_identical_keys_under_a_new_id_renew_the_age(deployment: Deployment) -> None:
+    source, neighbour = deployment.warm_process(), deployment.warm_process()
+    before = source.current()
+    deployment.clock.advance(550)
+    neighbour.current()
     fetches = deployment.issuer.fetches
-    second.current()
-    assert (deployment.issuer.fetches == fetches) is (skew < 1)
+
+    source.current()
+    assert source.status()[1:3] == ("fresh", 0)
+    assert source.current() is before
+    assert deployment.issuer.fetches == fetches
 
 
-def test_issuers_do_not_touch_each_other(deployment: Deployment) -> None:
+def test_document_is_adopted_once(deployment: Deployment) -> None:
+    planted = SigningKey.generate("EdDSA")
+    shared = deployment.process()._refresher._shared
+    source = deployment.warm_process()
+    deployment.clock.advance(1)
+    neighbour = deployment.process()
+    genuine, deployment.issuer.keys = deployment.issuer.keys, [planted]
+    neighbour.refresh()
+    document = shared.read().document
+    assert document is not None
+    deployment.issuer.keys = genuine
+    source._refresher._look()
+    assert uses(source, planted)
+    source.refresh()
+    # Written again, it is not news.
+    shared.publish(document, keep_for=600, claim_for=None, lease=None)
+    deployment.clock.advance(540)
+    source.current()
+
+    assert uses(source, *genuine)
+
+
+def test_issuers_do_not_affect_each_other(deployment: Deployment) -> None:
     other = Deployment()
     other.clock, other.cache = deployment.clock, deployment.cache
     other.issuer = ScriptedIssuer(other.clock)
     theirs = other.process()
-    theirs._refresher._shared = MemoryKeys(other.cache, other.clock, "https://other.test")
-    other.issuer.failure = "it is away"
+    theirs._refresher._shared = MemoryJWKSCache(other.cache, other.clock, "https://other.test")
+    other.issuer.failure = "it is unreachable"
 
     assert unavailable(theirs) == 1
     ours = deployment.process()
-    assert kids(ours) == {deployment.issuer.keys[0].kid}
+    assert uses(ours, *deployment.issuer.keys)
     assert unavailable(theirs) == 1
-    assert not find(ours, UNKNOWN)
+    assert not find(ours, UNPUBLISHED)
     assert other.issuer.fetches == 1

@@ -7,78 +7,47 @@ from typing import Any
 
 import pytest
 
+from jwtauth.keys.shared_cache import SharedDocument, SharedFailure
 from jwtauth.testing import SigningKey
 
-from .doubles import Deployment, jwks, kids, unavailable
+from .doubles import Deployment, MemoryJWKSCache, find, jwks, unavailable, uses
 
 
-def write(deployment: Deployment, name: str, value: Any) -> None:
-    """Put a value into the cache under one of the names that processes share by."""
-    key = deployment.process()._refresher._shared._key(name)
-    deployment.cache.entries[key] = value, deployment.clock.passed + 100_000
+def shared(deployment: Deployment) -> MemoryJWKSCache:
+    return MemoryJWKSCache(deployment.cache, deployment.clock)
 
 
-def document(deployment: Deployment, text: str, **members: Any) -> str:
-    fetched_at = deployment.clock.time()
-    return json.dumps(
-        {"schema": 1, "text": text, "fetched_at": fetched_at, "etag": None, **members}
-    )
+def plant(
+    deployment: Deployment, text: str, *, ago: float = 0, claim: str | None = None, id_: str = "id"
+) -> None:
+    """Write a document into the cache, with a time of our choice."""
+    document = SharedDocument(id_, text, deployment.clock.time() - ago, claim)
+    shared(deployment).publish(document, keep_for=100_000, claim_for=None, lease=None)
 
 
-def failure(deployment: Deployment, **members: Any) -> str:
-    retry_at = deployment.clock.time() + 20
-    known = {"failures": 6, "retry_at": retry_at, "answered": False, "reason": "it is away"}
-    return json.dumps({"schema": 1, **known, **members})
-
-
-@pytest.mark.parametrize(
-    "value",
-    [
-        b"bytes",
-        7,
-        ["list"],
-        {"schema": 1},
-        "",
-        "{",
-        "[" * 100_000,
-        "[]",
-        "null",
-        '"text"',
-        "{}",
-        '{"schema": 1}',
-        '{"schema": true, "text": "{}", "fetched_at": 1000000000, "etag": null}',
-        '{"schema": 2, "text": "{}", "fetched_at": 1000000000, "etag": null}',
-        '{"schema": 1, "text": 7, "fetched_at": 1000000000, "etag": null}',
-        '{"schema": 1, "text": "{}", "fetched_at": "now", "etag": null}',
-        '{"schema": 1, "text": "{}", "fetched_at": true, "etag": null}',
-        '{"schema": 1, "text": "{}", "fetched_at": NaN, "etag": null}',
-        '{"schema": 1, "text": "{}", "fetched_at": 1e999, "etag": null}',
-        f'{{"schema": 1, "text": "{{}}", "fetched_at": {"9" * 400}, "etag": null}}',
-        '{"schema": 1, "text": "{}", "fetched_at": 1000000000, "etag": 7}',
-        '{"schema": 1, "text": "<html>", "fetched_at": 1000000000, "etag": null}',
-        '{"schema": 1, "text": "{\\"keys\\": []}", "fetched_at": 1000000000, "etag": null}',
-    ],
-)
-def test_junk_in_place_of_keys_is_none(deployment: Deployment, value: Any) -> None:
-    write(deployment, "jwks", value)
-
+@pytest.mark.parametrize("value", [b"bytes", 7, "", "{", "[" * 100_000, "null", '{"schema": 2}'])
+@pytest.mark.parametrize("name", ["jwks", "failure", "lease", "claim"])
+def test_junk_counts_as_missing(deployment: Deployment, name: str, value: Any) -> None:
+    key = shared(deployment)._key(name)
+    deployment.cache.entries[key] = value, 100_000
     source = deployment.process()
 
-    assert kids(source) == {deployment.issuer.keys[0].kid}
-    assert kids(deployment.process())
-    assert deployment.issuer.fetches == 1
+    assert uses(source, *deployment.issuer.keys)
+    assert find(source, deployment.issuer.rotate())
+    assert deployment.issuer.fetches == 2
 
 
-def test_junk_is_logged_once_however_often_it_is_met(
-    deployment: Deployment, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("text", ["<html>", "[]", '{"keys": []}', '{"keys": [{"kty": "oct"}]}'])
+def test_document_without_usable_keys_is_logged_once_and_replaced(
+    deployment: Deployment, text: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     source = deployment.process()
-    write(deployment, "jwks", document(deployment, '{"keys": []}'))
-    write(deployment, "lease", "somebody else's")
+    plant(deployment, text)
+    shared(deployment).acquire_lease(5)
 
-    source.current()
-
+    assert uses(source, *deployment.issuer.keys)
     assert caplog.text.count("the shared cache holds no usable keys") == 1
+    assert uses(deployment.process(), *deployment.issuer.keys)
 
 
 @pytest.mark.parametrize(
@@ -94,102 +63,66 @@ def test_keys_in_the_cache_pass_the_same_filter_as_the_issuers(
     deployment: Deployment, jwk: dict[str, Any]
 ) -> None:
     good = SigningKey.generate()
-    text = json.dumps({"keys": [jwk, good.public_jwk()]})
-    write(deployment, "jwks", document(deployment, text))
+    plant(deployment, json.dumps({"keys": [jwk, good.public_jwk()]}))
 
-    assert kids(deployment.process()) == {good.kid}
+    assert uses(deployment.process(), good)
     assert deployment.issuer.fetches == 0
 
 
-@pytest.mark.parametrize("etag", ['"\r\nX-Injected: "', '"\u20ac"', '"\ud800"', "x" * 10_000])
-def test_entity_tag_that_cannot_be_sent_does_not_keep_the_keys_from_being_refreshed(
-    deployment: Deployment, etag: str
+@pytest.mark.parametrize("ago", [0, -86400])
+@pytest.mark.parametrize("claim", [None, "claim"])
+def test_planted_keys_are_used_until_they_expire_and_never_again(
+    deployment: Deployment, ago: float, claim: str | None
 ) -> None:
-    text = jwks(*deployment.issuer.keys)
-    write(deployment, "jwks", document(deployment, text, etag=etag))
-    source = deployment.process()
-    assert kids(source)
-    deployment.clock.advance(601)
+    planted = SigningKey.generate("EdDSA")
+    sources = [deployment.warm_process() for _ in range(3)]
+    deployment.clock.advance(1)
+    plant(deployment, jwks([planted]), ago=ago, claim=claim)
+    for source in sources:
+        source._refresher._look()
+    planted_at = deployment.clock.passed
 
-    assert kids(source)
-    assert deployment.issuer.etags_sent == [None]
+    while deployment.clock.passed < planted_at + 600:
+        for source in sources:
+            source.current()
+        deployment.clock.advance(10)
+    assert not any(find(source, planted) for source in sources)
 
-
-def test_keys_of_the_future_are_not_believed(deployment: Deployment) -> None:
-    planted = jwks(SigningKey.generate("EdDSA", "planted"))
-    ahead = deployment.clock.time() + 61
-    write(deployment, "jwks", document(deployment, planted, fetched_at=ahead))
-
-    assert kids(deployment.process()) == {deployment.issuer.keys[0].kid}
-
-
-def test_keys_of_the_near_future_are_of_now(deployment: Deployment) -> None:
-    ahead = deployment.clock.time() + 59
-    text = jwks(*deployment.issuer.keys)
-    write(deployment, "jwks", document(deployment, text, fetched_at=ahead))
-    source = deployment.process()
-
-    assert kids(source)
-    assert source.status().age == 0
-    assert deployment.issuer.fetches == 0
+    plant(deployment, jwks([planted]), ago=ago, claim=claim)
+    deployment.cache.clear()
+    deployment.process().refresh()
+    assert not any(find(source, planted) for source in [*sources, deployment.process()])
 
 
-def test_older_keys_than_ones_own_are_not_taken_over(deployment: Deployment) -> None:
+def test_older_keys_than_its_own_are_not_adopted(deployment: Deployment) -> None:
     source = deployment.warm_process()
     deployment.clock.advance(31)
-    old = jwks(SigningKey.generate())
-    before = deployment.clock.time() - 32
-    write(deployment, "jwks", document(deployment, old, fetched_at=before))
-    deployment.issuer.failure = "it is away"
+    plant(deployment, jwks([SigningKey.generate()]), ago=32)
+    deployment.issuer.failure = "it is unreachable"
 
     unavailable(source)
-    assert kids(source) == {deployment.issuer.keys[0].kid}
+    assert uses(source, *deployment.issuer.keys)
 
 
-@pytest.mark.parametrize(
-    "value",
-    [
-        7,
-        "{}",
-        '{"schema": 1}',
-        '{"schema": 1, "failures": "many", "retry_at": 1000000020}',
-        '{"schema": 1, "failures": 6, "retry_at": null}',
-        '{"schema": 1, "failures": 6, "retry_at": 9999999999}',
-        '{"schema": 1, "failures": 6, "retry_at": 1}',
-        '{"schema": 2, "failures": 6, "retry_at": 1000000020}',
-    ],
-)
-def test_junk_in_place_of_a_failure_is_none(deployment: Deployment, value: Any) -> None:
-    write(deployment, "failure", value)
-
-    assert kids(deployment.process())
-
-
-def test_failure_of_others_counts_for_its_backoff_and_no_longer(deployment: Deployment) -> None:
-    far = deployment.clock.time() + 85
-    write(deployment, "failure", failure(deployment, failures=1_000_000, retry_at=far))
+def test_failure_of_others_counts_for_its_back_off_and_no_longer(deployment: Deployment) -> None:
+    failure = SharedFailure("id", 1_000_000, answered=False, reason="it is unreachable")
+    shared(deployment).report_failure(
+        failure, keep_for=100_000, retry_in=100_000, claim=None, lease=None
+    )
     source = deployment.process()
 
-    assert unavailable(source) == 30
-    deployment.clock.advance(29)
-    # Whatever the cache says by now, the process keeps to what it took down.
-    unavailable(source)
-    assert deployment.issuer.fetches == 0
+    assert unavailable(source) == 10
+    deployment.clock.advance(10)
+    # Whatever the cache says by now, the process waits no longer than for a fetch.
+    assert source.current()
+    assert deployment.clock.passed < 20
 
 
-@pytest.mark.parametrize("failures", [-5, 0, 0.5, 2.5])
-def test_number_of_failures_may_be_any(deployment: Deployment, failures: float) -> None:
-    now = deployment.clock.time()
-    write(deployment, "failure", failure(deployment, failures=failures, retry_at=now + 0.5))
-
-    assert unavailable(deployment.process()) == 1
-
-
-@pytest.mark.parametrize("reason", [None, 7, "two\nlines", "\x1b[31m"])
 def test_reason_that_would_spoil_the_log_is_left_out(
-    deployment: Deployment, reason: object, caplog: pytest.LogCaptureFixture
+    deployment: Deployment, caplog: pytest.LogCaptureFixture
 ) -> None:
-    write(deployment, "failure", failure(deployment, reason=reason))
+    failure = SharedFailure("id", 1, answered=False, reason="two\nlines")
+    shared(deployment).report_failure(failure, keep_for=99, retry_in=9, claim=None, lease=None)
     source = deployment.process()
     unavailable(source)
 

@@ -1,19 +1,32 @@
-"""What processes share through a Django cache, on every backend that Django brings."""
+"""What processes share through a Django cache, on every backend that Django has."""
 
 from __future__ import annotations
 
-import gc
 import json
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.core.cache import caches
 from django.core.management import call_command
-from django.db import connection
+from django.db import connection, connections, transaction
+from hypothesis import given
+from hypothesis import strategies as st
 
-from jwtauth.keys.shared_cache import SharedDocument, SharedFailure, SharedKeys
+from jwtauth.keys.cache_worker import worker_for
+from jwtauth.keys.shared_cache import JWKSCache, SharedView
 
-from .doubles import wait_until
+from .caching import (
+    DOCUMENT,
+    FAILURE,
+    EternalCache,
+    ScriptedCache,
+    jwks_cache,
+    own_workers,
+    publish,
+    report,
+    wait_until,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,8 +36,8 @@ if TYPE_CHECKING:
 
     from tests.servers import CacheServer
 
-DOCUMENT = SharedDocument('{"keys": ["\\u00e4\\n"]}', 1_000_000_000.5, '"etag"')
-FAILURE = SharedFailure(3, 1_000_000_004.5, answered=True, reason="it is away")
+NOTHING = SharedView()
+NAMES = ("jwks", "failure", "lease", "claim")
 SHARING = [
     "locmem",
     "file",
@@ -32,6 +45,13 @@ SHARING = [
     "redis",
     "memcached",
 ]
+
+
+@pytest.fixture(autouse=True)
+def _own_workers(settings: Settings) -> Iterator[None]:
+    # Before the settings are restored: Django then forgets all connections.
+    with own_workers():
+        yield
 
 
 @pytest.fixture
@@ -44,8 +64,6 @@ def backend(request: pytest.FixtureRequest, settings: Settings, tmp_path: Path) 
         settings.CACHES = {"default": server.settings}
         caches["default"].clear()
         yield name
-        caches["default"].close()
-        _disconnect()
     elif name == "database":
         settings.CACHES = {
             "default": {"BACKEND": f"{local}.db.DatabaseCache", "LOCATION": "cache_table"}
@@ -65,165 +83,543 @@ def backend(request: pytest.FixtureRequest, settings: Settings, tmp_path: Path) 
         yield name
 
 
-def _disconnect() -> None:
-    """Close what the test itself has opened, before the garbage collector warns of it."""
-    pools = getattr(getattr(caches["default"], "_cache", None), "_pools", {})
-    for pool in pools.values():
-        pool.disconnect()
-
-
-def shared(issuer: str = "https://issuer.test", location: str = "https://issuer.test/jwks") -> Any:
-    return SharedKeys("default", issuer, location)
-
-
 on_every_sharing_backend = pytest.mark.parametrize("backend", SHARING, indirect=True)
 on_every_backend = pytest.mark.parametrize("backend", [*SHARING, "dummy"], indirect=True)
+on_dummy = pytest.mark.parametrize("backend", ["dummy"], indirect=True)
+on_database = pytest.mark.parametrize("backend", SHARING[2:3], indirect=True)
+on_servers = pytest.mark.parametrize("backend", ["redis", "memcached"], indirect=True)
+on_redis = pytest.mark.parametrize("backend", ["redis"], indirect=True)
 
 
 @on_every_backend
-def test_nothing_is_there_at_first(backend: str) -> None:
-    assert shared().document() is None
-    assert shared().failure() is None
+def test_empty_cache_has_nothing(backend: str) -> None:
+    assert jwks_cache().read() == NOTHING
 
 
 @on_every_sharing_backend
-@pytest.mark.parametrize("etag", ['"etag"', None])
-def test_document_comes_back_as_it_was(backend: str, etag: str | None) -> None:
-    document = DOCUMENT._replace(etag=etag)
-    shared().publish(document, 100_000)
+@pytest.mark.parametrize("claim", ["claim-1", None])
+def test_document_is_read_as_it_was_published(backend: str, claim: str | None) -> None:
+    document = DOCUMENT._replace(claim=claim)
+    publish(jwks_cache(), document)
 
-    assert shared().document() == document
-
-
-@on_every_sharing_backend
-def test_failure_comes_back_as_it_was_until_somebody_succeeds(backend: str) -> None:
-    shared().report(FAILURE, 100_000)
-    assert shared().failure() == FAILURE
-
-    shared().publish(DOCUMENT, 100_000)
-    assert shared().failure() is None
+    assert jwks_cache().read() == NOTHING._replace(document=document)
 
 
 @on_every_sharing_backend
-def test_one_process_gets_what_only_one_may_have(backend: str) -> None:
-    first, second = shared(), shared()
+def test_failure_is_read_as_it_was_reported_until_a_fetch_succeeds(backend: str) -> None:
+    report(jwks_cache())
+    assert jwks_cache().read() == NOTHING._replace(failure=FAILURE, backing_off=True)
 
-    mine = first.acquire("lease", 30)
-    assert mine is not None
-    assert second.acquire("lease", 30) is None
-    assert first.acquire("lease", 30) is None
-    assert second.acquire("asked", 30) is not None
-
-    second.release("lease", "not mine")
-    assert second.acquire("lease", 30) is None
-    first.release("lease", mine)
-    assert second.acquire("lease", 30) is not None
+    publish(jwks_cache())
+    assert jwks_cache().read().failure is None
 
 
-@pytest.mark.parametrize("backend", ["dummy"], indirect=True)
+@on_every_sharing_backend
+def test_one_process_holds_the_lease(backend: str) -> None:
+    first, second = jwks_cache(), jwks_cache()
+    lease = first.acquire_lease(30)
+
+    assert lease is not None
+    assert second.acquire_lease(30) is None
+    assert first.acquire_lease(30) is None
+    second.release_lease("another")
+    assert second.acquire_lease(30) is None
+    first.release_lease(lease)
+    assert second.acquire_lease(30) not in {None, lease}
+
+
+@on_every_sharing_backend
+def test_one_process_holds_the_claim_and_all_processes_see_it(backend: str) -> None:
+    claim = jwks_cache().claim_refetch(30)
+
+    assert claim is not None
+    assert jwks_cache().claim_refetch(30) is None
+    assert jwks_cache().read().claim == claim
+    assert jwks_cache().acquire_lease(30) is not None
+
+
+@on_servers
+def test_publishing_holds_the_claim_longer_and_releases_the_lease(backend: str) -> None:
+    cache = jwks_cache()
+    lease, claim = cache.acquire_lease(30), cache.claim_refetch(1)
+    publish(cache, DOCUMENT._replace(claim=claim), claim_for=30, lease=lease)
+    assert cache.acquire_lease(2) is not None
+    wait_until(lambda: cache.acquire_lease(30) is not None)
+
+    assert cache.read().claim == claim
+    assert cache.claim_refetch(30) is None
+
+
+@on_every_sharing_backend
+@pytest.mark.parametrize(("claim", "claim_for"), [("old", None), (None, 30)])
+def test_document_that_answers_no_claim_now_leaves_the_claim_alone(
+    backend: str, claim: str | None, claim_for: float | None
+) -> None:
+    held = jwks_cache().claim_refetch(30)
+    publish(jwks_cache(), DOCUMENT._replace(claim=claim), claim_for=claim_for)
+
+    assert jwks_cache().read().claim == held
+
+
+@on_every_sharing_backend
+def test_publishing_leaves_the_lease_of_another_process_alone(backend: str) -> None:
+    lease = jwks_cache().acquire_lease(30)
+    publish(jwks_cache(), lease="another")
+    assert jwks_cache().acquire_lease(30) is None
+
+    publish(jwks_cache(), lease=lease)
+    assert jwks_cache().acquire_lease(30) is not None
+
+
+@on_every_sharing_backend
+def test_failure_releases_the_claim_and_turns_the_lease_into_a_backoff(backend: str) -> None:
+    cache = jwks_cache()
+    lease, claim = cache.acquire_lease(30), cache.claim_refetch(30)
+    report(cache, retry_in=2, claim=claim, lease=lease)
+
+    assert cache.read() == NOTHING._replace(failure=FAILURE, backing_off=True)
+    assert jwks_cache().acquire_lease(30) is None
+    assert jwks_cache().claim_refetch(30) is not None
+
+    wait_until(lambda: jwks_cache().acquire_lease(30) is not None)
+    assert not cache.read().backing_off
+    assert cache.read().failure == FAILURE
+
+
+@on_every_sharing_backend
+def test_failure_leaves_lease_and_claim_of_another_process_alone(backend: str) -> None:
+    lease, claim = jwks_cache().acquire_lease(30), jwks_cache().claim_refetch(30)
+    report(jwks_cache(), claim="another", lease="another")
+    report(jwks_cache())
+
+    assert jwks_cache().read() == SharedView(None, FAILURE, claim, fetching=True)
+    assert lease is not None
+    jwks_cache().release_lease(lease)
+    assert jwks_cache().acquire_lease(30) is not None
+
+
+@on_servers
+def test_newer_failure_extends_the_backoff(backend: str) -> None:
+    report(jwks_cache(), retry_in=1)
+    report(jwks_cache(), retry_in=30)
+    claim = jwks_cache().claim_refetch(2)
+    wait_until(lambda: jwks_cache().read().claim != claim)
+
+    assert jwks_cache().read().backing_off
+
+
+@on_dummy
 def test_cache_that_keeps_nothing_grants_everything(backend: str) -> None:
-    shared().publish(DOCUMENT, 100)
-    shared().report(FAILURE, 100)
+    publish(jwks_cache())
+    report(jwks_cache())
 
-    assert shared().document() is None
-    assert shared().failure() is None
+    assert jwks_cache().read() == NOTHING
     for _ in range(3):
-        mine = shared().acquire("lease", 30)
-        assert mine is not None
-        shared().release("lease", mine)
+        lease = jwks_cache().acquire_lease(30)
+        assert lease is not None
+        assert jwks_cache().claim_refetch(30) is not None
+        jwks_cache().release_lease(lease)
 
 
 @on_every_sharing_backend
-def test_what_only_one_may_have_is_free_again_when_its_time_is_over(backend: str) -> None:
-    source = shared()
-    # Rounded up: to some servers, less than a second means for ever.
-    assert source.acquire("lease", 0.2) is not None
-    assert source.acquire("lease", 0.2) is None
+def test_lease_and_claim_are_free_again_when_their_time_is_over(backend: str) -> None:
+    cache = jwks_cache()
+    # Rounded up: to some servers, less than a second means "forever". The database rounds down.
+    seconds = 1.2 if backend == "database" else 0.2
+    assert cache.acquire_lease(seconds) is not None
+    assert cache.claim_refetch(seconds) is not None
+    assert cache.acquire_lease(seconds) is None
 
-    wait_until(lambda: source.acquire("lease", 30) is not None)
+    wait_until(lambda: cache.acquire_lease(30) is not None)
+    wait_until(lambda: cache.claim_refetch(30) is not None)
 
 
 @on_every_sharing_backend
-def test_cache_that_is_cleared_is_empty(backend: str) -> None:
-    source = shared()
-    source.publish(DOCUMENT, 100)
-    source.acquire("lease", 30)
+def test_cleared_cache_is_empty(backend: str) -> None:
+    cache = jwks_cache()
+    publish(cache)
+    cache.acquire_lease(30)
     caches["default"].clear()
 
-    assert source.document() is None
-    assert source.acquire("lease", 30) is not None
-    source.release("lease", "gone by now")
+    assert cache.read() == NOTHING
+    assert cache.acquire_lease(30) is not None
+    cache.release_lease("gone")
 
 
 @on_every_sharing_backend
 def test_issuers_and_their_locations_are_kept_apart(backend: str) -> None:
-    shared().publish(DOCUMENT, 100)
-    shared().acquire("lease", 30)
+    publish(jwks_cache())
+    jwks_cache().acquire_lease(30)
 
-    for other in (shared(issuer="https://other.test"), shared(location="https://other.test")):
-        assert other.document() is None
-        assert other.acquire("lease", 30) is not None
+    for other in (jwks_cache("https://other.test"), jwks_cache(location="https://other.test")):
+        assert other.read() == NOTHING
+        assert other.acquire_lease(30) is not None
 
 
 @on_every_sharing_backend
 @pytest.mark.parametrize("issuer", ["https://issuer.test/" + "long/" * 100, "with \x00\r\n \u00e4"])
 def test_no_issuer_is_too_long_or_too_strange_for_a_key(backend: str, issuer: str) -> None:
-    source = shared(issuer=issuer)
-    source.publish(DOCUMENT, 100)
+    publish(jwks_cache(issuer))
 
-    assert source.document() == DOCUMENT
-    assert len(source._key("failure")) < 100
-    assert source._key("failure").isascii()
+    assert jwks_cache(issuer).read().document == DOCUMENT
 
 
 @on_every_sharing_backend
-def test_key_set_as_large_as_one_may_be_is_shared(backend: str) -> None:
-    text = json.dumps({"keys": ["x" * 500_000]})
-    shared().publish(DOCUMENT._replace(text=text), 100)
+def test_largest_possible_key_set_is_shared(backend: str) -> None:
+    document = DOCUMENT._replace(text=json.dumps({"keys": ["x" * 524_274]}))
+    assert len(document.text) == 512 * 1024
+    publish(jwks_cache(), document)
 
-    document = shared().document()
-    assert document is not None
-    assert document.text == text
+    assert jwks_cache().read().document == document
 
 
 @on_every_backend
 def test_diagnosis_finds_out_whether_the_cache_keeps_what_is_put_in(backend: str) -> None:
-    problem = shared().problem()
+    problem = jwks_cache().problem()
 
     assert problem == ("it does not give back what is put in" if backend == "dummy" else None)
 
 
-@pytest.mark.parametrize("backend", ["redis", "memcached"], indirect=True)
-def test_no_connection_stays_open_after_a_call(backend: str) -> None:
-    source = shared()
-    source.publish(DOCUMENT, 100)
-    connected = _connections(backend)
-    gc.disable()
-    try:
-        for _ in range(20):
-            source.document()
-        # A server may take a moment to notice.
-        wait_until(lambda: _connections(backend) <= connected)
-    finally:
-        gc.enable()
+@on_every_backend
+def test_warming_up_needs_one_call_per_process(
+    backend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = jwks_cache(), jwks_cache("https://other.test")
+    first.warm_up()
+    monkeypatch.setattr(JWKSCache, "read", None)
+
+    first.warm_up()
+    second.warm_up()
 
 
-def _connections(backend: str) -> int:
-    cache: Any = caches["default"]
-    if backend == "redis":
-        return len(cache._cache.get_client().client_list())
-    stats = next(iter(cache._cache.clients.values())).stats()
-    return int(stats[b"curr_connections"])
+def test_cache_that_is_not_configured_counts_as_empty(caplog: pytest.LogCaptureFixture) -> None:
+    cache = JWKSCache("nowhere", "https://issuer.test", "")
+    cache.warm_up()
+    publish(cache)
+    report(cache)
+    lease = cache.acquire_lease(30)
+
+    assert cache.read() == NOTHING
+    assert lease is not None
+    cache.release_lease(lease)
+    assert len(caplog.records) == 1
+    assert 'The cache "nowhere" cannot be read (InvalidCacheBackendError)' in caplog.text
+    assert cache.problem() == "InvalidCacheBackendError: The connection 'nowhere' doesn't exist."
 
 
-def test_cache_that_is_not_configured_is_an_empty_one(caplog: pytest.LogCaptureFixture) -> None:
-    source = SharedKeys("nowhere", "https://issuer.test", "")
+@on_database
+def test_rollback_of_the_request_leaves_the_document_in_the_database(backend: str) -> None:
+    with transaction.atomic():
+        publish(jwks_cache())
+        assert jwks_cache().read().document == DOCUMENT
+        transaction.set_rollback(True)
 
-    assert source.document() is None
-    source.publish(DOCUMENT, 100)
-    source.report(FAILURE, 100)
-    mine = source.acquire("lease", 30)
-    assert mine is not None
-    source.release("lease", mine)
-    assert caplog.text.count('The cache "nowhere" fails (InvalidCacheBackendError)') == 1
-    assert source.problem() is not None
+    assert jwks_cache().read().document == DOCUMENT
+
+
+@on_database
+def test_worker_leaves_no_database_connection_open(backend: str) -> None:
+    publish(jwks_cache())
+
+    def open_connections(_cache: object) -> list[object]:
+        every = connections.all(initialized_only=True)
+        return [each for each in every if each.connection is not None]
+
+    assert worker_for("default").run(open_connections) == []
+
+
+class Clock:
+    """A monotonic clock that a test moves."""
+
+    def __init__(self) -> None:
+        self.now = 5000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(settings: Settings) -> Clock:
+    """Time for a process, on a cache that expires nothing."""
+    settings.CACHES = EternalCache.settings
+    caches["default"].clear()
+    return Clock()
+
+
+@pytest.mark.parametrize("acquire", [JWKSCache.acquire_lease, JWKSCache.claim_refetch])
+def test_holder_that_outlives_its_time_is_replaced(clock: Clock, acquire: Any) -> None:
+    cache = jwks_cache(monotonic=clock)
+    assert acquire(jwks_cache(), 5) is not None
+    assert acquire(cache, 50) is None
+    clock.now += 6
+    assert acquire(cache, 50) is None
+
+    clock.now += 0.1
+    assert acquire(cache, 50) is not None
+    # The new holder has its own time.
+    assert acquire(cache, 50) is None
+    clock.now += 51
+    assert acquire(cache, 50) is None
+    clock.now += 0.1
+    assert acquire(cache, 50) is not None
+
+
+def test_claim_that_outlives_its_time_is_not_reported(clock: Clock) -> None:
+    cache = jwks_cache(monotonic=clock)
+    claim = jwks_cache().claim_refetch(5)
+    assert cache.read().claim == claim
+    clock.now += 6
+    assert cache.read().claim == claim
+
+    clock.now += 0.1
+    assert cache.read().claim is None
+
+
+def test_claim_is_held_again_from_its_answer(clock: Clock) -> None:
+    cache = jwks_cache(monotonic=clock)
+    claim = cache.claim_refetch(5)
+    assert cache.read().claim == claim
+    clock.now += 4
+    publish(cache, DOCUMENT._replace(claim=claim), claim_for=5)
+    assert cache.read().claim == claim
+
+    clock.now += 6
+    assert cache.read().claim == claim
+    clock.now += 0.1
+    assert cache.read().claim is None
+
+
+def test_backoff_that_outlives_its_time_is_over(clock: Clock) -> None:
+    cache = jwks_cache(monotonic=clock)
+    report(cache, retry_in=8)
+    assert cache.read().backing_off
+    clock.now += 9
+    assert cache.read().backing_off
+    assert cache.acquire_lease(2) is None
+
+    clock.now += 0.1
+    assert not cache.read().backing_off
+    assert cache.acquire_lease(2) is not None
+
+
+def _entry(**members: Any) -> str:
+    """Return an entry as a process writes it, with other members; ``...`` leaves one out."""
+    content = {
+        "schema": 2,
+        **DOCUMENT._asdict(),
+        **FAILURE._asdict(),
+        "seconds": 100,
+        "fetching": False,
+        **members,
+    }
+    return json.dumps({name: value for name, value in content.items() if value is not ...})
+
+
+JUNK: dict[str, Any] = {
+    "empty text": "",
+    "a number": 42,
+    "bytes": b"{}",
+    "a list": ["keys"],
+    "a dict": json.loads(_entry()),
+    "an object": time.struct_time(range(9)),
+    "HTML": "<html>",
+    "a JSON list": "[]",
+    "JSON null": "null",
+    "deep nesting": "[" * 100_000,
+    "a long number": f'{{"schema": {"9" * 10_000}}}',
+    "another schema": _entry(schema=1),
+    "a schema in text": _entry(schema="2"),
+    "a schema of true": _entry(schema=True),
+    "no schema": _entry(schema=...),
+    "no id": _entry(id=...),
+    "an empty id": _entry(id=""),
+    "a number as id": _entry(id=1),
+    "a long id": _entry(id="x" * 65),
+    "an id with a line break": _entry(id="a\nb"),
+    "an id with a lone surrogate": _entry(id="\ud800"),
+}
+DOCUMENTS: dict[str, Any] = {
+    "no text": _entry(text=...),
+    "text that is a set": _entry(text={"keys": []}),
+    "no time": _entry(fetched_at=...),
+    "a time in text": _entry(fetched_at="1000000000"),
+    "a time of true": _entry(fetched_at=True),
+    "a time of null": _entry(fetched_at=None),
+    "an infinite time": _entry(fetched_at=1e999),
+    "a time that is not a number": _entry(fetched_at=float("nan")),
+    "a time before all others": _entry(fetched_at=0),
+    "a negative time": _entry(fetched_at=-1e9),
+    "a time in milliseconds": _entry(fetched_at=1e12),
+    "a huge time": _entry(fetched_at=10**400),
+    "a number as claim": _entry(claim=1),
+    "a claim with a line break": _entry(claim="a\n"),
+}
+FAILURES: dict[str, Any] = {
+    "no count": _entry(failures=...),
+    "a count of none": _entry(failures=0),
+    "a negative count": _entry(failures=-1),
+    "a huge count": _entry(failures=10**400),
+    "a fraction as count": _entry(failures=1.5),
+    "a count of true": _entry(failures=True),
+    "a count in text": _entry(failures="1"),
+    "an answer in text": _entry(answered="yes"),
+    "no answer": _entry(answered=...),
+}
+HOLDERS: dict[str, Any] = {
+    "no seconds": _entry(seconds=...),
+    "no time at all": _entry(seconds=0),
+    "a huge time": _entry(seconds=10**400),
+    "infinite time": _entry(seconds=1e999),
+    "seconds in text": _entry(seconds="10"),
+    "no state": _entry(fetching=...),
+    "a state in text": _entry(fetching="true"),
+}
+
+
+def _put(name: str, value: Any) -> None:
+    caches["default"].set(jwks_cache()._key(name), value, None)
+
+
+def test_entries_of_other_processes_are_read() -> None:
+    for name in NAMES:
+        _put(name, _entry())
+
+    assert jwks_cache().read() == SharedView(
+        DOCUMENT._replace(id="fetch-2"), FAILURE, "fetch-2", backing_off=True
+    )
+
+
+@pytest.mark.parametrize("junk", JUNK.values(), ids=JUNK.keys())
+@pytest.mark.parametrize("backend", ["locmem", "redis"], indirect=True)
+def test_junk_counts_as_missing(backend: str, junk: Any) -> None:
+    for name in NAMES:
+        _put(name, junk)
+
+    assert jwks_cache().read() == NOTHING
+    for acquire in (jwks_cache().acquire_lease, jwks_cache().claim_refetch):
+        assert acquire(30) is not None
+        assert acquire(30) is None
+    publish(jwks_cache())
+    assert jwks_cache().read().document == DOCUMENT
+
+
+@pytest.mark.parametrize("junk", DOCUMENTS.values(), ids=DOCUMENTS.keys())
+def test_document_that_is_junk_counts_as_missing(junk: Any) -> None:
+    _put("jwks", junk)
+
+    assert jwks_cache().read() == NOTHING
+
+
+@pytest.mark.parametrize("junk", FAILURES.values(), ids=FAILURES.keys())
+def test_failure_that_is_junk_counts_as_missing(junk: Any) -> None:
+    _put("failure", junk)
+
+    assert jwks_cache().read() == NOTHING
+
+
+@pytest.mark.parametrize("junk", HOLDERS.values(), ids=HOLDERS.keys())
+def test_holder_that_is_junk_counts_as_missing(junk: Any) -> None:
+    _put("claim", junk)
+    _put("lease", junk)
+
+    assert jwks_cache().read() == NOTHING
+    assert jwks_cache().claim_refetch(30) is not None
+    report(jwks_cache())
+    assert jwks_cache().read().backing_off
+
+
+@pytest.mark.parametrize("reason", [None, 42, ["x"], "", "a\nb", "\x1b[2J", "\ud800", "x" * 201])
+def test_reason_that_cannot_be_logged_is_unknown(reason: Any) -> None:
+    _put("failure", _entry(reason=reason))
+
+    assert jwks_cache().read().failure == FAILURE._replace(reason="unknown")
+
+
+def test_text_of_more_than_512_kib_counts_as_missing() -> None:
+    publish(jwks_cache(), DOCUMENT._replace(text="x" * (512 * 1024 + 1)))
+
+    assert jwks_cache().read() == NOTHING
+
+
+def test_huge_entry_is_not_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in NAMES:
+        _put(name, _entry(text="x" * 8_000_000))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(json, "loads", None)
+        assert jwks_cache().read() == NOTHING
+
+
+@on_redis
+@pytest.mark.parametrize("name", ["lease", "claim"])
+def test_entry_that_the_client_cannot_decode_is_replaced(backend: str, name: str) -> None:
+    cache = jwks_cache()
+    redis: Any = caches["default"]
+    redis._cache.get_client().set(redis.make_key(cache._key(name)), b"\x80junk")
+    acquire = cache.acquire_lease if name == "lease" else cache.claim_refetch
+    assert cache.read() == NOTHING
+
+    assert acquire(30) is not None
+    assert acquire(30) is None
+    publish(cache)
+    assert cache.read().document == DOCUMENT
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda values: st.lists(values) | st.dictionaries(st.text(), values),
+    max_leaves=5,
+)
+MEMBERS = st.sampled_from(sorted({*DOCUMENT._fields, *FAILURE._fields, "seconds", "fetching"}))
+ENTRIES = (
+    JSON
+    | JSON.map(json.dumps)
+    | st.dictionaries(MEMBERS, JSON, max_size=3).map(lambda members: _entry(**members))
+)
+
+
+@given(st.dictionaries(st.sampled_from(NAMES), ENTRIES))
+def test_no_content_of_the_cache_raises_or_gets_through(entries: dict[str, Any]) -> None:
+    caches["default"].clear()
+    for name, value in entries.items():
+        _put(name, value)
+    view = jwks_cache().read()
+
+    if view.document is not None:
+        id_, text, fetched_at, claim = view.document
+        assert 0 < len(id_) <= 64
+        assert isinstance(text, str)
+        assert 0 < fetched_at < 2**40
+        assert claim is None or claim.isprintable()
+    if view.failure is not None:
+        assert view.failure.failures >= 1
+        assert type(view.failure.answered) is bool
+        assert view.failure.reason.isprintable()
+    assert view.claim is None or view.claim.isprintable()
+
+
+def test_reading_is_one_operation(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings.CACHES = ScriptedCache.settings
+    operations: list[str] = []
+    monkeypatch.setattr(ScriptedCache, "before", operations.append)
+    jwks_cache().read()
+
+    assert operations == ["get_many"]
+
+
+def test_success_ends_a_back_off() -> None:
+    cache = jwks_cache()
+    cache.report_failure(FAILURE, keep_for=60, retry_in=60, claim=None, lease=None)
+    assert cache.read().backing_off
+
+    cache.publish(DOCUMENT, keep_for=60, claim_for=None, lease=None)
+
+    assert not cache.read().backing_off
+    assert cache.acquire_lease(5) is not None
+
+
+def test_lease_of_a_process_that_fetches_is_seen_by_others() -> None:
+    assert not jwks_cache().read().fetching
+    jwks_cache().acquire_lease(5)
+
+    assert jwks_cache().read().fetching

@@ -6,90 +6,93 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from jwtauth.exceptions import KeysUnavailable
 from jwtauth.testing import SigningKey
 
-from .doubles import UNKNOWN, Deployment, find, new_key_after_a_failure, unavailable
+from .doubles import (
+    UNPUBLISHED,
+    CachingProxy,
+    Deployment,
+    Later,
+    ask,
+    find,
+    jwks,
+    new_key_after_a_failure,
+    unavailable,
+)
 
 if TYPE_CHECKING:
     from jwtauth.keys.source import KeySource
 
+KIDS = pytest.mark.parametrize("kid", [None, "named"])
 
-@pytest.mark.parametrize("age", [0, 29.9, 30])
-def test_key_that_a_set_within_the_cooldown_lacks_is_unknown_without_a_fetch(
-    deployment: Deployment, age: float
+
+@KIDS
+def test_unknown_key_causes_one_fetch(
+    deployment: Deployment, source: KeySource, kid: str | None
 ) -> None:
+    unknown = SigningKey.generate("EdDSA", kid)
+
+    assert [find(source, unknown) for _ in range(100)] == [False] * 100
+    assert deployment.issuer.fetches == 2
+    assert deployment.issuer.no_cache[-1]
+
+
+@KIDS
+def test_replaced_key_is_found_by_the_fetch_that_it_causes(
+    deployment: Deployment, source: KeySource, kid: str | None
+) -> None:
+    deployment.issuer.keys = [SigningKey.generate("EdDSA", kid)]
+
+    assert find(source, deployment.issuer.keys[0])
+    assert deployment.issuer.fetches == 2
+
+
+@pytest.mark.parametrize("seconds", [0, 1, 29])
+def test_ordinary_fetch_is_no_evidence(deployment: Deployment, seconds: float) -> None:
+    source = deployment.process()
+    source.current()
+    old, new = deployment.issuer.keys[0], SigningKey.generate("EdDSA")
+    deployment.issuer.keys = [old, new]
+    deployment.clock.advance(seconds)
+
+    assert find(source, new)
+    assert find(source, old)
+    assert deployment.issuer.fetches == 2
+
+
+def test_every_key_is_tried_for_a_token_without_kid(deployment: Deployment) -> None:
+    kids = [None, "a", None, "b"]
+    deployment.issuer.keys = [SigningKey.generate("EdDSA", kid) for kid in kids]
     source = deployment.warm_process()
-    deployment.clock.advance(age)
-    deployment.cache.calls.clear()
 
-    assert not find(source, UNKNOWN)
+    for key in deployment.issuer.keys:
+        assert find(source, SigningKey.from_jwk({**key.private_jwk(), "kid": None}))
     assert deployment.issuer.fetches == 1
+
+
+def test_token_that_arrives_within_the_cooldown_is_rejected_without_a_fetch(
+    deployment: Deployment, source: KeySource
+) -> None:
+    ask(source)
+    deployment.cache.calls.clear()
+    deployment.clock.advance(10)
+
+    assert not find(source, UNPUBLISHED)
     assert deployment.cache.calls == []
-
-
-def test_key_that_an_older_set_lacks_causes_one_fetch(
-    deployment: Deployment, source: KeySource
-) -> None:
-    assert [find(source, UNKNOWN) for _ in range(100)] == [False] * 100
     assert deployment.issuer.fetches == 2
 
 
-def test_new_key_is_found_by_the_fetch_that_it_causes(
+def test_key_that_is_replaced_after_an_asked_fetch_is_found_when_the_cooldown_is_over(
     deployment: Deployment, source: KeySource
 ) -> None:
+    ask(source)
     new = deployment.issuer.rotate()
+    deployment.clock.advance(9)
+    assert not find(source, new)
+    deployment.clock.advance(1.1)
 
     assert find(source, new)
-    assert deployment.issuer.fetches == 2
-
-
-def test_key_that_another_process_has_fetched_is_found_while_the_issuer_is_away(
-    deployment: Deployment, source: KeySource
-) -> None:
-    new = deployment.issuer.rotate()
-    deployment.process().refresh()
-    deployment.issuer.failure = "it is away"
-
-    assert find(source, new)
-    assert deployment.issuer.fetches == 2
-
-
-def test_key_is_not_called_unknown_where_the_issuer_cannot_be_asked(
-    deployment: Deployment, source: KeySource
-) -> None:
-    deployment.issuer.failure = "it is away"
-
-    assert unavailable(source) == 30
-    assert deployment.issuer.fetches == 2
-
-
-def test_while_a_fetch_that_failed_cools_down_nothing_is_asked_or_waited_for(
-    deployment: Deployment, source: KeySource, waits: list[float]
-) -> None:
-    deployment.issuer.failure = "it is away"
-    unavailable(source)
-    calls = len(deployment.cache.calls)
-    waits.clear()
-
-    assert {unavailable(source) for _ in range(1000)} == {30}
-    assert deployment.issuer.fetches == 2
-    assert len(deployment.cache.calls) == calls
-    assert waits == []
-
-
-def test_flood_while_the_issuer_fails_causes_one_fetch_in_each_cooldown(
-    deployment: Deployment, source: KeySource
-) -> None:
-    deployment.issuer.failure = "it is away"
-    started = deployment.clock.passed
-
-    for _ in range(1200):
-        source.current()
-        unavailable(source)
-        deployment.clock.advance(0.1)
-
-    assert [round(at - started) for at in deployment.issuer.times[1:]] == [0, 30, 60, 90]
+    assert deployment.issuer.fetches == 3
 
 
 def test_flood_while_the_issuer_answers_causes_one_fetch_in_each_cooldown(
@@ -97,72 +100,260 @@ def test_flood_while_the_issuer_answers_causes_one_fetch_in_each_cooldown(
 ) -> None:
     started = deployment.clock.passed
 
-    for _ in range(1200):
-        assert not find(source, UNKNOWN)
+    for _ in range(400):
+        assert not find(source, UNPUBLISHED)
         deployment.clock.advance(0.1)
 
-    assert [round(at - started) for at in deployment.issuer.times[1:]] == [0, 30, 60, 90]
+    assert [round(at - started) for at in deployment.issuer.times[1:]] == [0, 10, 20, 30]
 
 
-def test_cooldown_of_tokens_does_not_hold_up_the_refresh_that_is_due(
+def test_flood_while_the_issuer_fails_is_slowed_down_by_the_back_off_alone(
     deployment: Deployment, source: KeySource
 ) -> None:
-    deployment.clock.advance(490)
-    new = new_key_after_a_failure(deployment, source)
-    deployment.clock.advance(20)
+    deployment.issuer.failure = "it is unreachable"
+    started = deployment.clock.passed
 
-    assert source._state.seconds_until_ask() > 0
-    assert find(source, new)
-
-
-def test_key_that_came_to_the_cache_while_a_failure_cools_down_is_found(
-    deployment: Deployment, source: KeySource
-) -> None:
-    new = new_key_after_a_failure(deployment, source)
-    deployment.process().refresh()
-    deployment.clock.advance(1)
-    deployment.issuer.failure = "it is away"
-
-    assert find(source, new)
-    assert deployment.issuer.fetches == 3
-
-
-def test_keys_that_came_to_the_cache_end_an_outage_before_the_cooldown_does(
-    deployment: Deployment,
-) -> None:
-    source = deployment.process()
-    deployment.issuer.failure = "it is away"
-    for _ in range(6):
-        with pytest.raises(KeysUnavailable) as error:
-            source.current()
-        deployment.clock.advance(error.value.retry_after)
-    with pytest.raises(KeysUnavailable):
+    for _ in range(400):
         source.current()
-    deployment.issuer.failure = None
-    deployment.process().refresh()
-    fetches = deployment.issuer.fetches
+        unavailable(source)
+        deployment.clock.advance(0.1)
+
+    times = [round(at - started) for at in deployment.issuer.times[1:]]
+    assert times == [0, 1, 3, 7, 15, 25, 35]
+
+
+def test_key_is_not_called_unknown_if_the_issuer_cannot_be_asked(
+    deployment: Deployment, source: KeySource
+) -> None:
+    deployment.issuer.failure = "it is unreachable"
+
+    assert unavailable(source) == 1
+    assert deployment.issuer.fetches == 2
+
+
+def test_during_a_back_off_nothing_is_asked(deployment: Deployment, source: KeySource) -> None:
+    deployment.issuer.failure = "it is unreachable"
+    unavailable(source)
+    calls = len(deployment.cache.calls)
+
+    assert {unavailable(source) for _ in range(1000)} == {1}
+    assert deployment.issuer.fetches == 2
+    assert len(deployment.cache.calls) == calls
+
+
+def test_failed_answer_does_not_use_up_the_cooldown(
+    deployment: Deployment, source: KeySource
+) -> None:
+    new = new_key_after_a_failure(deployment, source)
     deployment.clock.advance(1)
 
-    assert find(source, deployment.issuer.keys[0])
+    assert find(source, new)
+
+
+def test_key_that_another_process_loaded_is_found_without_a_fetch(
+    deployment: Deployment, source: KeySource
+) -> None:
+    new = deployment.issuer.rotate()
+    deployment.process().refresh()
+    deployment.issuer.failure = "it is unreachable"
+
+    assert find(source, new)
+    assert deployment.issuer.fetches == 2
+
+
+def test_answer_to_another_process_is_evidence_while_its_claim_is_held(
+    deployment: Deployment, source: KeySource
+) -> None:
+    neighbour = deployment.warm_process()
+    ask(neighbour)
+    fetches = deployment.issuer.fetches
+
+    for seconds in (0, 5, 4):
+        deployment.clock.advance(seconds)
+        assert not find(source, UNPUBLISHED)
+    assert deployment.issuer.fetches == fetches
+    deployment.clock.advance(2)
+    new = deployment.issuer.rotate()
+    assert find(source, new)
+    assert deployment.issuer.fetches == fetches + 1
+
+
+@pytest.mark.parametrize("ahead", [-50, 50])
+def test_clocks_of_hosts_are_not_compared(deployment: Deployment, ahead: float) -> None:
+    source, skewed = deployment.warm_process(), deployment.process(ahead=ahead)
+    skewed.refresh()
+    new = deployment.issuer.rotate()
+    ask(source)
+    fetches = deployment.issuer.fetches
+
+    assert find(skewed, new)
+    assert not find(skewed, UNPUBLISHED)
     assert deployment.issuer.fetches == fetches
 
 
-def test_time_between_asking_and_the_answer_counts_as_none() -> None:
-    deployment = Deployment(cooldown=0, timeout=5)
-    source = deployment.warm_process()
-    deployment.clock.advance(1)
-    deployment.issuer.seconds = 3
-
-    assert not find(source, UNKNOWN)
-    assert deployment.issuer.fetches == 2
-
-
-def test_token_without_key_id_that_nothing_fits_causes_a_fetch_too(
+def test_evidence_ends_when_a_set_without_it_is_used(
     deployment: Deployment, source: KeySource
 ) -> None:
-    assert source.find(None, "RS256") == ()
+    ask(source)
+    deployment.cache.clear()
+    deployment.clock.advance(1)
+    new = deployment.issuer.rotate()
+    # It knows nothing of the answer, and a cache on the way gives it some older set.
+    deployment.issuer.text = jwks([UNPUBLISHED])
+    deployment.process().current()
+    deployment.issuer.text = None
+    source._refresher._look()
+
+    assert unavailable(source, new)
+    deployment.clock.advance(10)
+    assert find(source, new)
+
+
+def test_evidence_outlasts_an_ordinary_fetch_of_the_same_set() -> None:
+    deployment = Deployment(ttl=5, cooldown=60)
+    source, neighbour = deployment.warm_process(), deployment.warm_process()
+    ask(source)
+    deployment.clock.advance(4.6)
+    neighbour.current()
+    fetches = deployment.issuer.fetches
+
+    assert not find(source, UNPUBLISHED)
+    assert not find(neighbour, UNPUBLISHED)
+    assert deployment.issuer.fetches == fetches
+
+
+def test_worker_that_is_killed_during_an_asked_fetch_delays_the_others_by_the_timeout(
+    deployment: Deployment, source: KeySource
+) -> None:
+    shared = deployment.process()._refresher._shared
+    shared.acquire_lease(5)
+    shared.claim_refetch(5)
+    new = deployment.issuer.rotate()
+    started = deployment.clock.passed
+
+    assert find(source, new)
+    assert deployment.clock.passed - started <= 6
+
+
+def test_claim_without_an_answer_is_no_evidence(deployment: Deployment) -> None:
+    deployment.policy = deployment.policy.__class__(timeout=60)
+    source = deployment.warm_process()
+    shared = deployment.process()._refresher._shared
+    shared.claim_refetch(60)
+    new = deployment.issuer.rotate()
+
+    assert unavailable(source, new) == 1
+    deployment.clock.advance(60)
+    assert find(source, new)
+
+
+def test_new_key_behind_a_caching_proxy_is_found_by_bypassing_it(deployment: Deployment) -> None:
+    proxy = CachingProxy(deployment.issuer, deployment.clock, 60)
+    source, neighbour = (deployment.process(fetcher=proxy) for _ in range(2))
+    assert find(source, deployment.issuer.keys[0])
+    old, new = deployment.issuer.keys[0], SigningKey.generate("EdDSA")
+    deployment.issuer.keys = [old, new]
+    deployment.clock.advance(5)
+
+    assert find(source, new)
+    assert find(neighbour, new)
+
+
+def test_set_of_a_caching_proxy_does_not_replace_a_newer_one() -> None:
+    deployment = Deployment(ttl=10, cooldown=1)
+    proxy = CachingProxy(deployment.issuer, deployment.clock, 60)
+    source = deployment.process(fetcher=proxy)
+    source.current()
+    stored = proxy._stored
+    new = deployment.issuer.rotate()
+    assert find(source, new)
+    # A proxy that passes the request on without storing the answer.
+    proxy._stored = stored
+    deployment.clock.advance(9.5)
+
+    assert find(source, new)
+    assert source.status().state == "fresh"
+
+
+def test_bad_signature_under_a_known_kid_is_rejected_at_once(deployment: Deployment) -> None:
+    deployment.issuer.keys = [SigningKey.generate("EdDSA", "named")]
+    later = Later()
+    source = deployment.warm_process(spawn=later)
+    deployment.clock.advance(1)
+
+    assert not find(source, SigningKey.generate("EdDSA", "named"))
+
+    assert len(later.work) == 1
+    later.run()
     assert deployment.issuer.fetches == 2
 
+
+def test_key_that_was_replaced_under_its_kid_is_loaded_in_the_background(
+    deployment: Deployment,
+) -> None:
+    deployment.issuer.keys = [SigningKey.generate("EdDSA", "named")]
+    source = deployment.warm_process()
+    deployment.clock.advance(1)
+    deployment.issuer.keys = [SigningKey.generate("EdDSA", "named")]
+
+    find(source, deployment.issuer.keys[0])
+
+    assert find(source, deployment.issuer.keys[0])
+
+
+def test_bad_signatures_and_unknown_keys_share_one_cooldown(
+    deployment: Deployment, source: KeySource
+) -> None:
+    ask(source)
+
+    for _ in range(90):
+        source.report_bad_signature()
+        deployment.clock.advance(0.1)
+
+    assert deployment.issuer.fetches == 2
+
+
+def test_bad_signatures_of_a_flood_look_into_the_cache_once_a_second(
+    deployment: Deployment, source: KeySource
+) -> None:
+    ask(deployment.warm_process())
+    deployment.clock.advance(1)
+    deployment.cache.calls.clear()
+
+    for _ in range(1000):
+        source.report_bad_signature()
+
+    assert deployment.cache.calls.count("get_many") == 1
+
+
+def test_asked_fetch_does_not_delay_the_refresh_that_is_due(
+    deployment: Deployment, source: KeySource
+) -> None:
+    deployment.clock.advance(509)
+    ask(source)
+    deployment.clock.advance(2)
+    fetches = deployment.issuer.fetches
+    assert source.status().state == "fresh"
+
+    deployment.clock.advance(540)
+    source.current()
+    assert deployment.issuer.fetches == fetches + 1
+
+
+def test_refresh_on_demand_is_no_evidence(deployment: Deployment, source: KeySource) -> None:
+    source.refresh()
+    new = deployment.issuer.rotate()
+
+    assert find(source, new)
+
+
+def test_token_whose_algorithm_no_key_fits_causes_a_fetch_too(
+    deployment: Deployment, source: KeySource
+) -> None:
+    search = source.start_search()
+    keys = source.current(search)
     deployment.issuer.keys.append(SigningKey.generate("ES256"))
-    deployment.clock.advance(31)
-    assert len(source.find(None, "ES256")) == 1
+
+    newer = source.confirm_unknown(keys, search)
+
+    assert len(newer.select(None, "ES256")) == 1

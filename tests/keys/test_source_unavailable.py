@@ -1,31 +1,73 @@
-"""Requests that find no keys: they wait for the one fetch, or are told when to come back."""
+"""Requests that find no keys, and how long requests with unknown keys wait."""
 
 from __future__ import annotations
 
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from jwtauth.exceptions import KeysUnavailable
-from jwtauth.keys.flights import in_background
+from jwtauth.keys.single_flight import WouldBlock, in_background, retry_when_ready
+from jwtauth.signals import keys_refresh_failed
 
-from .doubles import WAIT, Deployment, Later, kids
+from .doubles import (
+    UNPUBLISHED,
+    WAIT,
+    Deployment,
+    Later,
+    find,
+    new_key_after_a_failure,
+    no_thread,
+    unavailable,
+    uses,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterator
+
+    from jwtauth.keys.source import KeySource
+    from jwtauth.testing import SigningKey
 
 
-def test_request_without_keys_waits_for_the_timeout_at_most() -> None:
-    deployment = Deployment(timeout=0.1)
+def wait_for(
+    source: KeySource, key: SigningKey | None = None, error: WouldBlock | None = None
+) -> WouldBlock:
+    """How long a token of this key would wait, after it waited for ``error``."""
+    search = None if error is None else error.search
+    with pytest.raises(WouldBlock) as raised:
+        find(source, key or UNPUBLISHED, search)
+    return raised.value
+
+
+def find_and_wait(source: KeySource, key: SigningKey) -> bool:
+    return retry_when_ready(lambda search: find(source, key, search))
+
+
+def test_request_without_keys_waits_for_the_timeout_at_most(deployment: Deployment) -> None:
     source = deployment.process(spawn=Later())
-    before = time.monotonic()
+
+    blocked = wait_for(source)
+    assert blocked.seconds == 5
+    deployment.clock.advance(5)
 
     with pytest.raises(KeysUnavailable):
-        source.current()
+        find(source, UNPUBLISHED, blocked.search)
 
-    assert 0.1 <= time.monotonic() - before < WAIT / 2
+
+def test_time_in_which_the_cache_is_connected_does_not_count(deployment: Deployment) -> None:
+    later = Later()
+    source = deployment.process(spawn=later)
+    blocked = wait_for(source)
+    deployment.clock.advance(4)
+    call = source._single_flight.current
+    assert call is not None
+    call.started_at = deployment.clock.monotonic()
+    deployment.clock.advance(1)
+
+    assert wait_for(source, error=blocked).seconds == 4
 
 
 def test_requests_without_keys_all_wait_for_the_one_fetch(deployment: Deployment) -> None:
@@ -33,109 +75,217 @@ def test_requests_without_keys_all_wait_for_the_one_fetch(deployment: Deployment
     deployment.issuer.gate.clear()
 
     with ThreadPoolExecutor(50) as pool:
-        answers = [pool.submit(kids, source) for _ in range(50)]
+        answers = [pool.submit(retry_when_ready, source.current) for _ in range(50)]
         deployment.issuer.wait_for_fetches(1)
         deployment.issuer.gate.set()
 
-        assert {frozenset(answer.result()) for answer in answers} == {
-            frozenset(key.kid for key in deployment.issuer.keys)
-        }
+        assert len({id(answer.result(WAIT)) for answer in answers}) == 1
     assert deployment.issuer.fetches == 1
 
 
-def test_without_keys_a_failure_is_told_with_the_time_of_the_next_try(
-    deployment: Deployment,
-) -> None:
+def test_failure_is_reported_with_the_time_of_the_next_try(deployment: Deployment) -> None:
     source = deployment.process()
-    deployment.issuer.failure = "it is away"
+    deployment.issuer.failure = "it is unreachable"
     retry_after = []
 
     for _ in range(6):
-        with pytest.raises(KeysUnavailable) as error:
-            source.current()
-        retry_after.append(error.value.retry_after)
-        deployment.clock.advance(error.value.retry_after)
+        retry_after.append(unavailable(source))
+        deployment.clock.advance(retry_after[-1])
 
-    assert retry_after == [1, 2, 4, 8, 16, 30]
+    assert retry_after == [1, 2, 4, 8, 10, 10]
 
 
-def test_without_keys_nothing_is_asked_while_a_failure_cools_down(
-    deployment: Deployment, waits: list[float]
+def test_request_waits_a_tenth_of_a_second_for_a_retry(deployment: Deployment) -> None:
+    later = Later()
+    source = deployment.process(spawn=later)
+    deployment.issuer.failure = "it is unreachable"
+    wait_for(source)
+    later.run()
+    deployment.clock.advance(1)
+
+    assert wait_for(source).seconds == pytest.approx(0.1)
+
+
+def test_new_process_waits_for_an_issuer_that_failed_for_others_long_ago(
+    deployment: Deployment,
 ) -> None:
+    deployment.issuer.failure = "it is unreachable"
+    unavailable(deployment.process())
+    deployment.clock.advance(60)
+    later = Later()
+    source = deployment.process(spawn=later)
+    wait_for(source)
+    source._refresher._look()
+
+    assert wait_for(source).seconds == 5
+
+
+def test_nothing_is_asked_and_waited_for_during_a_back_off(deployment: Deployment) -> None:
     source = deployment.process()
-    deployment.issuer.failure = "it is away"
-    for _ in range(1000):
-        with pytest.raises(KeysUnavailable):
-            source.current()
+    deployment.issuer.failure = "it is unreachable"
+    unavailable(source)
     calls = len(deployment.cache.calls)
-    waits.clear()
 
     for _ in range(1000):
-        with pytest.raises(KeysUnavailable):
-            source.current()
+        unavailable(source)
 
     assert deployment.issuer.fetches == 1
     assert len(deployment.cache.calls) == calls
-    assert waits == []
 
 
-def test_without_keys_the_shared_cache_is_looked_into_while_a_failure_cools_down(
-    deployment: Deployment, waits: list[float]
-) -> None:
+def test_shared_cache_is_looked_into_during_a_back_off(deployment: Deployment) -> None:
     later = Later()
     source = deployment.process(spawn=later)
-    deployment.issuer.failure = "it is away"
-    for seconds in (0, 1, 2):
+    deployment.issuer.failure = "it is unreachable"
+    blocked = wait_for(source)
+    later.run()
+    for seconds in (1, 2):
         deployment.clock.advance(seconds)
-        with pytest.raises(KeysUnavailable):
-            source.current()
+        wait_for(source)
         later.run()
     deployment.issuer.failure = None
     deployment.process().refresh()
     fetches = deployment.issuer.fetches
-    waits.clear()
     deployment.clock.advance(1)
 
     with pytest.raises(KeysUnavailable):
-        source.current()
-    assert waits == []
+        find(source, UNPUBLISHED, blocked.search)
     later.run()
-    assert kids(source) == {deployment.issuer.keys[0].kid}
+    assert uses(source, *deployment.issuer.keys)
     assert deployment.issuer.fetches == fetches
 
 
-def test_hundred_seconds_without_an_issuer_cost_eight_fetches(deployment: Deployment) -> None:
+def test_thread_that_cannot_be_started_is_a_failure_with_a_reason(
+    deployment: Deployment, caplog: pytest.LogCaptureFixture
+) -> None:
     source = deployment.process()
-    deployment.issuer.failure = "it is away"
+    source._single_flight._spawn = no_thread
+    sent: list[str] = []
 
-    for _ in range(1000):
-        with pytest.raises(KeysUnavailable) as error:
-            source.current()
-        assert error.value.retry_after >= 1
-        deployment.clock.advance(0.1)
+    def receive(reason: str, **_: Any) -> None:
+        sent.append(reason)
 
-    assert deployment.issuer.fetches == 8
+    keys_refresh_failed.connect(receive)
+    try:
+        for _ in range(10):
+            assert unavailable(source) == 1
+    finally:
+        keys_refresh_failed.disconnect(receive)
+
+    assert sent == ["no thread can be started: can't start new thread"]
+    assert caplog.text.count("no thread can be started") == 1
+    assert source.status().reason == sent[0]
+    assert deployment.cache.calls == []
 
 
-def test_where_no_thread_can_start_keys_are_served_or_said_to_be_unavailable(
+def test_keys_are_used_although_no_thread_can_be_started(deployment: Deployment) -> None:
+    source = deployment.warm_process(spawn=no_thread)
+
+    for seconds in (540, 60, 60):
+        deployment.clock.advance(seconds)
+        assert source.current()
+    assert unavailable(source)
+
+
+def test_unknown_key_is_waited_for_until_a_second_after_the_start_of_the_fetch(
     deployment: Deployment,
 ) -> None:
-    is_refused = True
+    source = deployment.warm_process(spawn=Later())
 
-    def spawn(work: Callable[[], None]) -> None:
-        if is_refused:
-            raise RuntimeError("can't start new thread")
-        work()
+    first = wait_for(source)
+    assert first.seconds == 1
+    deployment.clock.advance(0.75)
+    assert wait_for(source).seconds == 0.25
+    deployment.clock.advance(0.25)
 
-    source = deployment.process(spawn=spawn)
-    with pytest.raises(KeysUnavailable) as error:
-        source.current()
-    assert error.value.retry_after == 1
+    with pytest.raises(KeysUnavailable):
+        find(source, UNPUBLISHED, first.search)
+    with pytest.raises(KeysUnavailable):
+        find(source, UNPUBLISHED)
 
-    is_refused = False
-    assert kids(source)
-    is_refused = True
-    for seconds in (540, 60):
-        deployment.clock.advance(seconds)
-        assert kids(source)
-    assert deployment.issuer.fetches == 1
+
+def test_token_waits_for_an_ordinary_fetch_in_progress_and_then_for_an_asked_one(
+    deployment: Deployment,
+) -> None:
+    later = Later()
+    source = deployment.warm_process(spawn=later)
+    deployment.clock.advance(540)
+    source.current()
+    deployment.clock.advance(0.5)
+
+    ordinary = wait_for(source)
+    assert ordinary.seconds == 0.5
+    later.run()
+    asked = wait_for(source, error=ordinary)
+    assert asked.seconds == 1
+    new = deployment.issuer.rotate()
+    later.run()
+
+    assert find(source, new, asked.search)
+
+
+def test_requests_that_arrive_while_the_new_key_is_fetched_wait_for_it(
+    deployment: Deployment, source: KeySource
+) -> None:
+    source._single_flight._spawn = in_background
+    new = deployment.issuer.rotate()
+    deployment.issuer.gate.clear()
+
+    with ThreadPoolExecutor(50) as pool:
+        answers = [pool.submit(find_and_wait, source, new)]
+        deployment.issuer.wait_for_fetches(2)
+        answers += [pool.submit(find_and_wait, source, new) for _ in range(49)]
+        deployment.issuer.gate.set()
+
+        assert all(answer.result(WAIT) for answer in answers)
+    assert deployment.issuer.fetches == 2
+
+
+def test_issuer_that_failed_lately_is_waited_for_a_tenth_of_a_second(
+    deployment: Deployment,
+) -> None:
+    later = Later()
+    source = deployment.warm_process(spawn=later)
+    deployment.issuer.failure = "it is unreachable"
+    wait_for(source)
+    later.run()
+    deployment.clock.advance(9.9)
+
+    assert wait_for(source).seconds == pytest.approx(0.1)
+
+
+def test_issuer_that_failed_long_ago_is_waited_for_again(
+    deployment: Deployment, source: KeySource
+) -> None:
+    new = new_key_after_a_failure(deployment, source)
+    deployment.clock.advance(60)
+    source._single_flight._spawn = in_background
+
+    assert find_and_wait(source, new)
+
+
+@pytest.fixture
+def hanging_source() -> Iterator[KeySource]:
+    """A process with keys whose issuer hangs."""
+    deployment = Deployment(timeout=0.2)
+    source = deployment.warm_process(spawn=in_background)
+    deployment.clock.advance(540)
+    deployment.issuer.gate.clear()
+    yield source
+    deployment.issuer.gate.set()
+
+
+def test_known_keys_do_not_wait_behind_unknown_ones(hanging_source: KeySource) -> None:
+    def ask() -> None:
+        with pytest.raises(KeysUnavailable):
+            find_and_wait(hanging_source, UNPUBLISHED)
+
+    blocked = threading.Thread(target=ask, daemon=True)
+    blocked.start()
+    before = time.monotonic()
+
+    for _ in range(100):
+        hanging_source.current()
+
+    assert time.monotonic() - before < 0.5
+    blocked.join(WAIT)

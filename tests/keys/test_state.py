@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import logging
 
 import pytest
 
-from jwtauth.keys.snapshot import Lifetimes, Snapshot
-from jwtauth.keys.state import Failure, KeyState
+from jwtauth.keys.state import CachePolicy, Failure, KeyState
 from jwtauth.testing import SigningKey
 from jwtauth.tokens.jwks import KeySet
 
 from .doubles import ISSUER, ManualClock, jwks
 
-LIFETIMES = Lifetimes(ttl=600, stale_ttl=7200, cooldown=30, timeout=5)
+POLICY = CachePolicy(ttl=600, stale_ttl=7200, cooldown=10, timeout=5)
+TEXT = jwks([SigningKey.generate("EdDSA", "the kid"), SigningKey.generate("ES256")])
 
 
 @pytest.fixture
@@ -23,18 +24,16 @@ def clock() -> ManualClock:
 
 @pytest.fixture
 def state(clock: ManualClock) -> KeyState:
-    return KeyState(ISSUER, LIFETIMES, clock)
+    return KeyState(ISSUER, POLICY, clock)
 
 
-def snapshot(clock: ManualClock, age: float = 0, lifetimes: Lifetimes = LIFETIMES) -> Snapshot:
-    text = jwks(SigningKey.generate("EdDSA", "one"), SigningKey.generate("ES256", "two"))
-    fetched_at = clock.monotonic() - age
-    return Snapshot.of(KeySet.from_text(text), text, None, fetched_at, lifetimes)
+def install(state: KeyState, clock: ManualClock, age: float = 0, claim: str | None = None) -> None:
+    state.install(KeySet.from_text(TEXT), TEXT, claim, clock.monotonic() - age)
 
 
 def failure(clock: ManualClock, ago: float = 0, *, answered: bool = False) -> Failure:
     failed_at = clock.monotonic() - ago
-    return Failure(3, failed_at, failed_at + 4, answered, "it is away")
+    return Failure("id", 3, failed_at, failed_at + 4, answered, "it is unreachable")
 
 
 @pytest.mark.parametrize(
@@ -52,7 +51,7 @@ def failure(clock: ManualClock, ago: float = 0, *, answered: bool = False) -> Fa
 def test_age_makes_the_state_where_nothing_failed(
     state: KeyState, clock: ManualClock, age: float, name: str
 ) -> None:
-    state.install(snapshot(clock, age))
+    install(state, clock, age)
 
     assert state.name == state.status().state == name
 
@@ -71,7 +70,7 @@ def test_age_makes_the_state_where_nothing_failed(
 def test_age_makes_the_state_where_the_last_try_failed(
     state: KeyState, clock: ManualClock, age: float, name: str
 ) -> None:
-    state.install(snapshot(clock, age))
+    install(state, clock, age)
     state.failure = failure(clock)
 
     assert state.name == name
@@ -83,7 +82,7 @@ def test_age_makes_the_state_where_the_last_try_failed(
 def test_keys_that_the_issuer_withdrew_serve_until_they_expire(
     state: KeyState, clock: ManualClock, age: float, name: str
 ) -> None:
-    state.install(snapshot(clock, age))
+    install(state, clock, age)
     state.failure = failure(clock, answered=True)
 
     assert state.name == name
@@ -93,7 +92,7 @@ def test_keys_that_the_issuer_withdrew_serve_until_they_expire(
 def test_failed_try_counts_no_longer_than_a_fetch_does(
     state: KeyState, clock: ManualClock, ago: float, name: str
 ) -> None:
-    state.install(snapshot(clock, 5000))
+    install(state, clock, 5000)
     state.failure = failure(clock, ago)
 
     assert state.name == name
@@ -110,9 +109,8 @@ def test_keys_are_unavailable_before_the_first_fetch_and_where_it_failed(
 
 
 def test_without_a_time_for_stale_keys_they_end_with_their_lifetime(clock: ManualClock) -> None:
-    lifetimes = Lifetimes(ttl=600, stale_ttl=0)
-    state = KeyState(ISSUER, lifetimes, clock)
-    state.install(snapshot(clock, 599, lifetimes))
+    state = KeyState(ISSUER, CachePolicy(ttl=600, stale_ttl=0), clock)
+    install(state, clock, 599)
 
     assert state.name == "ahead"
     clock.advance(1)
@@ -155,36 +153,68 @@ def test_failure_is_of_late_for_the_length_of_a_cooldown(
 
     state.failure = failure(clock)
     assert state.failed_lately
-    clock.advance(29.9)
+    clock.advance(9.9)
     assert state.failed_lately
     clock.advance(0.1)
     assert not state.failed_lately
 
 
 @pytest.mark.parametrize(
-    ("age", "began_ago", "is_evidence"),
-    [(0, 0, True), (30, 0, True), (30.1, 0, False), (30.1, 40, True), (50, 40, False)],
+    ("answered", "held", "held_ago", "is_evidence"),
+    [
+        ("one", "one", 0, True),
+        ("one", "one", -10, True),
+        ("one", "one", 1, False),
+        ("one", "two", 0, False),
+        (None, "one", 0, False),
+        (None, None, 0, False),
+    ],
 )
-def test_evidence_was_fetched_within_the_cooldown_or_after_the_request_began(
-    state: KeyState, clock: ManualClock, age: float, began_ago: float, *, is_evidence: bool
+def test_evidence_is_the_answer_to_a_claim_that_was_held_when_the_token_arrived(  # noqa: PLR0913
+    state: KeyState,
+    clock: ManualClock,
+    answered: str | None,
+    held: str | None,
+    held_ago: float,
+    *,
+    is_evidence: bool,
 ) -> None:
-    began_at = clock.monotonic() - began_ago
+    install(state, clock, 3, answered)
+    state.claim, state.claim_held_until = held, clock.monotonic() - held_ago
 
-    assert state.is_evidence(snapshot(clock, age), began_at) is is_evidence
+    assert state.snapshot is not None
+    assert state.is_evidence(state.snapshot, clock.monotonic()) is is_evidence
 
 
-def test_fresh_is_what_needs_no_refresh(state: KeyState, clock: ManualClock) -> None:
-    assert state.is_fresh(snapshot(clock, 539.9))
-    assert not state.is_fresh(snapshot(clock, 540))
+def test_fresh_keys_need_no_refresh(state: KeyState, clock: ManualClock) -> None:
+    assert not state.is_fresh
+    install(state, clock, 539.9)
+    assert state.is_fresh
+    install(state, clock, 540)
+    assert not state.is_fresh
+
+
+@pytest.mark.parametrize(
+    ("failures", "seconds"), [(1, 1), (2, 2), (3, 4), (4, 8), (5, 10), (10**6, 10)]
+)
+def test_back_off_doubles_up_to_the_cooldown(failures: int, seconds: float) -> None:
+    assert POLICY.backoff(failures) == seconds
+
+
+@pytest.mark.parametrize(("ttl", "ahead"), [(600, 540), (60, 54), (2, 1.8), (3600, 3540)])
+def test_keys_are_refreshed_a_tenth_of_their_lifetime_or_a_minute_early(
+    ttl: float, ahead: float
+) -> None:
+    assert CachePolicy(ttl=ttl).ahead == pytest.approx(ahead)
 
 
 def test_keys_end_a_failure_before_them_and_none_after(state: KeyState, clock: ManualClock) -> None:
     state.failure = failure(clock)
-    state.install(snapshot(clock))
+    install(state, clock)
     assert state.failure is None
 
     state.failure = failure(clock)
-    state.install(snapshot(clock, age=1))
+    install(state, clock, 1)
     assert state.failure is not None
 
 
@@ -193,16 +223,16 @@ def test_status_of_nothing(state: KeyState) -> None:
 
 
 def test_status_of_good_keys(state: KeyState, clock: ManualClock) -> None:
-    state.install(snapshot(clock, age=12))
+    install(state, clock, 12)
 
     assert state.status() == (ISSUER, "fresh", 12, 2, 0, None, None)
 
 
 def test_status_of_a_failure(state: KeyState, clock: ManualClock) -> None:
-    state.install(snapshot(clock, age=700))
+    install(state, clock, 700)
     state.failure = failure(clock)
     clock.advance(1)
-    assert state.status() == (ISSUER, "stale", 701, 2, 3, "it is away", 3)
+    assert state.status() == (ISSUER, "stale", 701, 2, 3, "it is unreachable", 3)
 
     clock.advance(100)
     assert state.status().retry_in == 0
@@ -213,10 +243,10 @@ def test_each_change_is_logged_once_with_what_an_operator_needs(
 ) -> None:
     caplog.set_level(logging.DEBUG, "jwtauth")
 
-    def report() -> list[tuple[str, str]]:
+    def log() -> list[tuple[str, str]]:
         caplog.clear()
         for _ in range(3):
-            state.report()
+            state.log_changes()
         for record in caplog.records:
             assert record.name == "jwtauth"
             assert {name: getattr(record, name) for name in state.status()._fields} == (
@@ -224,34 +254,33 @@ def test_each_change_is_logged_once_with_what_an_operator_needs(
             )
         return [(record.levelname, record.getMessage()) for record in caplog.records]
 
-    assert report() == [("ERROR", f"{ISSUER}: no keys to verify tokens with (None).")]
-
-    state.install(snapshot(clock))
-    assert report() == [("INFO", f"{ISSUER}: keys to verify tokens with: 2.")]
+    install(state, clock)
+    assert log() == [("INFO", f"{ISSUER}: loaded 2 verification keys.")]
 
     clock.advance(700)
-    assert report() == []
+    assert log() == []
 
     state.failure = failure(clock)
-    ((level, line),) = report()
+    ((level, line),) = log()
     assert level == "WARNING"
-    assert line.endswith("could not be refreshed (it is away); those of 700 s ago still serve.")
+    assert line.endswith(
+        "cannot refresh the keys (it is unreachable); using the keys of 700 s ago."
+    )
 
     state.failure = failure(clock, answered=True)
-    assert report() == [("ERROR", f"{ISSUER}: no keys to verify tokens with (it is away).")]
+    assert log() == [("ERROR", f"{ISSUER}: no usable verification keys (it is unreachable).")]
 
-    state.install(snapshot(clock))
-    assert report() == [("INFO", f"{ISSUER}: keys to verify tokens with: 2.")]
+    install(state, clock)
+    assert log() == [("INFO", f"{ISSUER}: loaded 2 verification keys.")]
 
 
 def test_keys_and_their_ids_are_not_logged(
     state: KeyState, clock: ManualClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG, "jwtauth")
-    state.install(snapshot(clock))
-    state.report()
+    install(state, clock)
+    state.log_changes()
 
-    for key in state.snapshot.keys if state.snapshot else ():
-        assert key.kid is not None
-        assert key.kid not in caplog.text
-        assert key.material not in str(caplog.records[0].__dict__)
+    assert "the kid" not in str(caplog.records[0].__dict__)
+    for jwk in json.loads(TEXT)["keys"]:
+        assert jwk["x"] not in str(caplog.records[0].__dict__)

@@ -1,4 +1,4 @@
-"""Calls that are waited for only so long."""
+"""Calls with a time limit."""
 
 from __future__ import annotations
 
@@ -6,50 +6,64 @@ import threading
 
 import pytest
 
-from jwtauth.keys.timeouts import BoundedCall
+from jwtauth.keys.timeouts import Deadline, call_with_timeout
 
-from .doubles import WAIT
-
-
-def test_result_is_the_functions() -> None:
-    assert BoundedCall(lambda: 42).result(WAIT) == 42
+from .fetching import WAIT
 
 
-def test_result_may_be_none() -> None:
-    assert BoundedCall(lambda: None).result(WAIT) is None
+@pytest.mark.parametrize("result", [42, None])
+def test_result_of_the_function_is_returned(result: int | None) -> None:
+    assert call_with_timeout(lambda: result, WAIT) is result
 
 
-def test_exception_is_the_functions() -> None:
+@pytest.mark.parametrize("error", [KeyError("mine"), SystemExit(3)])
+def test_exception_of_the_function_is_raised_in_the_caller(error: BaseException) -> None:
     def fail() -> None:
-        raise KeyError("mine")
+        raise error
 
-    with pytest.raises(KeyError, match="mine"):
-        BoundedCall(fail).result(WAIT)
+    with pytest.raises(type(error)) as raised:
+        call_with_timeout(fail, WAIT)
+    assert raised.value is error
 
 
 def test_call_that_takes_too_long_is_left_behind() -> None:
-    end = threading.Event()
-    call = BoundedCall(lambda: end.wait(WAIT))
+    end, ended = threading.Event(), threading.Event()
+
+    def hang() -> None:
+        end.wait(WAIT)
+        ended.set()
 
     with pytest.raises(TimeoutError):
-        call.result(0.01)
+        call_with_timeout(hang, 0.01)
 
-    assert call.running
+    assert not ended.is_set()
     end.set()
-    call._thread.join(WAIT)
-    assert not call.running
+    assert ended.wait(WAIT)
 
 
-def test_call_runs_in_a_thread_that_keeps_no_process_from_ending() -> None:
-    thread = BoundedCall(threading.current_thread).result(WAIT)
+def test_function_runs_in_a_named_daemon_thread() -> None:
+    thread = call_with_timeout(threading.current_thread, WAIT, name="a-name")
 
     assert thread is not threading.current_thread()
-    assert thread.daemon
+    assert thread.name == "a-name"
+    assert thread.daemon  # The process can end although it hangs.
 
 
-def test_exit_of_the_function_ends_the_caller_and_not_the_thread_alone() -> None:
-    def leave() -> None:
-        raise SystemExit(3)
+def test_thread_that_cannot_start_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
 
-    with pytest.raises(SystemExit):
-        BoundedCall(leave).result(WAIT)
+    monkeypatch.setattr(threading.Thread, "start", start)
+
+    with pytest.raises(RuntimeError, match="can't start new thread"):
+        call_with_timeout(lambda: None, WAIT)
+
+
+def test_deadline_counts_down() -> None:
+    assert 0 < Deadline(WAIT).remaining() <= WAIT
+
+
+@pytest.mark.parametrize("seconds", [0, -1])
+def test_deadline_that_has_passed_leaves_no_time(seconds: float) -> None:
+    with pytest.raises(TimeoutError):
+        Deadline(seconds).remaining()

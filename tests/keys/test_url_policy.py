@@ -1,4 +1,4 @@
-"""The rule for a URL that keys are fetched from."""
+"""The rules for a URL that keys are fetched from."""
 
 import pytest
 from hypothesis import given
@@ -19,7 +19,7 @@ from jwtauth.keys.url_policy import is_loopback, problem_with
         "https://[2001:db8::1]:8443/jwks",
     ],
 )
-def test_https_to_a_host_is_fine(url: str) -> None:
+def test_https_url_with_a_host_is_allowed(url: str) -> None:
     assert problem_with(url, allow_plain_http=False) is None
 
 
@@ -42,19 +42,19 @@ def test_https_to_a_host_is_fine(url: str) -> None:
         ("https:///jwks", "has no host"),
         ("https://", "has no host"),
         ("https://?x", "has no host"),
-        ("https://:443/", "not valid"),
-        ("https://gateway.example:/", "not valid"),
-        ("https://gateway.example:https/", "not valid"),
-        ("https://gateway.example:123456/", "not valid"),
-        ("https://gateway..example/", "not valid"),
-        ("https://-gateway.example/", "not valid"),
-        (f"https://{'a' * 64}.example/", "not valid"),
-        ("https://%67ateway.example/", "not valid"),
-        ("https://[::1/", "not valid"),
-        ("https://[::1]evil.example/", "not valid"),
-        ("https://[::1%25eth0]/", "not valid"),
-        ("https://[v1.x]/", "not valid"),
-        ("https://[:::]/", "not valid"),
+        ("https://:443/", "invalid host or port"),
+        ("https://gateway.example:/", "invalid host or port"),
+        ("https://gateway.example:https/", "invalid host or port"),
+        ("https://gateway.example:123456/", "invalid host or port"),
+        ("https://gateway..example/", "invalid host or port"),
+        ("https://-gateway.example/", "invalid host or port"),
+        (f"https://{'a' * 64}.example/", "invalid host or port"),
+        ("https://%67ateway.example/", "invalid host or port"),
+        ("https://[::1/", "invalid host or port"),
+        ("https://[::1]evil.example/", "invalid host or port"),
+        ("https://[::1%25eth0]/", "invalid host or port"),
+        ("https://[v1.x]/", "invalid host or port"),
+        ("https://[:::]/", "invalid host or port"),
         ("https://gateway.example:0/", "port outside"),
         ("https://gateway.example:99999/", "port outside"),
         ("https://gateway.example/#keys", "fragment"),
@@ -66,7 +66,7 @@ def test_https_to_a_host_is_fine(url: str) -> None:
         ("http://2130706433/", "plain http"),
     ],
 )
-def test_anything_else_is_a_problem_that_does_not_quote_the_url(url: str, problem: str) -> None:
+def test_any_other_url_is_a_problem_that_does_not_quote_it(url: str, problem: str) -> None:
     found = problem_with(url, allow_plain_http=False)
 
     assert found is not None
@@ -85,11 +85,11 @@ def test_anything_else_is_a_problem_that_does_not_quote_the_url(url: str, proble
         "http://[0:0:0:0:0:0:0:1]/jwks",
     ],
 )
-def test_plain_http_is_fine_on_loopback(url: str) -> None:
+def test_plain_http_is_allowed_on_loopback(url: str) -> None:
     assert problem_with(url, allow_plain_http=False) is None
 
 
-def test_plain_http_is_fine_anywhere_where_it_is_allowed() -> None:
+def test_plain_http_can_be_allowed_for_every_host() -> None:
     assert problem_with("http://gateway.example:8000/jwks", allow_plain_http=True) is None
 
 
@@ -106,5 +106,5 @@ def test_other_hosts_are_not_loopback(host: str) -> None:
 
 
 @given(st.one_of(st.text(), st.text().map("https://{}".format), st.text("[]:@/.%#1a")))
-def test_no_text_raises(url: str) -> None:
+def test_no_text_raises_an_exception(url: str) -> None:
     assert problem_with(url, allow_plain_http=True) != ""

@@ -11,7 +11,7 @@ from jwtauth import verify_token
 from jwtauth.conf import get_settings
 from jwtauth.signals import keys_refreshed
 from jwtauth.testing import Answer, LoopbackIssuer
-from jwtauth.verification import key_source_of, shared_keys_for
+from jwtauth.verification import jwks_cache_for, key_source_of
 
 from .running import Result, run
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from pytest_django import Settings
 
-    from jwtauth.keys.shared_cache import SharedKeys
+    from jwtauth.keys.shared_cache import SharedView
     from tests.conftest import Hands
 
 
@@ -28,9 +28,10 @@ def refresh(*arguments: str, **options: Any) -> Result:
     return run("jwtauth_refresh", *arguments, **options)
 
 
-def shared_keys(issuer: LoopbackIssuer) -> SharedKeys:
+def shared(issuer: LoopbackIssuer) -> SharedView:
+    """What the cache holds."""
     settings = get_settings()
-    return shared_keys_for(settings.issuers[issuer.url], settings)
+    return jwks_cache_for(settings.issuers[issuer.url], settings).read()
 
 
 def become_another_process(settings: Settings) -> None:
@@ -74,8 +75,8 @@ def test_keys_that_did_not_change_are_young_again(
 
     key_source_of(issuer.url).refresh()
 
-    assert issuer.not_modified == 1
-    document = shared_keys(issuer).document()
+    assert (issuer.fetches, issuer.not_modified) == (2, 0)
+    document = shared(issuer).document
     assert document is not None
     assert document.fetched_at > time.time() + 590
 
@@ -100,16 +101,16 @@ def test_failure_leaves_the_old_keys_and_counts(issuer: LoopbackIssuer, settings
     assert result.out == (
         f"{issuer.url}: the issuer answered with status 500; in the cache are 2 keys, 0 s old\n"
     )
-    failure = shared_keys(issuer).failure()
+    failure = shared(issuer).failure
     assert failure is not None
     assert (failure.failures, failure.reason) == (1, "the issuer answered with status 500")
-    assert shared_keys(issuer).document() is not None
+    assert shared(issuer).document is not None
 
 
 def test_failure_without_old_keys_says_no_more_than_the_reason(issuer: LoopbackIssuer) -> None:
     issuer.jwks_answer = Answer(body={"keys": []})
 
-    assert refresh().out == f"{issuer.url}: the JWK Set holds no usable key\n"
+    assert refresh().out == f"{issuer.url}: the JWK Set has no usable key\n"
 
 
 @pytest.mark.parametrize("backend", ["BrokenCache", "ForgetfulCache"])
@@ -159,8 +160,32 @@ def test_json_is_one_object_with_the_state_of_each_issuer(issuer: LoopbackIssuer
     assert bad.json["issuers"][0]["reason"] == "the issuer answered with status 500"
 
 
+def test_keys_in_the_setting_need_no_refresh(issuer: LoopbackIssuer, settings: Settings) -> None:
+    settings.JWTAUTH = {"ISSUER": issuer.url, "JWKS": issuer.jwks}
+
+    result, as_json = refresh(), refresh("--json")
+
+    assert (result.code, result.error) == (0, "")
+    assert result.out == f"{issuer.url}: 2 keys in the setting JWKS; nothing is fetched\n"
+    assert as_json.json["cache"] is None
+    (state,) = as_json.json["issuers"]
+    assert (state["ok"], state["shared"], state["keys"]) == (True, None, 2)
+    assert issuer.fetches == 0
+
+
+def test_keys_in_the_setting_that_cannot_be_used_are_a_failure(
+    issuer: LoopbackIssuer, settings: Settings
+) -> None:
+    settings.JWTAUTH = {"ISSUERS": {issuer.url: {}, "mine": {"JWKS": lambda: {"keys": []}}}}
+
+    result = refresh()
+
+    assert (result.code, result.error) == (1, "1 of 2 issuers could not be refreshed.")
+    assert result.out == f"{issuer.url}: 2 keys\nmine: JWKS has no usable key\n"
+
+
 def test_one_issuer_can_be_refreshed_alone(issuer: LoopbackIssuer, settings: Settings) -> None:
-    with LoopbackIssuer(["EdDSA"]) as other:
+    with LoopbackIssuer(["EdDSA"], trusted=False) as other:
         settings.JWTAUTH = {"ISSUERS": {issuer.url: {}, other.url: {}}}
 
         result = refresh("--issuer", other.url)

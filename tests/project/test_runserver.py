@@ -49,7 +49,7 @@ def test_printed_curl_lines_work_as_pasted() -> None:
     status, headers, body = refused
     assert status == 401
     assert body.keys() == {"detail", "code"}
-    assert body["code"] == "unknown_key"
+    assert body["code"] == "invalid_signature"
     assert headers["www-authenticate"].startswith('bearer realm="api", error="invalid_token"')
 
 

@@ -89,14 +89,17 @@ def test_other_credentials_stay(jwt_client: JWTClient) -> None:
 
 @pytest.mark.parametrize("way", ["logout", "credentials", "force_authenticate"])
 def test_token_is_dropped_without_a_session_or_a_database(jwt_client: JWTClient, way: str) -> None:
+    jwt_client.credentials(HTTP_X_TENANT="blue")
     jwt_client.authenticate()
 
     getattr(jwt_client, way)()
 
     assert verdict_of(jwt_client.get(PATH)) == "no credentials"
+    jwt_client.authenticate()
+    assert "X-Tenant" not in jwt_client.get(PATH).wsgi_request.headers
 
 
-def test_logout_ends_a_session_that_there_is(jwt_client: JWTClient, settings: Settings) -> None:
+def test_logout_ends_a_session_if_there_is_one(jwt_client: JWTClient, settings: Settings) -> None:
     settings.SESSION_ENGINE = SessionStore.__module__
     jwt_client.cookies[settings.SESSION_COOKIE_NAME] = SessionStore().session_key or "a session"
     jwt_client.authenticate()
@@ -107,11 +110,22 @@ def test_logout_ends_a_session_that_there_is(jwt_client: JWTClient, settings: Se
     assert verdict_of(jwt_client.get(PATH)) == "no credentials"
 
 
-def test_forced_user_is_dropped_by_logout(jwt_client: JWTClient) -> None:
-    jwt_client.force_authenticate(token=object())  # type: ignore[arg-type]
+def test_forced_user_is_served_until_logout(jwt_client: JWTClient) -> None:
+    jwt_client.force_authenticate(token={"sub": "alice"})  # type: ignore[arg-type]
+    assert jwt_client.get(PATH).wsgi_request._force_auth_token == {"sub": "alice"}  # type: ignore[attr-defined]
+
     jwt_client.logout()
 
     assert verdict_of(jwt_client.get(PATH)) == "no credentials"
+
+
+@pytest.mark.parametrize("enforce", [True, False])
+def test_logout_keeps_what_the_client_says_about_csrf(*, enforce: bool) -> None:
+    client = JWTClient(enforce_csrf_checks=enforce)
+
+    client.logout()
+
+    assert client.handler.enforce_csrf_checks is enforce
 
 
 def test_package_has_no_other_late_names() -> None:

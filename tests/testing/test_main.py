@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-@pytest.fixture
-def process() -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, "-m", "jwtauth.testing", "--algorithms", "EdDSA", "ES256"]
+@pytest.fixture(params=[(), ("--kid",)], ids=["keys without kid", "keys with kid"])
+def process(request: pytest.FixtureRequest) -> Iterator[subprocess.Popen[str]]:
+    options = ("--algorithms", "EdDSA", "ES256", *request.param)
+    command = [sys.executable, "-m", "jwtauth.testing", *options]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
@@ -31,10 +32,12 @@ def test_first_line_says_where_it_serves_and_what_signs(
     process: subprocess.Popen[str],
 ) -> None:
     assert process.stdout
+    assert isinstance(process.args, list)
     line = json.loads(process.stdout.readline())
 
     keys = [SigningKey.from_jwk(jwk) for jwk in line["keys"]]
     assert [key.algorithm for key in keys] == ["EdDSA", "ES256"]
+    assert {key.kid is not None for key in keys} == {"--kid" in process.args}
     assert get(line["jwks_url"]).json() == {"keys": [key.public_jwk() for key in keys]}
     assert get(line["discovery_url"]).json()["issuer"] == line["url"]
 

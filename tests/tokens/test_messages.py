@@ -56,8 +56,8 @@ REFUSALS = [
     (mint(sub=1), "The token's sub claim is not a string."),
     # The signature.
     (mint() + "=", "The token's signature cannot be decoded."),
-    (mint(headers={"kid": "unknown"}), "The token names no key of its issuer."),
-    (with_signature(mint(), bytes(64)), "The token's signature does not hold."),
+    (mint(headers={"kid": "unknown"}), "The token's key is not among the keys of its issuer."),
+    (with_signature(mint(), bytes(64)), "The token's signature is not valid."),
 ]
 
 
@@ -71,7 +71,7 @@ def test_a_refusal_says_what_is_wrong(token: Any, message: str) -> None:
     ("options", "claims", "message"),
     [
         ({"algorithms": ["RS256"]}, {}, "The token's algorithm is not allowed."),
-        ({"token_types": ["x"]}, {}, "The token is of a type that is not accepted."),
+        ({"token_types": ["x"]}, {}, "The token's type is not accepted."),
         ({"audience": ("api",)}, {}, "The token has no aud claim."),
         (
             {"audience": ("api",)},

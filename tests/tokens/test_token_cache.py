@@ -1,4 +1,4 @@
-"""Remembered tokens: no free pass, and never another's claims."""
+"""Cached tokens: checked each time they are used, and never mixed up."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import pytest
 from jwtauth.exceptions import KeysUnavailable
 from jwtauth.testing import SigningKey
 from jwtauth.tokens.jwks import KeySet
-from jwtauth.tokens.token_cache import Memory, RememberedToken
+from jwtauth.tokens.token_cache import CachedToken, TokenCache
 from tests.counting import counted_calls, signature_checks
 from tests.judging import NOW, URL, Judge, RecordingKeys, key_set, mint, signing_key, trusted
 
@@ -43,7 +43,7 @@ def test_a_token_is_remembered_under_a_full_digest_of_all_its_octets() -> None:
     judge, token = Judge(), mint()
     judge.claims(token)
 
-    assert list(judge.verifier._memory._tokens) == [sha256(token.encode()).digest()]
+    assert list(judge.verifier._token_cache._tokens) == [sha256(token.encode()).digest()]
 
 
 def test_any_change_to_a_remembered_token_makes_it_another() -> None:
@@ -78,7 +78,7 @@ def test_a_remembered_token_ends_when_it_would_have_ended(leeway: float) -> None
     assert _checks(judge, token) == 0
     judge.now = NOW + 300 + leeway
     assert judge.code(token) == "token_expired"
-    assert len(judge.verifier._memory) == 0
+    assert len(judge.verifier._token_cache) == 0
 
 
 @pytest.mark.parametrize("name", ["nbf", "iat"])
@@ -103,7 +103,7 @@ def test_a_token_whose_key_left_the_set_is_judged_anew() -> None:
     judge.keys.set = judge.keys.others = key_set(signing_key("RS256"))
 
     assert judge.code(token) == "unknown_key"
-    assert len(judge.verifier._memory) == 0
+    assert len(judge.verifier._token_cache) == 0
 
 
 def test_a_token_whose_key_stands_in_a_newer_set_is_still_served() -> None:
@@ -245,7 +245,7 @@ def test_refusals_are_not_remembered(token: str) -> None:
     judge = Judge(required_claims={"account": "mine"})
     judge.code(token)
 
-    assert len(judge.verifier._memory) == 0
+    assert len(judge.verifier._token_cache) == 0
 
 
 def test_a_token_that_was_refused_for_its_key_passes_once_the_key_is_there() -> None:
@@ -267,7 +267,7 @@ def test_the_token_that_was_not_used_for_longest_goes_first() -> None:
     for token in (one, two, one, three):
         judge.claims(token)
 
-    assert len(judge.verifier._memory) == 2
+    assert len(judge.verifier._token_cache) == 2
     assert _checks(judge, one) == 0
     assert _checks(judge, three) == 0
     assert _checks(judge, two) == 1
@@ -278,18 +278,18 @@ def test_no_more_tokens_than_its_size_are_remembered(size: int) -> None:
     judge = Judge(token_cache_size=size)
     for number in range(20):
         judge.claims(mint(sub=str(number)))
-        assert len(judge.verifier._memory) == min(number + 1, size)
+        assert len(judge.verifier._token_cache) == min(number + 1, size)
 
 
 def test_a_size_of_zero_remembers_nothing() -> None:
     judge, token = Judge(token_cache_size=0), mint()
 
     assert [_checks(judge, token) for _ in range(2)] == [1, 1]
-    assert len(judge.verifier._memory) == 0
+    assert len(judge.verifier._token_cache) == 0
 
 
-def test_a_memory_that_another_thread_emptied_is_no_error() -> None:
-    memory = Memory(1)
+def test_a_token_cache_that_another_thread_emptied_is_no_error() -> None:
+    memory = TokenCache(1)
 
     memory._pop_oldest()
     memory.discard(b"digest")
@@ -297,14 +297,14 @@ def test_a_memory_that_another_thread_emptied_is_no_error() -> None:
 
 
 def test_a_token_that_another_thread_forgets_at_this_moment_is_not_there() -> None:
-    class Vanishing(OrderedDict[bytes, RememberedToken]):
+    class Vanishing(OrderedDict[bytes, CachedToken]):
         def move_to_end(self, key: bytes, last: bool = True) -> None:  # noqa: FBT001, FBT002 - as it is.
             del self[key]
             super().move_to_end(key, last)
 
     judge, token = Judge(), mint()
     judge.claims(token)
-    memory = judge.verifier._memory
+    memory = judge.verifier._token_cache
     memory._tokens = Vanishing(memory._tokens)
 
     assert memory.get(sha256(token.encode()).digest()) is None
@@ -322,7 +322,7 @@ def _often_switching() -> Iterator[None]:
 
 @pytest.mark.usefixtures("_often_switching")
 @pytest.mark.parametrize("size", [1, 2, 5])
-def test_threads_that_share_a_tiny_memory_never_mix_tokens_up(size: int) -> None:
+def test_threads_that_share_a_tiny_token_cache_never_mix_tokens_up(size: int) -> None:
     judge = Judge(token_cache_size=size)
     tokens = [(str(number), mint(sub=str(number))) for number in range(7)]
     start = threading.Barrier(8)
@@ -338,16 +338,16 @@ def test_threads_that_share_a_tiny_memory_never_mix_tokens_up(size: int) -> None
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(use, range(8)))
 
-    assert len(judge.verifier._memory) <= size
+    assert len(judge.verifier._token_cache) <= size
 
 
 @pytest.mark.usefixtures("_often_switching")
-def test_threads_that_hammer_a_memory_get_what_was_put_there_or_nothing() -> None:
-    memory = Memory(3)
+def test_threads_that_hammer_a_token_cache_get_what_was_put_there_or_nothing() -> None:
+    memory = TokenCache(3)
     issuer = trusted(RecordingKeys(key_set(ED25519)))
     (key,) = key_set(ED25519)
     remembered = {
-        bytes((number,)): RememberedToken({"exp": NOW, "n": number}, issuer, key)
+        bytes((number,)): CachedToken({"exp": NOW, "n": number}, issuer, key)
         for number in range(10)
     }
     start = threading.Barrier(8)

@@ -8,7 +8,7 @@ import pytest
 
 from jwtauth.tokens.claims import ClaimsPolicy
 from jwtauth.tokens.jwks import KeySet
-from jwtauth.tokens.verifier import TrustedIssuer
+from jwtauth.tokens.trusted_issuer import TrustedIssuer
 from tests.judging import Judge, RecordingKeys
 
 if TYPE_CHECKING:

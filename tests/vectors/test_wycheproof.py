@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from jwtauth.tokens.jwks import VerificationKey
+from jwtauth.tokens.jwks import KeySet
 from tests.forging import encode
 
 from . import published
@@ -106,7 +106,7 @@ def test_a_jws_that_is_left_out_is_refused_for_the_reason_given(
 def test_signatures_hold_and_do_not_hold_as_published(name: str, algorithm: str) -> None:
     accepted, expected = {}, {}
     for group, test in _vectors(name):
-        key = VerificationKey(_jwk(group))
+        (key,) = KeySet({"keys": [_jwk(group)]})
         message, signature = bytes.fromhex(test["msg"]), bytes.fromhex(test["sig"])
         accepted[test["tcId"]] = key.verify(algorithm, message, signature)
         expected[test["tcId"]] = test["result"]

@@ -14,7 +14,7 @@ from jwtauth.tokens.jose_keys import ED25519_LIBRARY
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from jwtauth.diagnosis import IssuerFacts
+    from jwtauth.diagnosis import CacheFacts, IssuerFacts
 
 
 class Command(IssuerCommand):
@@ -27,7 +27,8 @@ request, and say what a request would meet.
 Shown are, for each issuer, whether it can be reached, its keys, what of its
 JWK Set cannot be used and why, how old the keys in the shared cache are, and
 how far the clocks are apart; and whether the cache works and can be shared.
-Nothing is changed: jwtauth_refresh puts keys into the cache, and
+For an issuer with the setting JWKS, the keys in it are shown, and nothing is
+fetched. Nothing is changed: jwtauth_refresh puts keys into the cache, and
 jwtauth_explain looks at a token.
 
 The exit code is 1 where something fails, and 0 where there are only warnings.
@@ -38,35 +39,43 @@ The exit code is 1 where something fails, and 0 where there are only warnings.
         issuers = self.issuers(settings, options["issuer"])
         cache = diagnose_cache(settings)
         found = [diagnose_issuer(issuer, settings) for issuer in issuers]
-        failures = bool(cache.errors) + sum(bool(facts.errors) for facts in found)
+        everything: list[CacheFacts | IssuerFacts] = [*found]
+        if cache is not None:
+            everything.append(cache)
+        failures = sum(bool(facts.errors) for facts in everything)
         if options["json"]:
             self.write_json(
                 ok=not failures,
                 ed25519=ED25519_LIBRARY,
-                cache=asdict(cache),
+                cache=None if cache is None else asdict(cache),
                 issuers=[asdict(facts) for facts in found],
             )
         else:
-            works = "fails" if cache.errors else "works"
-            shared = ", and processes can share it" if cache.shared else ""
             self.stdout.write(f"Ed25519 is verified by {ED25519_LIBRARY}.")
-            self.write_facts(
-                f'Cache "{cache.alias}"', [f"{works}{shared} ({cache.backend})"], cache
-            )
+            if cache is not None:
+                works = "fails" if cache.errors else "works"
+                shared = ", and processes can share it" if cache.shared else ""
+                self.write_facts(
+                    f'Cache "{cache.alias}"', [f"{works}{shared} ({cache.backend})"], cache
+                )
             for facts in found:
                 self.write_facts(facts.issuer, _lines(facts), facts)
         if failures:
-            raise CommandError(f"{failures} of {1 + len(found)} fail: see the errors above.")
+            raise CommandError(f"{failures} of {len(everything)} fail: see the errors above.")
         if not options["json"]:
-            warned = any(facts.warnings for facts in found) or cache.warnings
+            warned = any(facts.warnings for facts in everything)
             but = ", but see the warnings above" if warned else ""
             self.stdout.write(self.style.SUCCESS(f"Nothing fails{but}."))
 
 
 def _lines(facts: IssuerFacts) -> Iterator[str]:
-    answered = "answered" if facts.reachable else "failed"
-    tls = ", certificate accepted" if facts.reachable and facts.url.startswith("https") else ""
-    yield f"Asked     {facts.url}: {answered} after {facts.seconds:.2f} s{tls}"
+    is_fetched = facts.reachable is not None
+    if is_fetched:
+        answered = "answered" if facts.reachable else "failed"
+        tls = ", certificate accepted" if facts.reachable and facts.url.startswith("https") else ""
+        yield f"Asked     {facts.url}: {answered} after {facts.seconds:.2f} s{tls}"
+    else:
+        yield "Asked     nobody: the keys are in the setting JWKS, and none are fetched"
     for key in facts.keys:
         yield f"Key       {shown(key.kid)}: {key.kty}, for {', '.join(key.algorithms)}"
     for reason in facts.left_out:
@@ -78,7 +87,8 @@ def _lines(facts: IssuerFacts) -> Iterator[str]:
         apart = f"{duration(abs(facts.clock_skew))} {side}" if facts.clock_skew else "agrees with"
         yield f"Clock     {apart} the issuer's"
     if facts.cached_age is None:
-        yield "Cache     no keys"
+        if is_fetched:
+            yield "Cache     no keys"
     else:
         keys = number_of_keys(facts.cached_keys)
         yield f"Cache     {keys}, fetched {duration(facts.cached_age)} ago"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +9,7 @@ from django.core.management.base import CommandError
 
 from jwtauth.diagnosis import diagnose_cache, duration, number_of_keys
 from jwtauth.management.base import IssuerCommand
-from jwtauth.verification import key_source_of, shared_keys_for
+from jwtauth.verification import jwks_cache_for, key_source_of
 
 if TYPE_CHECKING:
     from jwtauth.options import IssuerSettings, Settings
@@ -26,7 +25,8 @@ all processes share.
 For a deployment, so that the first requests after it find keys (run it before
 the new processes start), and for a schedule, such as cron: with one run in less
 than JWKS_TTL, requests hardly ever cause a fetch. A failure counts as one that
-a request caused, and the old keys go on to serve.
+a request caused, and the old keys go on to serve. For an issuer with the
+setting JWKS, nothing is fetched.
 
 The exit code is 1 where an issuer gives no keys, or the cache does not take
 them.
@@ -39,9 +39,10 @@ them.
         results = [_refresh(issuer, settings) for issuer in issuers]
         failures = sum(not result["ok"] for result in results)
         if options["json"]:
-            self.write_json(ok=not failures, cache=asdict(cache), issuers=results)
+            facts = None if cache is None else asdict(cache)
+            self.write_json(ok=not failures, cache=facts, issuers=results)
         else:
-            if cache.errors or cache.warnings:
+            if cache is not None and (cache.errors or cache.warnings):
                 self.write_facts(f'Cache "{cache.alias}"', (), cache)
             for result in results:
                 self._write(result)
@@ -51,7 +52,8 @@ them.
     def _write(self, result: dict[str, Any]) -> None:
         keys = number_of_keys(result["keys"])
         if result["ok"]:
-            text = self.style.SUCCESS(keys)
+            where = " in the setting JWKS; nothing is fetched" if result["shared"] is None else ""
+            text = self.style.SUCCESS(f"{keys}{where}")
         elif result["reason"] is None:
             text = self.style.ERROR(f"{keys}, which the cache did not take")
         else:
@@ -62,8 +64,15 @@ them.
 
 
 def _refresh(issuer: IssuerSettings, settings: Settings) -> dict[str, Any]:
-    started_at = time.time()
-    status = key_source_of(issuer.issuer).refresh()
-    document = shared_keys_for(issuer, settings).document()
-    is_shared = document is not None and document.fetched_at >= started_at
-    return {"ok": status.reason is None and is_shared, "shared": is_shared, **status._asdict()}
+    """Refresh the keys; ``shared`` is ``None`` if they are in the setting ``JWKS``."""
+    source = key_source_of(issuer.issuer)
+    if issuer.jwks is not None:
+        status, is_shared = source.refresh(), None
+    else:
+        cache = jwks_cache_for(issuer, settings)
+        before = cache.read().document
+        status = source.refresh()
+        after = cache.read().document
+        is_shared = after is not None and (before is None or after.id != before.id)
+    ok = status.reason is None and is_shared is not False
+    return {"ok": ok, "shared": is_shared, **status._asdict()}

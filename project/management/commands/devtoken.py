@@ -45,12 +45,13 @@ class Command(BaseCommand):
         parser.add_argument(
             "--algorithm",
             choices=ALGORITHMS,
-            help="By default that of the key or, without one, EdDSA.",
+            help="By default EdDSA.",
         )
         parser.add_argument(
-            "--key",
-            metavar="KID",
-            help='The kid of a published key, or "stranger" for one that nobody knows.',
+            "--stranger",
+            action="store_true",
+            default=None,
+            help="Sign with a key that the issuer does not publish.",
         )
         parser.add_argument(
             "--issuer",
@@ -70,7 +71,7 @@ class Command(BaseCommand):
             "claims": dict(_claim(text) for text in options["claim"]),
             "lifetime": options["lifetime"],
             "algorithm": options["algorithm"],
-            "kid": options["key"],
+            "stranger": options["stranger"],
         }
         given = {name: value for name, value in wanted.items() if value is not None}
         self.stdout.write(_ask(f"{options['issuer'].rstrip('/')}/token", given))

@@ -50,7 +50,7 @@ class Command(RunserverCommand):
             "200, with an EdDSA token:": embedded.make_token(lifetime=_HOUR, algorithm="EdDSA"),
             "200, with an RS256 token:": embedded.make_token(lifetime=_HOUR, algorithm="RS256"),
             "401, with a token that a stranger signed:": embedded.make_token(
-                lifetime=_HOUR, kid=embedded.STRANGER
+                lifetime=_HOUR, stranger=True
             ),
         }
         self._print(

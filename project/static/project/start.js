@@ -39,7 +39,7 @@ function wanted() {
   return {
     algorithm: data.get("algorithm"),
     lifetime: data.has("expired") ? -60 : 300,
-    ...(data.has("stranger") && { kid: data.get("stranger") }),
+    stranger: data.has("stranger"),
   };
 }
 

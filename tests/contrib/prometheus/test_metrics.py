@@ -18,7 +18,7 @@ from tests.requesting import verdict
 from .receivers import disconnect
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from pytest_django import Settings
 
@@ -97,14 +97,12 @@ def test_tokens_are_counted_in_event_loops_too(grown: Counts) -> None:
     assert grown(name, issuer="https://loop.test", code="token_expired") == 1
 
 
-def test_faults_are_counted_by_their_type(settings: Settings, grown: Counts) -> None:
-    def audience(_: Any) -> str:
-        raise FloatingPointError
-
-    settings.JWTAUTH = {"ISSUER": "https://unused.test", "AUDIENCE": audience}
+def test_faults_are_counted_by_their_type(
+    issuer: LoopbackIssuer, fault: Callable[[type[Exception]], None], grown: Counts
+) -> None:
     grown("jwtauth_unexpected_exceptions_total", exception="FloatingPointError")
-    with Issuer("https://faults.test", ["EdDSA"]) as issuer:
-        assert verdict(issuer.token(aud="x")) == "malformed_token"
+    fault(FloatingPointError)
+    assert verdict(issuer.token()) == "malformed_token"
 
     assert grown("jwtauth_unexpected_exceptions_total", exception="FloatingPointError") == 1
 
