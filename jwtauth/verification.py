@@ -12,14 +12,20 @@ from django.dispatch import receiver
 from django.views.decorators.debug import sensitive_variables
 
 from .conf import READ_FROM, get_settings
+from .events import (
+    FORESEEN,
+    anotify_accepted,
+    anotify_rejected,
+    notify_accepted,
+    notify_rejected,
+    unexpected,
+)
 from .exceptions import KeysUnavailable, TokenError
 from .keys.fetch import JWKSFetcher
 from .keys.shared_cache import SharedKeys
 from .keys.snapshot import Lifetimes
 from .keys.source import KeySource
 from .keys.waiting import without_blocking
-from .outcomes import FORESEEN, aaccepted, accepted, arefused, refused, unexpected
-from .signals import token_accepted
 from .tokens.claims import ClaimsPolicy
 from .tokens.verifier import TrustedIssuer, Verifier
 
@@ -68,10 +74,9 @@ def verify_token(token: str, request: Any = None) -> dict[str, Any]:
     try:
         claims = judge(token, request)
     except (TokenError, KeysUnavailable) as error:
-        refused(verify_token, request, error)
+        notify_rejected(verify_token, request, error)
         raise error from None
-    if token_accepted.receivers:
-        accepted(verify_token, request, claims["iss"])
+    notify_accepted(verify_token, request, claims["iss"])
     return claims
 
 
@@ -81,10 +86,9 @@ async def averify_token(token: str, request: Any = None) -> dict[str, Any]:
     try:
         claims = await without_blocking(_ajudge, token, request)
     except (TokenError, KeysUnavailable) as error:
-        await arefused(averify_token, request, error)
+        await anotify_rejected(averify_token, request, error)
         raise error from None
-    if token_accepted.receivers:
-        await aaccepted(averify_token, request, claims["iss"])
+    await anotify_accepted(averify_token, request, claims["iss"])
     return claims
 
 
