@@ -41,7 +41,9 @@ def get_issuer() -> Issuer:
     url = settings.JWTAUTH["ISSUER"]
     with _lock:
         if _issuer is None:
-            _issuer = Issuer(url, ["EdDSA", "RS256"])
+            audience = settings.JWTAUTH.get("AUDIENCE")
+            claims = {"aud": audience} if audience else {}
+            _issuer = Issuer(url, ["EdDSA", "RS256"], claims=claims)
             _strangers = tuple(SigningKey.generate(key.algorithm, STRANGER) for key in _issuer.keys)
         _issuer.url = url
         return _issuer

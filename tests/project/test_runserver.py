@@ -53,6 +53,18 @@ def test_printed_curl_lines_work_as_pasted() -> None:
     assert headers["www-authenticate"].startswith('bearer realm="api", error="invalid_token"')
 
 
+def test_printed_curl_lines_and_tokens_name_the_audience_that_is_required() -> None:
+    path_of("curl")
+    with running(f"127.0.0.1:{free_port()}", JWTAUTH_AUDIENCE="https://api.test") as demo:
+        eddsa, rs256, rejected = (run(command) for command in demo.commands)
+        own = demo.protected(demo.token(claims={"sub": "alice"}))
+        other = demo.protected(demo.token(claims={"aud": "https://other.test"}))
+
+    assert [status for status, _, _ in (eddsa, rs256, rejected)] == [200, 200, 401]
+    assert own.json()["user"]["aud"] == "https://api.test"
+    assert other.json()["code"] == "invalid_audience"
+
+
 def test_curl_lines_are_printed_for_both_kinds_of_token_and_a_refusal(demo: Demo) -> None:
     assert len(demo.commands) == 3
     titles = [line for line in demo.lines if line.startswith(("200, ", "401, "))]
