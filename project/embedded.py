@@ -49,6 +49,11 @@ def get_issuer() -> Issuer:
         return _issuer
 
 
+def jwks() -> dict[str, Any]:
+    """Return the key set of the embedded issuer: the setting ``JWKS`` of the demo."""
+    return get_issuer().jwks()
+
+
 def make_token(
     claims: Mapping[str, Any] | None = None,
     *,
