@@ -11,10 +11,16 @@ from django.views.decorators.debug import sensitive_variables
 from rest_framework.authentication import BaseAuthentication
 
 from .conf import get_settings
+from .events import (
+    anotify_accepted,
+    anotify_missing,
+    anotify_rejected,
+    notify_accepted,
+    notify_missing,
+    notify_rejected,
+)
 from .exceptions import KeysUnavailable, TokenError
-from .outcomes import aaccepted, accepted, arefused, refused
 from .refusals import ServiceUnavailable, TokenRefused, www_authenticate
-from .signals import token_accepted
 from .users import token_user
 from .verification import averify, verify
 
@@ -40,6 +46,7 @@ class ZuploJWTAuthentication(BaseAuthentication):
         """
         token = self.get_token(request)
         if token is None:
+            notify_missing(type(self), request)
             return None
         issuer = None
         try:
@@ -47,10 +54,9 @@ class ZuploJWTAuthentication(BaseAuthentication):
             issuer = claims.get("iss")
             user = _admitted(self.get_user(claims, request))
         except (TokenError, KeysUnavailable) as error:
-            refused(type(self), request, error, issuer)
+            notify_rejected(type(self), request, error, issuer)
             raise self.refusal(error, request) from None
-        if token_accepted.receivers:
-            accepted(type(self), request, issuer, user)
+        notify_accepted(type(self), request, issuer, user)
         return user, claims
 
     def authenticate_header(self, request: Request) -> str:
@@ -111,6 +117,7 @@ class AsyncZuploJWTAuthentication(ZuploJWTAuthentication):
         """The user and the claims, as ``ZuploJWTAuthentication.authenticate`` gives them."""
         token = self.get_token(request)
         if token is None:
+            await anotify_missing(type(self), request)
             return None
         issuer = None
         try:
@@ -123,10 +130,9 @@ class AsyncZuploJWTAuthentication(ZuploJWTAuthentication):
             else:
                 user = _admitted(await sync_to_async(self.get_user)(claims, request))
         except (TokenError, KeysUnavailable) as error:
-            await arefused(type(self), request, error, issuer)
+            await anotify_rejected(type(self), request, error, issuer)
             raise self.refusal(error, request) from None
-        if token_accepted.receivers:
-            await aaccepted(type(self), request, issuer, user)
+        await anotify_accepted(type(self), request, issuer, user)
         return user, claims
 
     @sensitive_variables()

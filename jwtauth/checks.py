@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 from django.conf import settings
@@ -22,6 +23,7 @@ WARNINGS: Final = {
     "jwtauth.W001": "VERIFY_AUDIENCE is off.",
     "jwtauth.W002": "ZuploJWTAuthentication is not first in DEFAULT_AUTHENTICATION_CLASSES.",
     "jwtauth.W003": "Processes cannot share the cache (under check --deploy).",
+    "jwtauth.W006": "The issuer cannot be right: it is the URL of a document, or lacks its path.",
 }
 
 CHECK_IDS: Final = (
@@ -29,12 +31,17 @@ CHECK_IDS: Final = (
 )
 """Every id that a check or ``ImproperlyConfigured`` may name, and what it means."""
 
+_WELL_KNOWN: Final = re.compile(r"/\.well-known(/.*)?\Z")
+_ZUPLO: Final = re.compile(r"https?://([^/?#]*\.)?zuplo\.app(:\d+)?(?P<path>/.*)?", re.IGNORECASE)
+_ZUPLO_PATH: Final = "/__zuplo/issuer"
+
 _OUR_CLASS: Final = "jwtauth.authentication.ZuploJWTAuthentication"
 
 
 def register_checks() -> None:
     """Register the checks with Django; once more changes nothing."""
     register(check_settings, Tags.security)
+    register(check_issuers, Tags.security)
     register(check_authentication_classes, Tags.security)
     register(check_cache, Tags.security, deploy=True)
 
@@ -56,6 +63,22 @@ def check_settings(**_: Any) -> list[CheckMessage]:
             )
         )
     return messages
+
+
+def check_issuers(**_: Any) -> list[CheckMessage]:
+    """Warning W006."""
+    current, _problems = read_settings()
+    corrected = {issuer: _corrected(issuer) for issuer in (current.issuers if current else ())}
+    return [
+        Warning(
+            f"JWTAUTH trusts the issuer {quoted(issuer)}, which cannot be right: every token is "
+            "rejected whose iss is not exactly this.",
+            hint=f"Probably {quoted(probable)} is meant. It must equal the iss claim exactly.",
+            id="jwtauth.W006",
+        )
+        for issuer, probable in corrected.items()
+        if probable != issuer
+    ]
 
 
 def check_authentication_classes(**_: Any) -> list[CheckMessage]:
@@ -103,6 +126,16 @@ def can_be_shared(alias: str) -> bool:
     unshared = (LocMemCache, DummyCache, FileBasedCache)
     backend = settings.CACHES[alias].get("BACKEND")
     return not any(issubclass(each, unshared) for each in _classes([backend]))
+
+
+def _corrected(issuer: str) -> str:
+    """Return the issuer that is probably meant, which is nearly always the one that is given."""
+    corrected = _WELL_KNOWN.sub("", issuer)
+    if zuplo := _ZUPLO.fullmatch(corrected):
+        corrected = corrected.rstrip("/")
+        if not (zuplo["path"] or "").strip("/"):
+            corrected += _ZUPLO_PATH
+    return corrected
 
 
 def _classes(given: Any) -> Iterator[type]:

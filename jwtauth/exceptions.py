@@ -12,11 +12,14 @@ class TokenError(Exception):
     part of the token, of a key or of the configuration.
 
     ``issuer`` is the URL of the trusted issuer that the token is of, where that is known.
+    ``claimed_issuer`` is the ``iss`` of a token whose issuer is not trusted: a stranger's text, for
+    logs only.
     ``unexpected`` is the name of an exception that nobody foresaw, where the token was refused
     because of one.
     """
 
     issuer: str | None = None
+    claimed_issuer: str | None = None
     unexpected: str | None = None
 
     def __init__(self, code: str, message: str) -> None:

@@ -1,4 +1,4 @@
-"""Signals of ``jwtauth``, sent with ``send_robust``: what a receiver raises is only logged."""
+"""Signals of ``jwtauth``, sent with ``send_robust``: an exception of a receiver is only logged."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Final
 from django.dispatch import Signal
 
 keys_refreshed: Final = Signal()
-"""An issuer's keys were fetched: ``issuer`` (str), ``keys`` (int, how many can be used).
+"""An issuer's keys were fetched: ``issuer`` (str), ``keys`` (int, how many are usable).
 
-Sent by the process that fetched, in a thread of its own, whose receivers hold up nobody for longer
-than half a second; ``sender`` is the ``Refresher`` class.
+Sent by the process that fetched, in a thread of its own. Requests wait at most half a second for
+its receivers. ``sender`` is the ``Refresher`` class.
 """
 
 keys_refresh_failed: Final = Signal()
@@ -21,16 +21,23 @@ many in a row). Sent like ``keys_refreshed``.
 token_accepted: Final = Signal()
 """A token was accepted: ``request``, ``issuer`` (str), ``user``.
 
-``request`` is Django's ``HttpRequest``, or what ``verify_token`` was given; it may be ``None``.
-``user`` is what ``USER_RESOLVER`` made of the claims, ``None`` where ``verify_token`` was called.
-``sender`` is the authentication class, or the function ``verify_token`` or ``averify_token``.
-Receivers are waited for; in an event loop, those that are no coroutine functions run in a thread.
+``request`` is Django's ``HttpRequest``, or the argument of ``verify_token``, which may be ``None``.
+``user`` is the result of ``USER_RESOLVER``, or ``None`` if ``verify_token`` was called. ``sender``
+is the authentication class, or the function ``verify_token`` or ``averify_token``. The request
+waits for the receivers. In an event loop, synchronous receivers run in a thread.
 """
 
 token_refused: Final = Signal()
-"""A token was refused, or its key could not be looked up: ``request``, ``code`` (str), ``issuer``
+"""A token was rejected, or its key could not be determined: ``request``, ``code`` (str), ``issuer``
 (str or ``None``), ``unexpected`` (str or ``None``). Sent like ``token_accepted``.
 
-``issuer`` is the URL of a trusted issuer, never what an untrusted token claims. ``unexpected`` is
-the name of an exception that nobody foresaw: a fault, whose ``code`` is ``malformed_token``.
+``issuer`` is the URL of a trusted issuer, never the claim of an untrusted token. ``unexpected`` is
+the name of an unexpected exception: a fault, with the code ``malformed_token``.
+"""
+
+token_missing: Final = Signal()
+"""A request carried no token: ``request``, ``other_scheme`` (bool). Sent like ``token_accepted``,
+with an authentication class as ``sender``.
+
+``other_scheme`` is true if the request has ``HEADER``, but with another scheme than ``PREFIX``.
 """

@@ -12,6 +12,7 @@ from django.dispatch import receiver
 from django.views.decorators.debug import sensitive_variables
 
 from .conf import READ_FROM, get_settings
+from .events import anotify_accepted, anotify_rejected, notify_accepted, notify_rejected
 from .exceptions import KeysUnavailable, TokenError
 from .keys.fetch import JWKSFetcher
 from .keys.local import LocalKeys
@@ -19,8 +20,6 @@ from .keys.shared_cache import JWKSCache
 from .keys.single_flight import aretry_when_ready, retry_when_ready
 from .keys.source import KeySource
 from .keys.state import CachePolicy
-from .outcomes import aaccepted, accepted, arefused, refused
-from .signals import token_accepted
 from .tokens.claims import ClaimsPolicy
 from .tokens.trusted_issuer import TrustedIssuer
 from .tokens.verifier import Verifier
@@ -63,10 +62,9 @@ def verify_token(token: str, request: Any = None) -> dict[str, Any]:
     try:
         claims = verify(token, request)
     except (TokenError, KeysUnavailable) as error:
-        refused(verify_token, request, error)
+        notify_rejected(verify_token, request, error)
         raise error from None
-    if token_accepted.receivers:
-        accepted(verify_token, request, claims["iss"])
+    notify_accepted(verify_token, request, claims["iss"])
     return claims
 
 
@@ -76,10 +74,9 @@ async def averify_token(token: str, request: Any = None) -> dict[str, Any]:
     try:
         claims = await averify(token, request)
     except (TokenError, KeysUnavailable) as error:
-        await arefused(averify_token, request, error)
+        await anotify_rejected(averify_token, request, error)
         raise error from None
-    if token_accepted.receivers:
-        await aaccepted(averify_token, request, claims["iss"])
+    await anotify_accepted(averify_token, request, claims["iss"])
     return claims
 
 

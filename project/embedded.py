@@ -38,10 +38,17 @@ def get_issuer() -> Issuer:
     url = settings.JWTAUTH["ISSUER"]
     with _lock:
         if _issuer is None:
-            _issuer = Issuer(url, ["EdDSA", "RS256"])
+            audience = settings.JWTAUTH.get("AUDIENCE")
+            claims = {"aud": audience} if audience else {}
+            _issuer = Issuer(url, ["EdDSA", "RS256"], claims=claims)
             _strangers = [SigningKey.generate(key.algorithm) for key in _issuer.keys]
         _issuer.url = url
         return _issuer
+
+
+def jwks() -> dict[str, Any]:
+    """Return the key set of the embedded issuer: the setting ``JWKS`` of the demo."""
+    return get_issuer().jwks()
 
 
 def make_token(

@@ -2,7 +2,7 @@
 
 =======================  ==========================================================================
 ``JWTAUTH_ISSUER``       The URL of a real gateway's issuer, whose tokens are verified then.
-``JWTAUTH_AUDIENCE``     The audience that its tokens must name.
+``JWTAUTH_AUDIENCE``     The audience that tokens must name.
 ``DJANGO_DEBUG``         ``1`` (the default) or ``0``.
 ``DJANGO_SECRET_KEY``    Required where debugging is off.
 ``DJANGO_ALLOWED_HOSTS`` Host names, separated by commas. Required where debugging is off.
@@ -18,6 +18,8 @@ from typing import Any
 from django.core.exceptions import ImproperlyConfigured
 
 from jwtauth import __version__
+
+from . import embedded
 
 DEBUG = os.environ.get("DJANGO_DEBUG", "1").strip().lower() in {"1", "true", "yes", "on"}
 
@@ -100,5 +102,7 @@ if _ISSUER:
 elif DEMO_EMBEDDED_ISSUER:
     # Where a server listens by default; runserver puts its own address here.
     JWTAUTH["ISSUER"] = "http://127.0.0.1:8000/__zuplo/issuer"
+    # Not fetched: a server with a single thread would wait for itself.
+    JWTAUTH["JWKS"] = embedded.jwks
 if _AUDIENCE:
     JWTAUTH["AUDIENCE"] = _AUDIENCE

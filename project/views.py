@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ipaddress
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.http import Http404, HttpResponse, JsonResponse
+from django.http.request import split_domain_port, validate_host
 from django.utils.decorators import method_decorator
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
@@ -13,7 +16,7 @@ from django.views.generic import TemplateView
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema
 from drf_spectacular.views import SpectacularSwaggerSplitView
-from rest_framework.exceptions import NotFound, ParseError
+from rest_framework.exceptions import NotFound, ParseError, PermissionDenied
 from rest_framework.parsers import JSONParser
 from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
@@ -33,6 +36,15 @@ _CONTENT_SECURITY_POLICY = (
 )
 # Swagger UI's style sheet has its icons in it.
 _CONTENT_SECURITY_POLICY_OF_DOCS = f"{_CONTENT_SECURITY_POLICY}; img-src 'self' data:"
+
+
+_LOCAL_HOSTS = (".localhost", "127.0.0.1", "[::1]")
+_PROXY_HEADERS = ("HTTP_FORWARDED", "HTTP_X_FORWARDED_FOR", "HTTP_X_FORWARDED_HOST", "HTTP_VIA")
+_NOT_LOCAL = (
+    "The demo signs tokens only for the machine it runs on: open it there as "
+    "http://localhost:8000/ or http://127.0.0.1:8000/, without a proxy or a tunnel in between. To "
+    "try it from elsewhere, set JWTAUTH_ISSUER, so that a real gateway signs the tokens."
+)
 
 
 @method_decorator(never_cache, name="dispatch")
@@ -82,7 +94,7 @@ _WITH_CLAIMS = {"claims": {"sub": "alice", "plan": "gold"}, "lifetime": 3600}
 
 
 class TokenView(APIView):
-    """Signs whatever token is asked for: in the demo, everybody is the gateway."""
+    """Signs any token for whoever sits at this machine, who plays the gateway."""
 
     authentication_classes = ()
     permission_classes = ()
@@ -93,6 +105,8 @@ class TokenView(APIView):
         super().initial(request, *args, **kwargs)
         if not embedded.is_enabled():
             raise NotFound
+        if not _is_local(request):
+            raise PermissionDenied(_NOT_LOCAL)
 
     @extend_schema(
         summary="Get a token",
@@ -109,6 +123,7 @@ class TokenView(APIView):
         responses={
             200: OpenApiResponse(TokenSerializer, "The token."),
             400: OpenApiResponse(OpenApiTypes.OBJECT, "What is wrong, by field."),
+            403: OpenApiResponse(ProblemSerializer, "The request is not from this machine."),
             404: OpenApiResponse(ProblemSerializer, "A real gateway signs the tokens."),
             415: OpenApiResponse(ProblemSerializer, "What was sent is not JSON."),
         },
@@ -123,6 +138,25 @@ class TokenView(APIView):
         except RecursionError:
             raise ParseError("This is nested too deeply.") from None
         return Response({"token": token}, headers={"Cache-Control": "no-store"})
+
+
+def _is_local(request: Request) -> bool:
+    """Return whether the request comes from this machine, as far as the demo can tell.
+
+    Neither test is enough alone. Anybody can send ``Host: localhost``, and a proxy on this machine
+    connects from a loopback address on behalf of anybody.
+    """
+    try:
+        address = ipaddress.ip_address(request.META.get("REMOTE_ADDR", ""))
+    except ValueError:  # A Unix socket, behind which there is a proxy.
+        return False
+    own_host, _port = split_domain_port(urlsplit(settings.JWTAUTH["ISSUER"]).netloc)
+    host, _port = split_domain_port(request.get_host())
+    return (
+        (getattr(address, "ipv4_mapped", None) or address).is_loopback
+        and validate_host(host, [*_LOCAL_HOSTS, own_host])
+        and not any(name in request.META for name in _PROXY_HEADERS)
+    )
 
 
 def _issuer_or_404() -> Issuer:

@@ -1,7 +1,6 @@
 """The demo for WSGI servers.
 
-With the embedded issuer: one process with several threads on port 8000, since a request that
-waits for the issuer's keys needs another thread to serve them, and each process has its own keys.
+With the embedded issuer, use one process, since each process has keys of its own.
 """
 
 import os

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from django.core.cache import caches
 
+from jwtauth import events
 from jwtauth.keys.clock import Clock
 from jwtauth.testing import LoopbackIssuer
 from jwtauth.tokens import verifier
@@ -25,6 +26,12 @@ def _empty_caches() -> None:
     """LocMem caches live as long as the process: no test sees what another one left there."""
     for cache in caches.all():
         cache.clear()
+
+
+@pytest.fixture(autouse=True)
+def _no_rejections_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test is warned about tokens that another one sent within the same minute."""
+    monkeypatch.setattr(events, "rejections", events.RejectionWatch())
 
 
 @pytest.fixture

@@ -5,12 +5,16 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from jwtauth.signals import token_accepted, token_refused
+from jwtauth.signals import token_accepted, token_missing, token_refused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_NAMES = {id(token_accepted): "accepted", id(token_refused): "refused"}
+_NAMES = {
+    id(token_accepted): "accepted",
+    id(token_refused): "refused",
+    id(token_missing): "missing",
+}
 
 
 @contextmanager
@@ -21,10 +25,11 @@ def listening() -> Iterator[list[dict[str, Any]]]:
     def receive(**facts: Any) -> None:
         heard.append({**facts, "signal": _NAMES[id(facts["signal"])]})
 
-    token_accepted.connect(receive)
-    token_refused.connect(receive)
+    signals = (token_accepted, token_refused, token_missing)
+    for signal in signals:
+        signal.connect(receive)
     try:
         yield heard
     finally:
-        token_accepted.disconnect(receive)
-        token_refused.disconnect(receive)
+        for signal in signals:
+            signal.disconnect(receive)

@@ -164,6 +164,70 @@ def test_a_project_without_rest_framework_settings_does_not_warn(settings: Djang
 
 
 @pytest.mark.parametrize(
+    ("issuer", "probable"),
+    [
+        ("https://x.zuplo.app", "https://x.zuplo.app/__zuplo/issuer"),
+        ("https://x.zuplo.app/", "https://x.zuplo.app/__zuplo/issuer"),
+        ("https://zuplo.app", "https://zuplo.app/__zuplo/issuer"),
+        ("https://X.ZUPLO.APP:443/", "https://X.ZUPLO.APP:443/__zuplo/issuer"),
+        ("https://x.zuplo.app/__zuplo/issuer/", "https://x.zuplo.app/__zuplo/issuer"),
+        ("https://x.zuplo.app/base//", "https://x.zuplo.app/base"),
+        ("https://x.zuplo.app/__zuplo/issuer/.well-known/jwks.json", None),
+        ("https://x.zuplo.app/__zuplo/issuer/.well-known/openid-configuration/", None),
+        ("https://x.zuplo.app/.well-known/jwks.json", None),
+        ("https://issuer.test/.well-known/jwks.json", "https://issuer.test"),
+        ("https://issuer.test/a/.well-known/", "https://issuer.test/a"),
+        ("https://issuer.test/a/.well-known", "https://issuer.test/a"),
+    ],
+)
+def test_an_issuer_that_cannot_be_right_warns_and_names_the_probable_one(
+    settings: DjangoSettings, issuer: str, probable: str | None
+) -> None:
+    settings.JWTAUTH = {"ISSUER": issuer}
+
+    (message,) = checks.check_issuers()
+
+    assert (message.id, message.level) == ("jwtauth.W006", WARNING)
+    assert f'"{issuer}"' in message.msg
+    assert f'"{probable or "https://x.zuplo.app/__zuplo/issuer"}"' in str(message.hint)
+
+
+@pytest.mark.parametrize(
+    "issuer",
+    [
+        "https://x.zuplo.app/__zuplo/issuer",
+        "https://x.zuplo.app/base",
+        "https://issuer.test",
+        "https://issuer.test/",
+        "https://tenant.auth0.test/",
+        "https://evilzuplo.app/",
+        "https://zuplo.app.issuer.test/",
+        "https://issuer.test/x.zuplo.app/",
+        "https://issuer.test/.well-knownish",
+        "https://x@y.test/",
+    ],
+)
+def test_any_other_issuer_does_not_warn(settings: DjangoSettings, issuer: str) -> None:
+    settings.JWTAUTH = {"ISSUER": issuer, "JWKS_URL": "https://issuer.test/keys"}
+
+    assert checks.check_issuers() == []
+
+
+def test_each_of_several_issuers_is_checked_and_no_secret_of_it_is_shown(
+    settings: DjangoSettings,
+) -> None:
+    right, wrong = "https://x.zuplo.app/__zuplo/issuer", "https://u:secret@y.zuplo.app/"
+    settings.JWTAUTH = {"ISSUERS": {right: {}, wrong: {"JWKS_URL": f"{right}/keys"}}}
+
+    (message,) = checks.check_issuers()
+
+    assert "y.zuplo.app" in message.msg
+    assert "secret" not in f"{message.msg} {message.hint}"
+    with pytest.raises(SystemCheckError, match=r"jwtauth\.W006"):
+        call_command("check", fail_level="WARNING")
+
+
+@pytest.mark.parametrize(
     ("backend", "expected"),
     [
         (LOCAL, ["jwtauth.W003"]),
@@ -213,6 +277,8 @@ def test_a_wrong_configuration_is_not_warned_about_as_well(settings: DjangoSetti
 
     assert {message.level for message in checks.check_settings()} == {ERROR}
     assert checks.check_cache() == []
+    settings.JWTAUTH = {"ISSUER": "https://x.zuplo.app", "LEEWAY": -1}
+    assert checks.check_issuers() == []
 
 
 def test_every_id_is_used_once_and_documented() -> None:

@@ -33,11 +33,9 @@ def readings(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
 
     original = validation.validate
     monkeypatch.setattr(conf, "validate", validate)
-    conf.read_settings.cache_clear()
-    conf.get_settings.cache_clear()
+    conf._forget(setting="JWTAUTH")
     yield seen
-    conf.read_settings.cache_clear()
-    conf.get_settings.cache_clear()
+    conf._forget(setting="JWTAUTH")
 
 
 def test_settings_are_typed() -> None:
@@ -134,6 +132,40 @@ def test_all_problems_are_named_at_once_with_id_key_and_hint(settings: DjangoSet
     assert lines == [f"{each.id}: {each.message} {each.hint}" for each in problems]
     assert len(lines) == 4
     assert 'JWTAUTH["LEEWAY"] must be a number of seconds' in str(raised.value)
+
+
+def test_wrong_settings_are_logged_once_at_error_with_all_problems(
+    settings: DjangoSettings, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.JWTAUTH = {"LEEWAY": -1, "LEWAY": 5}
+    for _ in range(3):
+        with pytest.raises(ImproperlyConfigured) as raised:
+            get_settings()
+
+    (record,) = caplog.records
+    assert (record.name, record.levelname) == ("jwtauth", "ERROR")
+    assert record.getMessage() == str(raised.value).replace("\n", " ", 1)
+    assert record.__dict__["problems"] == ["jwtauth.E029", "jwtauth.E002", "jwtauth.E003"]
+
+
+def test_other_wrong_settings_are_logged_again(
+    settings: DjangoSettings, caplog: pytest.LogCaptureFixture
+) -> None:
+    for wrong in ({}, {"ISSUER": 5}):
+        settings.JWTAUTH = wrong
+        with pytest.raises(ImproperlyConfigured):
+            get_settings()
+
+    assert len(caplog.records) == 2
+
+
+def test_checks_of_wrong_settings_log_nothing(
+    settings: DjangoSettings, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.JWTAUTH = {}
+    conf.read_settings()
+
+    assert caplog.records == []
 
 
 @pytest.mark.usefixtures("readings")

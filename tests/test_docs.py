@@ -290,9 +290,7 @@ def gateway(
         yield issuer
 
 
-def test_commands_print_what_the_page_shows(
-    gateway: LoopbackIssuer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_commands_print_what_the_page_shows(gateway: LoopbackIssuer, settings: Settings) -> None:
     shown = [block.text for block in page("how-to/commands.md").of("text")]
     token = gateway.token(sub="alice", aud="https://another.example.com")
 
@@ -313,8 +311,11 @@ def test_commands_print_what_the_page_shows(
     explained = printed("jwtauth_explain")
     gateway.jwks_answer = Answer(status=503)
     failed = printed("jwtauth_check")
+    gateway.jwks_answer = Answer()
+    settings.JWTAUTH = {"ISSUER": f"{gateway.url}/"}
+    slash = printed("jwtauth_check")
 
-    for text, pattern in zip((checked, failed, refreshed, explained), shown, strict=True):
+    for text, pattern in zip((checked, slash, failed, refreshed, explained), shown, strict=True):
         assert matches(text, pattern), text
 
 

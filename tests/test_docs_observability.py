@@ -1,4 +1,4 @@
-"""What docs/observability.md says is so, in a new project of somebody who follows it."""
+"""The examples and tables of docs/observability.md, in a new project that follows the page."""
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 PAGE = Page("observability.md")
 
 GET = """
+import logging
+
 from django.test import Client
 from django.urls import path
 from jwtauth.testing import Issuer
@@ -41,7 +43,7 @@ def get(url, token=None):
 TOKENS = """
 with Issuer("https://my-api.zuplo.app/__zuplo/issuer") as issuer:
     token = issuer.token()
-    sent = [token, token, token, "x", issuer.token(lifetime=-1)]
+    sent = [token, token, token, "x", issuer.token(lifetime=-1), None]
     statuses = [get("/protected/", token).status_code for token in sent]
     metrics = get("/metrics").content.decode()
     healthy = get("/health/?format=json")
@@ -49,6 +51,38 @@ with Issuer("https://my-api.zuplo.app/__zuplo/issuer") as issuer:
     unhealthy = get("/health/?format=json")
 health = [[each.status_code, each.json()] for each in (healthy, unhealthy)]
 print(json.dumps([statuses, metrics, health]))
+"""
+
+
+MAILS = """
+from django.conf import settings
+from django.core import mail
+
+settings.DEBUG = False
+settings.ALLOWED_HOSTS = ["localhost"]
+settings.ADMINS = ["a@shop.test"] if django.VERSION >= (6,) else [("A", "a@shop.test")]
+settings.EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
+mail.outbox = []
+
+
+def fail(request):
+    raise RuntimeError
+
+
+urls.urlpatterns.append(path("fail/", fail))
+
+
+def statuses(url, token=None):
+    headers = {"Host": "localhost", "Authorization": f"Bearer {token}"}
+    client = Client(headers=headers, raise_request_exception=False)
+    return [client.get(url).status_code for _ in range(3)]
+
+
+with Issuer("https://my-api.zuplo.app/__zuplo/issuer") as issuer:
+    issuer.keys, token = [], issuer.token()
+    found = [statuses("/protected/", token), statuses("/fail/")]
+logging.getLogger("jwtauth").error("an outage")
+print(json.dumps([found, [each.subject for each in mail.outbox]]))
 """
 
 
@@ -69,7 +103,7 @@ def samples(text: str) -> dict[str, float]:
 def test_every_python_block_says_into_which_file_it_belongs() -> None:
     files = [block.file for block in PAGE.of("python")]
 
-    assert len(files) == 10
+    assert len(files) == 11
     assert all(files)
 
 
@@ -79,9 +113,9 @@ def test_signals_counters_log_and_health_check_work_as_the_page_has_them(
     printed, logged = project.run_and_log("-c", PROLOGUE + GET + TOKENS)
     statuses, text, health = json.loads(printed)
 
-    assert statuses == [200, 200, 200, 401, 401]
-    assert "Token refused: token_expired." in logged
-    assert "refused malformed_token from 127.0.0.1" in logged
+    assert statuses == [200, 200, 200, 401, 401, 401]
+    assert "Token rejected: token_expired." in logged
+    assert "rejected malformed_token from 127.0.0.1" in logged
     url = "https://my-api.zuplo.app/__zuplo/issuer"
     found = samples(text)
     assert found.pop(f'jwtauth_keys_age_seconds{{issuer="{url}"}}') >= 0
@@ -89,6 +123,7 @@ def test_signals_counters_log_and_health_check_work_as_the_page_has_them(
         f'jwtauth_tokens_accepted_total{{issuer="{url}"}}': 3,
         f'jwtauth_tokens_refused_total{{code="token_expired",issuer="{url}"}}': 1,
         'jwtauth_tokens_refused_total{code="malformed_token",issuer=""}': 1,
+        'jwtauth_tokens_missing_total{scheme="none"}': 1,
         "jwtauth_token_cache_hits_total": 2,
         "jwtauth_token_cache_misses_total": 1,
     }
@@ -96,6 +131,21 @@ def test_signals_counters_log_and_health_check_work_as_the_page_has_them(
     assert health[0] == [200, {name: "OK"}]
     assert health[1][0] == 500
     assert "no keys to verify tokens with" in health[1][1][name]
+
+
+def test_a_503_sends_no_mail_and_other_errors_do(project: NewProject) -> None:
+    printed, logged = project.run_and_log("-c", PROLOGUE + GET + MAILS)
+    statuses, subjects = json.loads(printed)
+
+    assert statuses == [[503] * 3, [500] * 3]
+    assert logged.count("Service Unavailable: /protected/") == 3
+    prefix = "[Django] ERROR"
+    # One mail for the outage, and none for each response.
+    assert subjects[0].endswith("no usable verification keys (JWKS has no usable key).")
+    assert subjects[1:] == [
+        *[f"{prefix} (EXTERNAL IP): Internal Server Error: /fail/"] * 3,
+        f"{prefix}: an outage",
+    ]
 
 
 def test_processes_are_summed_up_in_the_multiprocess_mode(
@@ -116,7 +166,7 @@ def test_processes_are_summed_up_in_the_multiprocess_mode(
     url = "https://my-api.zuplo.app/__zuplo/issuer"
     assert found[f'jwtauth_tokens_accepted_total{{issuer="{url}"}}'] == 6
     assert found['jwtauth_tokens_refused_total{code="malformed_token",issuer=""}'] == 2
-    # Of the process that answers, which has judged no token.
+    # Those of the process that answers, which has verified no token.
     assert found["jwtauth_token_cache_misses_total"] == 0
 
 
@@ -143,7 +193,13 @@ def test_the_table_of_metrics_has_every_metric_with_its_labels() -> None:
         name.strip("`"): re.findall(r"`(\w+)`", labels)
         for name, labels, _ in rows("metric", "labels", "is")
     }
-    counters: list[Any] = [metrics.ACCEPTED, metrics.REFUSED, metrics.UNEXPECTED, metrics.FETCHES]
+    counters: list[Any] = [
+        metrics.ACCEPTED,
+        metrics.REFUSED,
+        metrics.MISSING,
+        metrics.UNEXPECTED,
+        metrics.FETCHES,
+    ]
     names = {
         f"{family.name}{'_total' if family.type == 'counter' else ''}"
         for family in (*REGISTRY.collect(), *metrics.ProcessCollector().describe())

@@ -56,7 +56,7 @@ def run(result: Any) -> Any:
 def authenticate(sender: Any, request: Any) -> Any:
     """The user, or the code of the refusal."""
     try:
-        return run(sender().authenticate(request))[0]
+        return (run(sender().authenticate(request)) or [None])[0]
     except APIException as error:
         detail: Any = error.detail
         return detail["code"]
@@ -287,12 +287,40 @@ def test_a_fault_is_told_by_its_name_and_rejects_the_token(
 # Neither.
 
 
-def test_nothing_is_told_of_a_request_without_a_token(
-    issuer: Issuer, heard: list[dict[str, Any]]
+@pytest.mark.parametrize("sender", CLASSES)
+@pytest.mark.parametrize(
+    ("authorization", "other_scheme"), [(None, False), ("", False), ("Basic eDp5", True)]
+)
+def test_a_request_without_a_token_is_told_with_whether_it_has_another_scheme(
+    issuer: Issuer,
+    heard: list[dict[str, Any]],
+    sender: Any,
+    authorization: str | None,
+    *,
+    other_scheme: bool,
 ) -> None:
-    assert ask().status_code == 401
-    assert ask(Authorization="Basic eDp5").status_code == 401
-    assert heard == []
+    headers = {} if authorization is None else {"Authorization": authorization}
+    request = RequestFactory().get("/", headers=headers)
+
+    assert run(sender().authenticate(Request(request))) is None
+    assert heard == [
+        {"signal": "missing", "sender": sender, "request": request, "other_scheme": other_scheme}
+    ]
+
+
+@pytest.mark.parametrize("sender", CLASSES)
+def test_a_request_without_a_token_needs_no_receiver(issuer: Issuer, sender: Any) -> None:
+    assert run(sender().authenticate(RequestFactory().get("/"))) is None
+
+
+def test_another_header_s_scheme_is_that_of_the_setting(
+    settings: Settings, heard: list[dict[str, Any]]
+) -> None:
+    settings.JWTAUTH = {"ISSUER": "https://unused.test", "HEADER": "X-Gateway-Token"}
+    ask(Authorization="Basic eDp5")
+    ask(x_gateway_token="Basic eDp5")
+
+    assert [facts["other_scheme"] for facts in heard] == [False, True]
 
 
 def test_nothing_is_told_of_what_is_no_fault_of_the_token(
@@ -380,6 +408,7 @@ def test_an_event_loop_runs_coroutine_receivers_itself_and_leaves_others_to_a_th
 
 def test_where_nobody_listens_nothing_of_it_is_called(issuer: Issuer) -> None:
     requests = [plain_request(token) for token in (issuer.token(), "x")]
+    requests.append(RequestFactory().get("/"))
     # A logger remembers which levels it is enabled for.
     authenticate(ZuploJWTAuthentication, plain_request("x"))
     with counted_calls() as calls:
@@ -387,4 +416,3 @@ def test_where_nobody_listens_nothing_of_it_is_called(issuer: Issuer) -> None:
             authenticate(ZuploJWTAuthentication, request)
 
     assert calls_into(calls, "django.dispatch", "logging") == ["logging.Logger.isEnabledFor"]
-    assert calls["jwtauth.outcomes.accepted"] == 0

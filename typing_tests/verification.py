@@ -54,3 +54,4 @@ def receivers() -> None:
     assert_type(signals.keys_refresh_failed, Signal)
     assert_type(signals.token_accepted, Signal)
     assert_type(signals.token_refused, Signal)
+    assert_type(signals.token_missing, Signal)

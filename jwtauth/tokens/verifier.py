@@ -135,7 +135,9 @@ class Verifier:
             raise TokenError("invalid_claim", "The token's iss claim is not a string.")
         issuer = self.issuers.get(url)
         if issuer is None:
-            raise TokenError("untrusted_issuer", "The token's issuer is not trusted.")
+            error = TokenError("untrusted_issuer", "The token's issuer is not trusted.")
+            error.claimed_issuer = url
+            raise error
         return issuer
 
 

@@ -18,6 +18,7 @@ from jwtauth.keys.shared_cache import JWKSCache, SharedDocument, SharedFailure
 from jwtauth.testing import Answer, LoopbackIssuer, SigningKey
 from jwtauth.tokens.jose_keys import ED25519_LIBRARY
 from jwtauth.verification import jwks_cache_for
+from tests.requesting import verdict
 
 from .caches import SharedCache
 from .running import Result, run
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from pytest_django import Settings
 
     from tests.keys.certificates import Authority
+
+
+CACHED = "are served with the keys in the cache"
 
 
 def check(*arguments: str, **options: Any) -> Result:
@@ -63,7 +67,8 @@ def test_healthy_issuer_is_told_with_its_keys(issuer: LoopbackIssuer) -> None:
     assert 'Key       "first": OKP, for EdDSA, Ed25519' in result.out
     assert 'Key       "second": RSA, for RS256' in result.out
     assert "agrees with the issuer's" in result.out
-    assert "Requests  are served\n" in result.out
+    assert "Issuer    confirmed by its discovery document\n" in result.out
+    assert "Requests  are served, if their aud matches\n" in result.out
     assert "works, and processes can share it (tests.management.caches.SharedCache)" in result.out
     assert result.out.endswith("Nothing fails.\n")
     assert issuer.fetches == 1
@@ -95,17 +100,18 @@ def test_json_is_one_object_with_all_facts(issuer: LoopbackIssuer) -> None:
     assert found == {
         "issuer": issuer.url,
         "url": issuer.jwks_url,
+        "named_issuer": issuer.url,
         "reachable": True,
         "keys": [
             {"kid": None, "kty": "OKP", "algorithms": ["EdDSA", "Ed25519"]},
             {"kid": None, "kty": "RSA", "algorithms": ["RS256"]},
         ],
-        "left_out": [],
+        "skipped": [],
         "algorithms_without_key": [],
         "clock_skew": 0,
         "cached_keys": 0,
         "cached_age": None,
-        "requests": "are served",
+        "requests": "are served, if their aud matches",
         "errors": [],
         "warnings": [],
     }
@@ -132,7 +138,7 @@ def test_answer_without_keys_is_a_failure_with_its_reason(
 
     assert (result.code, result.error) == (1, "1 of 2 fail: see the errors above.")
     assert f"  ERROR: {reason}\n" in result.out
-    assert "Requests  get 503, unless their process holds keys of its own" in result.out
+    assert "Requests  get 503, unless their process has keys already" in result.out
     assert check("--json").json["ok"] is False
 
 
@@ -198,6 +204,101 @@ def test_certificate_that_is_trusted_is_told(
         assert " s, certificate accepted\n" in check().out
 
 
+@pytest.mark.parametrize("discovery", [False, True])
+def test_issuer_with_a_slash_too_many_fails_and_its_own_name_is_shown(
+    issuer: LoopbackIssuer, settings: Settings, *, discovery: bool
+) -> None:
+    settings.JWTAUTH = {"ISSUER": f"{issuer.url}/", "DISCOVERY": discovery}
+
+    result, found = check(), facts()
+
+    assert result.code == 1
+    assert f'  ERROR: Its discovery document names the issuer "{issuer.url}": ' in result.out
+    assert found["named_issuer"] == issuer.url
+    assert verdict(issuer.token()) == "untrusted_issuer"
+    if discovery:
+        assert found["requests"] == "get 503, unless their process has keys already"
+    else:
+        assert found["requests"] == f'get 401 if their iss is "{issuer.url}"'
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer(status=404),
+        Answer(status=302, headers={"Location": "http://127.0.0.1:1/"}),
+        Answer(body=b"<html>"),
+        Answer(body=b"[" * 100_000),
+        Answer(body=b"[]"),
+        Answer(body={"issuer": 5}),
+        Answer(body=b" " * 600_000),
+    ],
+)
+def test_issuer_without_a_discovery_document_is_fine_but_not_confirmed(
+    issuer: LoopbackIssuer, answer: Answer
+) -> None:
+    issuer.discovery_answer = answer
+
+    result = check()
+
+    assert result.code == 0
+    assert "Issuer    not confirmed, since it has no discovery document\n" in result.out
+    assert "Requests  are served, if their iss and aud match\n" in result.out
+    assert facts()["named_issuer"] is None
+
+
+def test_name_in_a_discovery_document_cannot_play_tricks_on_the_terminal(
+    issuer: LoopbackIssuer,
+) -> None:
+    issuer.discovery_answer = Answer(body={"issuer": "\x1b[31mred" + "x" * 1000})
+
+    (error,) = facts()["errors"]
+
+    assert r'"\u001b[31mredxxx' in error
+    assert len(error) < 500
+
+
+def test_discovery_document_is_fetched_within_the_limits_of_a_request(
+    issuer: LoopbackIssuer, settings: Settings
+) -> None:
+    settings.JWTAUTH = {"ISSUER": issuer.url, "JWKS_TIMEOUT": 0.2}
+    issuer.discovery_answer = Answer(delay=60)
+
+    assert facts()["named_issuer"] is None
+
+
+def test_issuer_that_is_no_url_is_not_asked_for_its_name(
+    issuer: LoopbackIssuer, settings: Settings
+) -> None:
+    settings.JWTAUTH = {"ISSUER": "the-gateway", "JWKS_URL": issuer.jwks_url}
+
+    assert facts()["requests"] == "are served, if their iss and aud match"
+    assert len(issuer.requests) == 1
+
+
+def test_any_audience_is_no_condition(issuer: LoopbackIssuer, settings: Settings) -> None:
+    settings.JWTAUTH = {"ISSUER": issuer.url, "VERIFY_AUDIENCE": False}
+    assert facts()["requests"] == "are served"
+
+    issuer.discovery_answer = Answer(status=404)
+    assert facts()["requests"] == "are served, if their iss matches"
+
+
+@pytest.mark.parametrize("arguments", [(), ("--json",)])
+@pytest.mark.parametrize("is_reachable", [True, False])
+def test_query_of_a_url_is_not_shown(
+    issuer: LoopbackIssuer, settings: Settings, arguments: tuple[str], *, is_reachable: bool
+) -> None:
+    settings.JWTAUTH = {"ISSUER": issuer.url, "JWKS_URL": f"{issuer.jwks_url}?code=secret"}
+    if not is_reachable:
+        issuer.stop()
+
+    result = check(*arguments)
+
+    assert f"{issuer.jwks_url}?..." in result.out
+    assert "secret" not in f"{result.out} {result.error}"
+
+
 def test_discovery_is_asked_where_it_is_on(issuer: LoopbackIssuer, settings: Settings) -> None:
     settings.JWTAUTH = {"ISSUER": issuer.url, "DISCOVERY": True}
 
@@ -205,6 +306,8 @@ def test_discovery_is_asked_where_it_is_on(issuer: LoopbackIssuer, settings: Set
 
     assert found["url"] == issuer.discovery_url
     assert len(found["keys"]) == 2
+    assert found["named_issuer"] == issuer.url
+    assert len(issuer.requests) == 2
 
 
 def test_what_a_server_says_cannot_play_tricks_on_the_terminal(issuer: LoopbackIssuer) -> None:
@@ -225,12 +328,20 @@ def test_keys_that_cannot_be_used_are_told_with_the_reason(issuer: LoopbackIssue
     result = check()
 
     assert result.code == 0
-    assert "Left out  a key that cannot be used: " in result.out
-    assert len(facts()["left_out"]) == 1
+    (skipped,) = facts()["skipped"]
+    assert "RSA, EC or OKP" in skipped["reason"]
+    assert f"Skipped   {skipped['name']}: {skipped['reason']}\n" in result.out
+
+
+def test_skipped_keys_are_named_by_their_kid_or_else_their_position(issuer: LoopbackIssuer) -> None:
+    bad = [{"kty": "oct", "kid": "\x1bshared"}, {"kty": "oct"}]
+    issuer.jwks_answer = Answer(body={"keys": [*issuer.jwks()["keys"], *bad]})
+
+    assert [each["name"] for each in facts()["skipped"]] == [r'"\u001bshared"', "key 4"]
 
 
 def test_key_without_kid_is_shown_too(issuer: LoopbackIssuer) -> None:
-    assert "Key       null: OKP, for EdDSA, Ed25519" in check().out
+    assert "Key       without kid: OKP, for EdDSA, Ed25519" in check().out
 
 
 def test_allowed_algorithm_without_a_key_is_told_but_no_failure(issuer: LoopbackIssuer) -> None:
@@ -251,7 +362,7 @@ def test_key_for_no_allowed_algorithm_is_a_warning(
     result = check()
 
     assert result.code == 0
-    warning = 'Tokens of the key "rsa" are refused: ALGORITHMS allows none of RS256.'
+    warning = 'Tokens of the key "rsa" are rejected: ALGORITHMS allows none of RS256.'
     assert f"  WARNING: {warning}\n" in result.out
     assert result.out.endswith("Nothing fails, but see the warnings above.\n")
 
@@ -265,13 +376,13 @@ def test_issuer_without_a_key_for_any_allowed_algorithm_fails(
 
     assert result.code == 1
     assert "ERROR: None of its keys is for an algorithm in ALGORITHMS." in result.out
-    assert "Requests  get 401, whatever their token" in result.out
+    assert "Requests  get 401\n" in result.out
 
 
 @pytest.mark.parametrize(
     ("offset", "says"),
     [
-        (100, " s behind the issuer's: tokens just issued are refused"),
+        (100, " s behind the issuer's: tokens just issued are rejected"),
         (-100, " s ahead of the issuer's: tokens expire that much early"),
     ],
 )
@@ -333,10 +444,10 @@ def test_nonsense_in_the_cache_is_no_keys(issuer: LoopbackIssuer) -> None:
 @pytest.mark.parametrize(
     ("answer", "age", "requests"),
     [
-        (Answer(status=500), 60, "are served with the keys in the cache, for another 24 h"),
-        (Answer(status=500), 87_001, "get 503, unless their process holds keys of its own"),
-        (Answer(body={"keys": []}), 60, "are served with the keys in the cache, for another 9 min"),
-        (Answer(body={"keys": []}), 601, "get 503, unless their process holds keys of its own"),
+        (Answer(status=500), 60, f"{CACHED} for another 24 h, if their iss and aud match"),
+        (Answer(status=500), 87_001, "get 503, unless their process has keys already"),
+        (Answer(body={"keys": []}), 60, f"{CACHED} for another 9 min, if their aud matches"),
+        (Answer(body={"keys": []}), 601, "get 503, unless their process has keys already"),
     ],
 )
 def test_what_requests_meet_without_the_issuer_depends_on_the_cache(
@@ -447,12 +558,12 @@ def test_keys_in_the_setting_are_listed_and_none_are_fetched(
     assert result.out.splitlines()[1:6] == [
         issuer.url,
         "  Asked     nobody: the keys are in the setting JWKS, and none are fetched",
-        "  Key       null: OKP, for EdDSA, Ed25519",
-        "  Key       null: RSA, for RS256",
-        f"  Left out  a key that cannot be used: {found['left_out'][0]}",
+        "  Key       without kid: OKP, for EdDSA, Ed25519",
+        "  Key       without kid: RSA, for RS256",
+        "  Skipped   key 3: kty is not RSA, EC or OKP",
     ]
     assert "No key    for ES256, which ALGORITHMS allows" in result.out
-    assert "Requests  are served\n" in result.out
+    assert "Requests  are served, if their iss and aud match\n" in result.out
     assert "Cache" not in result.out
     assert (found["reachable"], found["url"], found["seconds"]) == (None, "", 0)
     assert check("--json").json["cache"] is None
@@ -487,7 +598,7 @@ def test_each_issuer_that_fails_is_counted(issuer: LoopbackIssuer, settings: Set
     result = check()
 
     assert result.error == "1 of 3 fail: see the errors above."
-    assert "Requests  are served\n" in result.out
+    assert "Requests  are served, if their aud matches\n" in result.out
 
 
 def test_wrong_settings_are_told_in_the_words_of_the_system_checks(settings: Settings) -> None:

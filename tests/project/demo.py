@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -118,3 +119,24 @@ def running(
         finally:
             deadline.cancel()
             end()
+
+
+@contextlib.contextmanager
+def under_gunicorn(*options: str, **variables: str) -> Iterator[Demo]:
+    """Run the demo under gunicorn, with one synchronous worker unless ``options`` say otherwise."""
+    command = [sys.executable, "-m", "gunicorn", "project.wsgi", "--bind=127.0.0.1:0", *options]
+    with subprocess.Popen(
+        command, cwd=ROOT, env=environment(**variables), stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr
+        try:
+            lines: list[str] = []
+            for line in process.stderr:
+                lines.append(line)
+                if found := re.search(r"Listening at: (\S+) ", line):
+                    yield Demo(f"{found[1]}/")
+                    return
+            raise AssertionError(f"The demo did not start:\n{''.join(lines)}")
+        finally:
+            process.terminate()
+            process.communicate(timeout=TIMEOUT)

@@ -113,6 +113,16 @@ def test_error_of_the_demo_is_shown(demo: Demo) -> None:
         token_of(demo, f"--lifetime={10**10}")
 
 
+def test_demo_that_signs_for_another_machine_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = requests.Response()
+    answer.status_code = 403
+    answer._content = b'{"detail": "Not from here."}'
+    monkeypatch.setattr(requests.Session, "post", lambda *_, **__: answer)
+
+    with pytest.raises(CommandError, match=r"The demo refused: .*Not from here"):
+        run()
+
+
 @pytest.mark.parametrize("claim", ["nothing", "=value"])
 def test_claim_without_a_name_or_a_value_is_an_error(claim: str) -> None:
     with pytest.raises(CommandError, match=f"--claim takes NAME=VALUE, not '{claim}'"):

@@ -12,7 +12,7 @@ from jwtauth.testing import LoopbackIssuer
 from project.management.commands.runserver import reachable_host
 from tests.machine import can_listen, free_port, path_of
 
-from .demo import TIMEOUT, Demo, environment, manage, running
+from .demo import TIMEOUT, Demo, environment, running
 
 IPV6_HOSTS = ["[::1]", "[::]", "[0:0:0:0:0:0:0:1]"]
 
@@ -51,6 +51,18 @@ def test_printed_curl_lines_work_as_pasted() -> None:
     assert body.keys() == {"detail", "code"}
     assert body["code"] == "invalid_signature"
     assert headers["www-authenticate"].startswith('bearer realm="api", error="invalid_token"')
+
+
+def test_printed_curl_lines_and_tokens_name_the_audience_that_is_required() -> None:
+    path_of("curl")
+    with running(f"127.0.0.1:{free_port()}", JWTAUTH_AUDIENCE="https://api.test") as demo:
+        eddsa, rs256, rejected = (run(command) for command in demo.commands)
+        own = demo.protected(demo.token(claims={"sub": "alice"}))
+        other = demo.protected(demo.token(claims={"aud": "https://other.test"}))
+
+    assert [status for status, _, _ in (eddsa, rs256, rejected)] == [200, 200, 401]
+    assert own.json()["user"]["aud"] == "https://api.test"
+    assert other.json()["code"] == "invalid_audience"
 
 
 def test_curl_lines_are_printed_for_both_kinds_of_token_and_a_refusal(demo: Demo) -> None:
@@ -101,15 +113,12 @@ def test_allowed_hosts_that_are_given_stay_and_the_server_can_reach_itself() -> 
             assert demo.request("GET", "", headers={"Host": host}).status_code == status
 
 
-def test_single_thread_is_refused_while_it_would_have_to_serve_its_own_keys() -> None:
-    done = manage("runserver", "127.0.0.1:0", "--noreload", "--nothreading")
-
-    assert done.returncode == 1
-    assert "--nothreading cannot work with the embedded issuer" in done.stderr
-    assert "Traceback" not in done.stderr
+def test_single_thread_serves_tokens_of_the_embedded_issuer() -> None:
+    with running("127.0.0.1:0", "--nothreading") as demo:
+        assert demo.protected(demo.token()).status_code == 200
 
 
-def test_single_thread_is_fine_with_another_issuer() -> None:
+def test_single_thread_serves_tokens_of_another_issuer() -> None:
     with (
         LoopbackIssuer() as issuer,
         running("127.0.0.1:0", "--nothreading", JWTAUTH_ISSUER=issuer.url) as demo,

@@ -13,7 +13,8 @@ from .demo import ROOT, TIMEOUT, environment, manage
 
 PRINT = (
     "import json; from project import settings as s;"
-    "print(json.dumps([s.DEBUG, s.SECRET_KEY, s.ALLOWED_HOSTS, s.JWTAUTH]))"
+    "values = [s.DEBUG, s.SECRET_KEY, s.ALLOWED_HOSTS, s.JWTAUTH];"
+    "print(json.dumps(values, default=lambda function: function.__name__))"
 )
 
 
@@ -37,7 +38,7 @@ def test_nothing_needs_to_be_configured() -> None:
     assert debug is True
     assert len(secret_key) >= 50
     assert allowed_hosts == []
-    assert jwtauth == {"ISSUER": "http://127.0.0.1:8000/__zuplo/issuer"}
+    assert jwtauth == {"ISSUER": "http://127.0.0.1:8000/__zuplo/issuer", "JWKS": "jwks"}
 
 
 def test_secret_key_is_another_at_each_start() -> None:

@@ -8,10 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from jose import jws, jwt
+from rest_framework.response import Response
+from rest_framework.test import APIRequestFactory
+
+from project.views import TokenView
 
 from .demo import ROOT, manage, running
 
 if TYPE_CHECKING:
+    from pytest_django import Settings
+
     from .demo import Demo
 
 TOKEN = "__zuplo/issuer/token"
@@ -57,6 +63,70 @@ def test_token_has_what_was_asked_for(demo: Demo) -> None:
     assert jwt.get_unverified_header(token) == {"alg": "RS256"}
     (key,) = demo.request("GET", "__zuplo/issuer/.well-known/jwks.json").json()["keys"][1:]
     assert jws.verify(token, key, algorithms=["RS256"])
+
+
+LOCAL = {"REMOTE_ADDR": "127.0.0.1", "HTTP_HOST": "localhost:8000"}
+
+
+def minted(settings: Settings, **changes: str) -> Response:
+    """The response of the token page to a request with these changes."""
+    settings.DEBUG = settings.DEMO_EMBEDDED_ISSUER = True
+    settings.ALLOWED_HOSTS = ["*"]
+    settings.JWTAUTH = {"ISSUER": "http://demo.test:8000/__zuplo/issuer"}
+    request = APIRequestFactory().post(f"/{TOKEN}", {}, format="json", **LOCAL | changes)
+    response = TokenView.as_view()(request)
+    assert isinstance(response, Response)
+    return response
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "127.8.8.8", "::1", "::ffff:127.0.0.1"])
+@pytest.mark.parametrize(
+    "host", ["localhost", "LocalHost:8000", "a.localhost:8000", "127.0.0.1", "[::1]:8000"]
+)
+def test_this_machine_gets_tokens(settings: Settings, address: str, host: str) -> None:
+    assert minted(settings, REMOTE_ADDR=address, HTTP_HOST=host).status_code == 200
+
+
+def test_the_host_that_runserver_was_given_is_local_too(settings: Settings) -> None:
+    assert minted(settings, HTTP_HOST="DEMO.test:9000").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"REMOTE_ADDR": "192.0.2.7"},
+        {"REMOTE_ADDR": "::ffff:192.0.2.7"},
+        {"REMOTE_ADDR": "2001:db8::7"},
+        {"REMOTE_ADDR": "10.0.0.7"},
+        {"REMOTE_ADDR": ""},
+        {"REMOTE_ADDR": "localhost"},
+        {"HTTP_HOST": "evil.test"},
+        {"HTTP_HOST": "localhost.evil.test"},
+        {"HTTP_HOST": "192.0.2.7:8000"},
+        {"HTTP_X_FORWARDED_FOR": "127.0.0.1"},
+        {"HTTP_X_FORWARDED_HOST": "localhost"},
+        {"HTTP_FORWARDED": "for=127.0.0.1"},
+        {"HTTP_VIA": "1.1 proxy"},
+    ],
+    ids=str,
+)
+def test_other_machines_and_proxies_get_no_token_but_an_explanation(
+    settings: Settings, changes: dict[str, str]
+) -> None:
+    response = minted(settings, **changes)
+
+    assert response.status_code == 403
+    assert response.data.keys() == {"detail"}
+    assert "only for the machine it runs on" in response.data["detail"]
+    assert "JWTAUTH_ISSUER" in response.data["detail"]
+
+
+def test_proxy_headers_are_noticed_by_the_running_demo(demo: Demo) -> None:
+    headers = {"X-Forwarded-For": "192.0.2.7"}
+
+    answer = demo.request("POST", TOKEN, json={}, headers=headers)
+
+    assert (answer.status_code, answer.json().keys()) == (403, {"detail"})
 
 
 def test_token_is_not_stored_on_its_way(demo: Demo) -> None:
@@ -193,7 +263,7 @@ def test_description_is_valid_and_complete() -> None:
     }
     assert described == {
         "/protected/": {"get": ["200", "401", "503"]},
-        "/__zuplo/issuer/token": {"post": ["200", "400", "404", "415"]},
+        "/__zuplo/issuer/token": {"post": ["200", "400", "403", "404", "415"]},
     }
 
 

@@ -1,4 +1,4 @@
-"""The metrics: what signals are counted, and what is looked up when Prometheus asks."""
+"""Metrics: counters of the signals, and values that are read when Prometheus asks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,13 @@ from prometheus_client import REGISTRY, Counter
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from jwtauth.signals import keys_refresh_failed, keys_refreshed, token_accepted, token_refused
+from jwtauth.signals import (
+    keys_refresh_failed,
+    keys_refreshed,
+    token_accepted,
+    token_missing,
+    token_refused,
+)
 from jwtauth.verification import get_verifier, key_source_of
 
 if TYPE_CHECKING:
@@ -19,12 +25,17 @@ if TYPE_CHECKING:
 ACCEPTED: Final = Counter("jwtauth_tokens_accepted", "Tokens accepted.", ["issuer"])
 REFUSED: Final = Counter(
     "jwtauth_tokens_refused",
-    "Tokens refused, by code; keys_unavailable is an answer of 503.",
+    "Tokens rejected, by code; keys_unavailable is a response of 503.",
     ["issuer", "code"],
+)
+MISSING: Final = Counter(
+    "jwtauth_tokens_missing",
+    "Requests without a token: without the header (none), or with another scheme (other).",
+    ["scheme"],
 )
 UNEXPECTED: Final = Counter(
     "jwtauth_unexpected_exceptions",
-    "Exceptions that nobody foresaw, each of which refused a token.",
+    "Unexpected exceptions, each of which rejected a token.",
     ["exception"],
 )
 FETCHES: Final = Counter(
@@ -33,9 +44,10 @@ FETCHES: Final = Counter(
 
 
 def connect() -> None:
-    """Count from now on; once more changes nothing."""
+    """Connect the counters to the signals; calling it again changes nothing."""
     token_accepted.connect(_count_accepted)
     token_refused.connect(_count_refused)
+    token_missing.connect(_count_missing)
     keys_refreshed.connect(_count_fetched)
     keys_refresh_failed.connect(_count_failed)
 
@@ -50,6 +62,10 @@ def _count_refused(*, issuer: str | None, code: str, unexpected: str | None, **_
         UNEXPECTED.labels(unexpected).inc()
 
 
+def _count_missing(*, other_scheme: bool, **_: Any) -> None:
+    MISSING.labels("other" if other_scheme else "none").inc()
+
+
 def _count_fetched(*, issuer: str, **_: Any) -> None:
     FETCHES.labels(issuer, "fetched").inc()
 
@@ -59,14 +75,14 @@ def _count_failed(*, issuer: str, **_: Any) -> None:
 
 
 class ProcessCollector(Collector):
-    """What this process holds, looked up when it is asked for: nothing is fetched for it."""
+    """Report the state of this process, read when Prometheus asks. It fetches nothing."""
 
     def describe(self) -> Iterable[Metric]:
-        """The metrics without their values, for which there may be no settings yet."""
+        """Return the metrics without their values, since there may be no settings yet."""
         return _families()
 
     def collect(self) -> Iterable[Metric]:
-        """The age of each issuer's keys, where there are any, and the use of the token cache."""
+        """Return the age of each issuer's keys, if it has any, and the use of the token cache."""
         age, hits, misses = families = _families()
         verifier = get_verifier()
         for issuer in verifier.issuers:
@@ -85,9 +101,7 @@ def _families() -> tuple[GaugeMetricFamily, CounterMetricFamily, CounterMetricFa
             "Time since an issuer's keys were fetched.",
             labels=["issuer"],
         ),
-        CounterMetricFamily(
-            "jwtauth_token_cache_hits", "Tokens accepted because they were remembered."
-        ),
+        CounterMetricFamily("jwtauth_token_cache_hits", "Tokens accepted from the token cache."),
         CounterMetricFamily(
             "jwtauth_token_cache_misses", "Tokens accepted after their signature was verified."
         ),

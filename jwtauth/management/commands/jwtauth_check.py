@@ -1,4 +1,4 @@
-"""``manage.py jwtauth_check``: what a request would meet, found out now."""
+"""``manage.py jwtauth_check``: find out now how requests fare."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import CommandError
 
-from jwtauth.diagnosis import diagnose_cache, diagnose_issuer, duration, number_of_keys, shown
+from jwtauth.diagnosis import diagnose_cache, diagnose_issuer, duration, number_of_keys
 from jwtauth.management.base import IssuerCommand
 from jwtauth.tokens.jose_keys import ED25519_LIBRARY
 
@@ -18,20 +18,22 @@ if TYPE_CHECKING:
 
 
 class Command(IssuerCommand):
-    """Asks every issuer for real. It changes nothing."""
+    """Ask every issuer over the network. It changes nothing."""
 
     help = """\
 Ask every issuer in JWTAUTH for its keys, over HTTP and within the limits of a
-request, and say what a request would meet.
+request, and report what happens to requests.
 
-Shown are, for each issuer, whether it can be reached, its keys, what of its
-JWK Set cannot be used and why, how old the keys in the shared cache are, and
-how far the clocks are apart; and whether the cache works and can be shared.
-For an issuer with the setting JWKS, the keys in it are shown, and nothing is
-fetched. Nothing is changed: jwtauth_refresh puts keys into the cache, and
-jwtauth_explain looks at a token.
+For each issuer it shows whether it is reachable, its keys, the keys that cannot
+be used and why, whether its discovery document names it as JWTAUTH does, the
+difference of the clocks, and the age of the keys in the shared cache. It also
+shows whether the cache works and can be shared. It looks at no token: the iss
+and aud of tokens may still not match. To examine a token, use jwtauth_explain.
+For an issuer with the setting JWKS it shows the keys there, and fetches nothing.
 
-The exit code is 1 where something fails, and 0 where there are only warnings.
+Nothing is changed. To load keys into the cache, use jwtauth_refresh.
+
+The exit code is 1 if something fails, and 0 if there are only warnings.
 """
 
     def handle(self, *_args: Any, **options: Any) -> None:
@@ -76,10 +78,14 @@ def _lines(facts: IssuerFacts) -> Iterator[str]:
         yield f"Asked     {facts.url}: {answered} after {facts.seconds:.2f} s{tls}"
     else:
         yield "Asked     nobody: the keys are in the setting JWKS, and none are fetched"
+    if facts.named_issuer == facts.issuer:
+        yield "Issuer    confirmed by its discovery document"
+    elif facts.reachable and facts.named_issuer is None:
+        yield "Issuer    not confirmed, since it has no discovery document"
     for key in facts.keys:
-        yield f"Key       {shown(key.kid)}: {key.kty}, for {', '.join(key.algorithms)}"
-    for reason in facts.left_out:
-        yield f"Left out  a key that cannot be used: {reason}"
+        yield f"Key       {key.name}: {key.kty}, for {', '.join(key.algorithms)}"
+    for skipped in facts.skipped:
+        yield f"Skipped   {skipped.name}: {skipped.reason}"
     if facts.keys and facts.algorithms_without_key:
         yield f"No key    for {', '.join(facts.algorithms_without_key)}, which ALGORITHMS allows"
     if facts.clock_skew is not None:

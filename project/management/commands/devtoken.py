@@ -108,7 +108,7 @@ def _ask(url: str, wanted: dict[str, Any]) -> str:
         members = answer.json()
     except ValueError:
         members = None
-    if answer.status_code == requests.codes.bad_request:
+    if answer.status_code in {requests.codes.bad_request, requests.codes.forbidden}:
         raise CommandError(f"The demo refused: {json.dumps(members)}")
     token = members.get("token") if isinstance(members, dict) else None
     if answer.status_code != requests.codes.ok or not isinstance(token, str):

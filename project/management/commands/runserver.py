@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import ipaddress
-from typing import Any
 
 from django.conf import settings
 from django.contrib.staticfiles.management.commands.runserver import Command as RunserverCommand
-from django.core.management.base import CommandError
 from django.http.request import validate_host
 from django.urls import reverse
 
@@ -22,15 +20,6 @@ class Command(RunserverCommand):
     """Prints tokens to try, once it is known where the server listens."""
 
     addr: str
-
-    def handle(self, *args: Any, **options: Any) -> str | None:
-        if embedded.is_enabled() and not options["use_threading"]:
-            raise CommandError(
-                "--nothreading cannot work with the embedded issuer: the request that waits for "
-                "the issuer's keys would keep the server from answering the request for them. "
-                "Leave the option out, or name another issuer with JWTAUTH_ISSUER."
-            )
-        return super().handle(*args, **options)
 
     def on_bind(self, server_port: int) -> None:
         super().on_bind(server_port)

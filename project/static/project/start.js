@@ -55,7 +55,7 @@ async function fetchToken(event) {
     });
     const body = await response.json();
     if (!response.ok) {
-      throw new Error(pretty(body));
+      throw new Error(body.detail ?? pretty(body));
     }
     token.value = body.token;
     showToken();

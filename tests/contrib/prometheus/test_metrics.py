@@ -13,7 +13,7 @@ from jwtauth.contrib.prometheus import metrics
 from jwtauth.exceptions import TokenError
 from jwtauth.testing import Issuer
 from jwtauth.verification import key_source_of
-from tests.requesting import verdict
+from tests.requesting import ask, verdict
 
 from .receivers import disconnect
 
@@ -86,6 +86,20 @@ def test_refused_tokens_are_counted_by_issuer_and_code(grown: Counts) -> None:
 
     assert counts() == [2, 1, 1, 1]
     assert "evil" not in generate_latest(REGISTRY).decode()
+
+
+def test_requests_without_a_token_are_counted_by_whether_they_have_another_scheme(
+    issuer: LoopbackIssuer, grown: Counts
+) -> None:
+    def counts() -> list[float]:
+        return [grown("jwtauth_tokens_missing_total", scheme=name) for name in ("none", "other")]
+
+    assert counts() == [0, 0]
+    for headers in ({}, {"Authorization": ""}, {"Authorization": "Basic eDp5"}):
+        assert ask(**headers).status_code == 401
+    assert ask(issuer.token()).status_code == 200
+
+    assert counts() == [2, 1]
 
 
 def test_tokens_are_counted_in_event_loops_too(grown: Counts) -> None:
