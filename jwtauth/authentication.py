@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from functools import cache
+from inspect import isawaitable
 from typing import TYPE_CHECKING, Any
 
-from asgiref.sync import sync_to_async
+# Not inspect's, which on Python 3.11 does not recognise marked functions.
+from asgiref.sync import iscoroutinefunction, sync_to_async
 from django.views.decorators.debug import sensitive_variables
 from rest_framework.authentication import BaseAuthentication
 
@@ -15,7 +17,7 @@ from .keys.waiting import without_blocking
 from .outcomes import aaccepted, accepted, arefused, refused
 from .refusals import ServiceUnavailable, TokenRefused, www_authenticate
 from .signals import token_accepted
-from .users import token_user
+from .users import require_active, token_user
 from .verification import judge
 
 if TYPE_CHECKING:
@@ -45,7 +47,7 @@ class ZuploJWTAuthentication(BaseAuthentication):
         try:
             claims = self.verify(token, request)
             issuer = claims.get("iss")
-            user = _admitted(self.get_user(claims, request))
+            user = require_active(self.get_user(claims, request))
         except (TokenError, KeysUnavailable) as error:
             refused(type(self), request, error, issuer)
             raise self.refusal(error, request) from None
@@ -89,9 +91,9 @@ class ZuploJWTAuthentication(BaseAuthentication):
         return judge(token, request)
 
     def get_user(self, claims: dict[str, Any], request: Request) -> Any:
-        """What ``USER_RESOLVER`` makes of the claims.
+        """Return what ``USER_RESOLVER`` returns for the claims.
 
-        ``None`` or an inactive user refuses the token (``user_refused``); to refuse it for another
+        ``None`` and an inactive user reject the token (``user_refused``). To reject it for another
         reason, raise ``TokenError``.
         """
         return get_settings().user_resolver(claims, request)
@@ -100,8 +102,9 @@ class ZuploJWTAuthentication(BaseAuthentication):
 class AsyncZuploJWTAuthentication(ZuploJWTAuthentication):
     """The same for views that run in an event loop, such as those of ``adrf``.
 
-    Waiting for keys lets the loop go on, and ``USER_RESOLVER`` runs in a thread, unless it is the
-    default one, which does no I/O. So does ``get_user`` of a subclass.
+    Waiting for keys lets the loop go on. ``USER_RESOLVER``, and ``get_user`` of a subclass, is
+    awaited if it is a coroutine function. Otherwise it runs in a thread, except for the default
+    resolver, which does no I/O.
     """
 
     @sensitive_variables("token")
@@ -116,10 +119,7 @@ class AsyncZuploJWTAuthentication(ZuploJWTAuthentication):
         try:
             claims = await without_blocking(self.verify, token, request)
             issuer = claims.get("iss")
-            if self._asks_nobody():
-                user = _admitted(self.get_user(claims, request))
-            else:
-                user = _admitted(await sync_to_async(self.get_user)(claims, request))
+            user = require_active(await self._aget_user(claims, request))
         except (TokenError, KeysUnavailable) as error:
             await arefused(type(self), request, error, issuer)
             raise self.refusal(error, request) from None
@@ -127,16 +127,14 @@ class AsyncZuploJWTAuthentication(ZuploJWTAuthentication):
             await aaccepted(type(self), request, issuer, user)
         return user, claims
 
-    def _asks_nobody(self) -> bool:
+    async def _aget_user(self, claims: dict[str, Any], request: Request) -> Any:
         is_inherited = type(self).get_user is ZuploJWTAuthentication.get_user
-        return is_inherited and get_settings().user_resolver is token_user
-
-
-def _admitted(user: Any) -> Any:
-    """The user, unless there is none or it is inactive. Raises ``TokenError``."""
-    if user is None or not getattr(user, "is_active", True):
-        raise TokenError("user_refused", "The token's user is not accepted.")
-    return user
+        function = get_settings().user_resolver if is_inherited else self.get_user
+        if function is token_user or iscoroutinefunction(function):  # pyright: ignore[reportDeprecated] - asyncio's is.
+            user = self.get_user(claims, request)
+        else:
+            user = await sync_to_async(self.get_user)(claims, request)
+        return await user if isawaitable(user) else user
 
 
 @cache
