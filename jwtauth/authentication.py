@@ -6,7 +6,8 @@ from functools import cache
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any
 
-from asgiref.sync import sync_to_async
+# Not inspect's, which on Python 3.11 does not recognise marked functions.
+from asgiref.sync import iscoroutinefunction, sync_to_async
 from django.views.decorators.debug import sensitive_variables
 from rest_framework.authentication import BaseAuthentication
 
@@ -21,7 +22,7 @@ from .events import (
 )
 from .exceptions import KeysUnavailable, TokenError
 from .refusals import ServiceUnavailable, TokenRefused, www_authenticate
-from .users import token_user
+from .users import require_active, token_user
 from .verification import averify, verify
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class ZuploJWTAuthentication(BaseAuthentication):
         try:
             claims = self.verify(token, request)
             issuer = claims.get("iss")
-            user = _admitted(self.get_user(claims, request))
+            user = require_active(self.get_user(claims, request))
         except (TokenError, KeysUnavailable) as error:
             notify_rejected(type(self), request, error, issuer)
             raise self.refusal(error, request) from None
@@ -95,9 +96,9 @@ class ZuploJWTAuthentication(BaseAuthentication):
         return verify(token, request)
 
     def get_user(self, claims: dict[str, Any], request: Request) -> Any:
-        """What ``USER_RESOLVER`` makes of the claims.
+        """Return what ``USER_RESOLVER`` returns for the claims.
 
-        ``None`` or an inactive user refuses the token (``user_refused``); to refuse it for another
+        ``None`` and an inactive user reject the token (``user_refused``). To reject it for another
         reason, raise ``TokenError``.
         """
         return get_settings().user_resolver(claims, request)
@@ -106,8 +107,9 @@ class ZuploJWTAuthentication(BaseAuthentication):
 class AsyncZuploJWTAuthentication(ZuploJWTAuthentication):
     """The same for views that run in an event loop, such as those of ``adrf``.
 
-    Waiting for keys lets the loop go on, and ``USER_RESOLVER`` runs in a thread, unless it is the
-    default one, which does no I/O. So does ``get_user`` of a subclass.
+    Waiting for keys lets the loop go on. ``USER_RESOLVER``, and ``get_user`` of a subclass, is
+    awaited if it is a coroutine function. Otherwise it runs in a thread, except for the default
+    resolver, which does no I/O.
     """
 
     @sensitive_variables("token")
@@ -125,10 +127,7 @@ class AsyncZuploJWTAuthentication(ZuploJWTAuthentication):
             if isawaitable(claims):  # Not if a subclass overrides it with a plain method.
                 claims = await claims
             issuer = claims.get("iss")
-            if self._asks_nobody():
-                user = _admitted(self.get_user(claims, request))
-            else:
-                user = _admitted(await sync_to_async(self.get_user)(claims, request))
+            user = require_active(await self._aget_user(claims, request))
         except (TokenError, KeysUnavailable) as error:
             await anotify_rejected(type(self), request, error, issuer)
             raise self.refusal(error, request) from None
@@ -140,16 +139,14 @@ class AsyncZuploJWTAuthentication(ZuploJWTAuthentication):
         """The verified claims. Raises ``TokenError`` or ``KeysUnavailable``."""
         return await averify(token, request)
 
-    def _asks_nobody(self) -> bool:
+    async def _aget_user(self, claims: dict[str, Any], request: Request) -> Any:
         is_inherited = type(self).get_user is ZuploJWTAuthentication.get_user
-        return is_inherited and get_settings().user_resolver is token_user
-
-
-def _admitted(user: Any) -> Any:
-    """The user, unless there is none or it is inactive. Raises ``TokenError``."""
-    if user is None or not getattr(user, "is_active", True):
-        raise TokenError("user_refused", "The token's user is not accepted.")
-    return user
+        function = get_settings().user_resolver if is_inherited else self.get_user
+        if function is token_user or iscoroutinefunction(function):  # pyright: ignore[reportDeprecated] - asyncio's is.
+            user = self.get_user(claims, request)
+        else:
+            user = await sync_to_async(self.get_user)(claims, request)
+        return await user if isawaitable(user) else user
 
 
 @cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, Final
 
 from django.conf import settings
@@ -19,6 +20,8 @@ from .validation import RULES, quoted
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+ERRORS: Final = {"jwtauth.E046": "The user model needs more fields than USER_RESOLVER provides."}
+
 WARNINGS: Final = {
     "jwtauth.W001": "VERIFY_AUDIENCE is off.",
     "jwtauth.W002": "ZuploJWTAuthentication is not first in DEFAULT_AUTHENTICATION_CLASSES.",
@@ -27,7 +30,10 @@ WARNINGS: Final = {
 }
 
 CHECK_IDS: Final = (
-    RULES | {field.id: f"{field.key} must be {field.accepts}." for field in FIELDS} | WARNINGS
+    RULES
+    | {field.id: f"{field.key} must be {field.accepts}." for field in FIELDS}
+    | ERRORS
+    | WARNINGS
 )
 """Every id that a check or ``ImproperlyConfigured`` may name, and what it means."""
 
@@ -43,6 +49,7 @@ def register_checks() -> None:
     register(check_settings, Tags.security)
     register(check_issuers, Tags.security)
     register(check_authentication_classes, Tags.security)
+    register(check_user_resolver, Tags.security)
     register(check_cache, Tags.security, deploy=True)
 
 
@@ -81,15 +88,38 @@ def check_issuers(**_: Any) -> list[CheckMessage]:
     ]
 
 
+def check_user_resolver(**_: Any) -> list[CheckMessage]:
+    """Errors E034, for coroutine functions, and E046."""
+    current, _problems = read_settings()
+    resolver: Any = current.user_resolver if current else None
+    # A method of ModelUserResolver, whose module is in a layer above this one.
+    missing: list[str] = getattr(resolver, "missing_fields", list)()
+    if missing:
+        return [
+            Error(
+                'JWTAUTH["USER_RESOLVER"] cannot create users: it provides no value for '
+                f"{', '.join(missing)} of the user model.",
+                hint="Use ModelUserResolver(fields=...) with a function that returns them.",
+                id="jwtauth.E046",
+            )
+        ]
+    if iscoroutinefunction(resolver) or iscoroutinefunction(type(resolver).__call__):
+        for each, is_ours in _authentication_classes():
+            if is_ours and not iscoroutinefunction(each.authenticate):
+                return [
+                    Error(
+                        'JWTAUTH["USER_RESOLVER"] is a coroutine function, which '
+                        f"{each.__name__} does not await.",
+                        hint="Write a function, or use AsyncZuploJWTAuthentication.",
+                        id="jwtauth.E034",
+                    )
+                ]
+    return []
+
+
 def check_authentication_classes(**_: Any) -> list[CheckMessage]:
     """Warning W002."""
-    # Django's own setting: DRF calls its wrapper around it internal.
-    framework = getattr(settings, "REST_FRAMEWORK", None)
-    given = framework.get("DEFAULT_AUTHENTICATION_CLASSES") if isinstance(framework, dict) else ()
-    classes = list(_classes(given))
-    # None where cryptography is missing, which is what jwtauth.E010 is for.
-    ours = next(_classes([_OUR_CLASS]), None) if classes else None
-    is_ours = [ours is not None and issubclass(each, ours) for each in classes]
+    is_ours = [is_ours for _, is_ours in _authentication_classes()]
     if not any(is_ours) or is_ours[0]:
         return []
     return [
@@ -101,6 +131,17 @@ def check_authentication_classes(**_: Any) -> list[CheckMessage]:
             id="jwtauth.W002",
         )
     ]
+
+
+def _authentication_classes() -> list[tuple[Any, bool]]:
+    """Return the classes of ``DEFAULT_AUTHENTICATION_CLASSES``, and whether each is ours."""
+    # Django's own setting: DRF calls its wrapper around it internal.
+    framework = getattr(settings, "REST_FRAMEWORK", None)
+    given = framework.get("DEFAULT_AUTHENTICATION_CLASSES") if isinstance(framework, dict) else ()
+    classes = list(_classes(given))
+    # None where cryptography is missing, which is what jwtauth.E010 is for.
+    ours = next(_classes([_OUR_CLASS]), None) if classes else None
+    return [(each, ours is not None and issubclass(each, ours)) for each in classes]
 
 
 def check_cache(**_: Any) -> list[CheckMessage]:

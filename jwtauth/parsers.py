@@ -267,7 +267,8 @@ def user_resolver(value: Any) -> Callable[..., Any]:
             raise BadValueError("names something that cannot be called")
     if not callable(value):
         raise BadValueError
-    return _plain_callable(value)
+    resolver: Callable[..., Any] = value
+    return resolver
 
 
 def _plain_callable(value: Callable[..., Any]) -> Callable[..., Any]:

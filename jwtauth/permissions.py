@@ -1,15 +1,17 @@
-"""Permissions that ask for what a token says."""
+"""Permissions that check the claims of the token."""
 
 from __future__ import annotations
 
 import re
 from functools import partial
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from django.core.exceptions import ImproperlyConfigured
 from rest_framework.permissions import AND, OR, BasePermission
+from rest_framework.request import ForcedAuthentication
 
 from . import parsers
+from .authentication import ZuploJWTAuthentication
 from .conf import get_settings
 from .exceptions import TokenError
 from .refusals import InsufficientScope
@@ -22,104 +24,84 @@ if TYPE_CHECKING:
     from rest_framework.views import APIView
 
 # RFC 6749 §3.3.
-_SCOPE = re.compile(r"[!#-\[\]-~]+")
+_SCOPE: Final = re.compile(r"[!#-\[\]-~]+")
 
 
 class TokenHasScope(BasePermission):
-    """Asks for a token with every scope that the view names in ``required_scopes``.
+    """Requires a token with every scope that the view names in ``required_scopes``.
 
-    The attribute is a list, or a dict from request method to list; a method that is not in the
-    dict is allowed to nobody, except that ``HEAD`` is allowed to whom ``GET`` is.
+    The attribute is a list, or a dict from request method to list. A method that is not in the dict
+    is denied to everybody, except that ``HEAD`` counts as ``GET``.
 
-    Raises ``ImproperlyConfigured`` where the view has no such attribute.
+    Raises ``ImproperlyConfigured`` if the view has no such attribute.
     """
 
     def has_permission(self, request: Request, view: APIView) -> bool:
-        """Whether the token of this request has the scopes."""
-        required = _required_scopes(request, view)
-        granted = _scopes(request.auth) if isinstance(request.auth, dict) else None
+        """Return whether the token of this request has the scopes."""
+        required, granted = _required_scopes(request, view), _granted_scopes(request)
         if required is not None and granted is not None and self.is_enough(required, granted):
             return True
-        # DRF decides by the answers of all permissions; what it says where that is no is ours.
-        if "permission_denied" not in vars(view):
-            view.permission_denied = partial(  # type: ignore[method-assign]  # of this instance
-                _deny, view, view.permission_denied
-            )
+        # Another permission may still allow it: the reason is added where DRF denies the request.
+        view.permission_denied = partial(_deny, view, type(self))  # type: ignore[method-assign]  # of this request's view
         return False
 
     def has_object_permission(self, request: Request, view: APIView, obj: Any) -> bool:  # noqa: ARG002 - DRF's signature.
-        """The same for every object, so that ``~`` turns it round for objects too."""
+        """Return the same for every object, so that ``~`` inverts it for objects too."""
         return self.has_permission(request, view)
 
     def is_enough(self, required: frozenset[str], granted: frozenset[str]) -> bool:
-        """Whether the scopes of a token are enough for what the view requires."""
+        """Return whether the scopes of a token are enough for what the view requires."""
         return required <= granted
 
 
 class TokenHasAnyScope(TokenHasScope):
-    """Asks for a token with at least one scope of ``required_scopes``."""
+    """Requires a token with at least one scope of ``required_scopes``."""
 
     def is_enough(self, required: frozenset[str], granted: frozenset[str]) -> bool:
-        """Whether one of the scopes is there."""
+        """Return whether the token has one of the scopes."""
         return not required.isdisjoint(granted)
 
 
 class TokenHasClaims(BasePermission):
-    """Asks for a token with the claims that the view names in ``required_claims``.
+    """Requires a token with the claims that the view names in ``required_claims``.
 
-    The attribute is written as the setting ``REQUIRED_CLAIMS``: ``{claim: True}`` for a claim that
-    must be there, a value that it must equal, or a list of values of which it must be one.
+    The attribute is written like the setting ``REQUIRED_CLAIMS``: ``{claim: True}`` requires
+    presence, ``{claim: value}`` equality, ``{claim: [values]}`` one of the values.
 
-    Raises ``ImproperlyConfigured`` where the view has no such attribute.
+    Raises ``ImproperlyConfigured`` if the view has no such attribute.
     """
 
     def has_permission(self, request: Request, view: APIView) -> bool:
-        """Whether the token of this request has the claims."""
-        try:
-            required = parsers.required_claims(getattr(view, "required_claims", None))
-        except parsers.BadValueError as error:
-            raise ImproperlyConfigured(
-                f"{type(view).__name__} uses TokenHasClaims, but its required_claims{error.at} "
-                f"{error.what or 'is not a dict of claims'}. Write for example "
-                'required_claims = {"plan": ["gold", "silver"]}.'
-            ) from None
-        if not isinstance(request.auth, dict):
+        """Return whether the token of this request has the claims."""
+        policy = _parsed(view, getattr(view, "required_claims", None), _parse_claims)
+        claims = _verified_claims(request)
+        if claims is None:
             return False
         try:
-            ClaimsPolicy(required_claims=required).check_required(request.auth)
+            policy.check_required(claims)
         except TokenError:
             return False
         return True
 
     def has_object_permission(self, request: Request, view: APIView, obj: Any) -> bool:  # noqa: ARG002 - DRF's signature.
-        """The same for every object."""
+        """Return the same for every object."""
         return self.has_permission(request, view)
 
 
-def _required_scopes(request: Request, view: APIView) -> frozenset[str] | None:
-    scopes = getattr(view, "required_scopes", None)
-    if isinstance(scopes, dict):
-        method = request.method
-        if method == "HEAD" and method not in scopes:
-            method = "GET"
-        if method not in scopes:
-            return None
-        scopes = scopes[method]
-    if isinstance(scopes, list | tuple | set | frozenset) and all(map(_is_scope, scopes)):
-        return frozenset(scopes)
-    raise ImproperlyConfigured(
-        f"{type(view).__name__} asks for scopes, but its required_scopes is not a list of "
-        'scopes. Write for example required_scopes = ["read"], or '
-        'required_scopes = {"GET": ["read"], "POST": ["read", "write"]}.'
-    )
+def _verified_claims(request: Request) -> dict[str, Any] | None:
+    """Return the claims, if our class set ``request.auth``."""
+    authenticator = getattr(request, "successful_authenticator", None)
+    # ForcedAuthentication is what force_authenticate() of the test client uses.
+    if isinstance(authenticator, ZuploJWTAuthentication | ForcedAuthentication):
+        return request.auth if isinstance(request.auth, dict) else None
+    return None
 
 
-def _is_scope(value: object) -> bool:
-    return isinstance(value, str) and _SCOPE.fullmatch(value) is not None
-
-
-def _scopes(claims: dict[str, Any]) -> frozenset[str]:
-    """The scopes of a token (RFC 8693 §4.2, or a list as some issuers write it)."""
+def _granted_scopes(request: Request) -> frozenset[str] | None:
+    """Return the scopes of the token (RFC 8693 §4.2, or a list as some issuers write it)."""
+    claims = _verified_claims(request)
+    if claims is None:
+        return None
     value = claims.get(get_settings().scope_claim)
     if isinstance(value, str):
         return frozenset(value.split(" "))
@@ -128,28 +110,74 @@ def _scopes(claims: dict[str, Any]) -> frozenset[str]:
     return frozenset()
 
 
+def _required_scopes(request: Request, view: APIView) -> frozenset[str] | None:
+    required = _parsed(view, getattr(view, "required_scopes", None), _parse_scopes)
+    if isinstance(required, frozenset):
+        return required
+    method = "GET" if request.method == "HEAD" and "HEAD" not in required else request.method
+    scopes: frozenset[str] | None = required.get(method)
+    return scopes
+
+
+def _parse_scopes(value: Any, view: str) -> frozenset[str] | dict[Any, frozenset[str]]:
+    if isinstance(value, dict):
+        return {method: frozenset(_parse_scopes(each, view)) for method, each in value.items()}
+    if isinstance(value, list | tuple | set | frozenset) and all(map(_is_scope, value)):
+        return frozenset(value)
+    raise ImproperlyConfigured(
+        f"{view} asks for scopes, but its required_scopes is not a list of scopes. "
+        'Write for example required_scopes = ["read"], or '
+        'required_scopes = {"GET": ["read"], "POST": ["read", "write"]}.'
+    )
+
+
+def _is_scope(value: object) -> bool:
+    return isinstance(value, str) and _SCOPE.fullmatch(value) is not None
+
+
+def _parse_claims(value: Any, view: str) -> ClaimsPolicy:
+    try:
+        return ClaimsPolicy(required_claims=parsers.required_claims(value))
+    except parsers.BadValueError as error:
+        raise ImproperlyConfigured(
+            f"{view} uses TokenHasClaims, but its required_claims{error.at} "
+            f"{error.what or 'is not a dict of claims'}. Write for example "
+            'required_claims = {"plan": ["gold", "silver"]}.'
+        ) from None
+
+
+_cache: Final[dict[tuple[Any, int], tuple[Any, Any]]] = {}
+_CACHE_SIZE: Final = 1000
+
+
+def _parsed(view: APIView, value: Any, parse: Callable[[Any, str], Any]) -> Any:
+    """Return an attribute of the view, parsed once for as long as it is the same object."""
+    key = parse, id(value)
+    found = _cache.get(key)
+    if found is None:
+        # The value is kept with it, so that no other object can have its id.
+        found = value, parse(value, type(view).__name__)
+        if len(_cache) >= _CACHE_SIZE:
+            _cache.clear()  # Of views that build the attribute for each request.
+        _cache[key] = found
+    return found[1]
+
+
 def _deny(
-    view: APIView,
-    permission_denied: Callable[..., NoReturn],
-    request: Request,
-    *args: Any,
-    **kwargs: Any,
+    view: APIView, kind: type, request: Request, message: Any = None, code: Any = None
 ) -> NoReturn:
-    if request.successful_authenticator and _is_for_want_of_scope(request, view):
-        raise InsufficientScope(sorted(_required_scopes(request, view) or ()))
-    permission_denied(request, *args, **kwargs)
+    """Raise ``InsufficientScope`` if a permission of this kind denies the request."""
+    del view.permission_denied
+    for permission in view.get_permissions() if request.successful_authenticator else ():
+        # DRF passes on the message of the permission that denies: another one has another.
+        if getattr(permission, "message", None) == message and _requires(permission, kind):
+            raise InsufficientScope(sorted(_required_scopes(request, view) or ()))
+    view.permission_denied(request, message=message, code=code)
 
 
-def _is_for_want_of_scope(request: Request, view: APIView) -> bool:
-    """Whether a scope would have helped: another permission may be the one that refuses."""
-    for permission in view.get_permissions():
-        if not permission.has_permission(request, view):
-            return any(not each.has_permission(request, view) for each in _asking(permission))
-    return False
-
-
-def _asking(permission: Any) -> list[TokenHasScope]:
-    """The permissions of ours in what ``&`` and ``|`` put together."""
-    if type(permission) in {AND, OR}:
-        return [*_asking(permission.op1), *_asking(permission.op2)]
-    return [permission] if isinstance(permission, TokenHasScope) else []
+def _requires(permission: Any, kind: type) -> bool:
+    """Return whether ``kind`` is among the permissions that ``&`` and ``|`` combine."""
+    if isinstance(permission, (AND, OR)):
+        operands: Any = permission
+        return _requires(operands.op1, kind) or _requires(operands.op2, kind)
+    return type(permission) is kind

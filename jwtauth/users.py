@@ -1,16 +1,21 @@
-"""Who a token is for: users without a database row, and users with one."""
+"""The users of tokens: without a database row, or with one."""
 
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 import logging
 from collections.abc import Callable, Iterable
 from functools import cached_property
+from types import NoneType
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from django.core.exceptions import ValidationError
+from django.apps import apps
+from django.contrib.auth import get_user_model
+from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.db import DataError, IntegrityError, router, transaction
+from django.db.models import CharField, TextField
 
 from .conf import get_settings
 from .exceptions import TokenError
@@ -20,35 +25,65 @@ if TYPE_CHECKING:
     from django.db.models import Model
 
 Claims = dict[str, Any]
+Fields = Callable[[Claims], dict[str, Any]]
 
 logger: Final = logging.getLogger("jwtauth")
 
 
 def token_user(claims: Claims, request: Any) -> TokenUser:  # noqa: ARG001 - a resolver's signature.
-    """The default ``USER_RESOLVER``: a user made of the claims alone."""
+    """Return a user made of the claims alone. The default ``USER_RESOLVER``."""
     return TokenUser(claims, get_settings().user_id_claim)
 
 
-def _identifier(claims: Claims, claim: str) -> str | int | None:
-    """The value that identifies the token's user. Raises ``TokenError`` (``invalid_claim``)."""
+def require_active(user: Any) -> Any:
+    """Return what ``USER_RESOLVER`` returned, if it is an active user.
+
+    Raise ``TokenError`` for ``None`` and for an inactive user, and ``ImproperlyConfigured`` for
+    anything that is not a user.
+    """
+    try:
+        # A default for getattr() would hide an AttributeError that a property raises.
+        is_active = user is not None and user.is_authenticated and user.is_active
+    except AttributeError as error:
+        raise _not_a_user(user) from error
+    if isinstance(user, type):
+        raise _not_a_user(user)
+    if not is_active:
+        raise TokenError("user_refused", "The token's user is not accepted.")
+    return user
+
+
+def _not_a_user(value: object) -> ImproperlyConfigured:
+    if inspect.iscoroutine(value):
+        value.close()
+    return ImproperlyConfigured(
+        "USER_RESOLVER, or get_user() of the authentication class, returned an object of type "
+        f"{type(value).__name__}. It must return None or a user with is_authenticated and "
+        "is_active. Only AsyncZuploJWTAuthentication awaits coroutines."
+    )
+
+
+def _identifier(claims: Claims, claim: str, *, required: bool) -> str | int | None:
+    """Return the value of the claim that identifies the user. Raise ``TokenError``."""
     value: str | int | None = claims.get(claim)
-    if value is not None and type(value) not in (str, int):
-        raise TokenError("invalid_claim", "The claim that identifies the user is no identifier.")
+    if value is None and required:
+        raise TokenError("missing_claim", "The token lacks the claim that identifies its user.")
+    if type(value) not in (str, int, NoneType) or (value == "" and required):
+        raise TokenError("invalid_claim", "The user ID claim must be a string or an integer.")
     return value
 
 
 def _digest(*parts: str | int) -> str:
-    """An opaque name for these parts, safe in any cache key: 24 characters of base64url."""
+    """Return an opaque name for these parts: 24 characters that are safe in any cache key."""
     octets = hashlib.sha256(json.dumps(parts).encode()).digest()
     return base64url.encode(octets[:18]).decode()
 
 
 class TokenUser:
-    """The user of a verified token; it has no row in a database.
+    """The user of a verified token, without a row in the database.
 
-    It has the attributes and methods of ``django.contrib.auth.models.AnonymousUser``, so that code
-    written for Django's users works, but it is authenticated and active. ``claims`` are the
-    verified claims.
+    It has the interface of ``django.contrib.auth.models.AnonymousUser``, so that code written for
+    Django's users works, but it is authenticated and active. ``claims`` are the verified claims.
     """
 
     is_active = True
@@ -59,14 +94,14 @@ class TokenUser:
 
     def __init__(self, claims: Claims, id_claim: str = "sub") -> None:
         self.claims = claims
-        # Taken now: what a view does to its claims changes nobody's identity.
+        # Read now, so that a view that changes the claims does not change the identity.
         self._issuer = claims.get("iss", "")
-        self._identifier = _identifier(claims, id_claim)
+        self._identifier = _identifier(claims, id_claim, required=id_claim != "sub")
         self.username: str = "" if self._identifier is None else str(self._identifier)
 
     @cached_property
     def pk(self) -> str:
-        """An opaque, stable identity made of issuer and subject, the same in every process."""
+        """An opaque identity derived from issuer and subject, the same in every process."""
         parts = () if self._identifier is None else (self._identifier,)
         return _digest(self._issuer, *parts)
 
@@ -88,126 +123,99 @@ class TokenUser:
         return hash(self.pk)
 
     def __int__(self) -> NoReturn:
-        raise TypeError("A TokenUser is no number: its pk is text.")
+        raise TypeError("A TokenUser cannot be converted to int: its pk is a str.")
 
     def get_username(self) -> str:
-        """The value of ``USER_ID_CLAIM``."""
         return self.username
 
     def _has_no_row(self, *_: object, **__: object) -> NoReturn:
         raise NotImplementedError("A TokenUser has no row in the database.")
 
-    save = _has_no_row
-    delete = _has_no_row
-    set_password = _has_no_row
-    check_password = _has_no_row
+    save = delete = set_password = check_password = _has_no_row
 
     @property
     def groups(self) -> Any:
-        """No groups."""
-        from django.contrib.auth.models import Group  # noqa: PLC0415 - the app may be missing.
-
-        return Group.objects.none()
+        return apps.get_model("auth.Group").objects.none()
 
     @property
     def user_permissions(self) -> Any:
-        """No permissions."""
-        from django.contrib.auth.models import Permission  # noqa: PLC0415 - the app may be missing.
-
-        return Permission.objects.none()
+        return apps.get_model("auth.Permission").objects.none()
 
     def get_user_permissions(self, obj: object = None) -> set[str]:  # noqa: ARG002 - Django's signature.
-        """No permissions: what a token allows is said by its scope."""
         return set()
 
-    get_group_permissions = get_user_permissions
-    get_all_permissions = get_user_permissions
+    get_group_permissions = get_all_permissions = get_user_permissions
 
     async def aget_user_permissions(self, obj: object = None) -> set[str]:  # noqa: ARG002 - Django's signature.
-        """No permissions."""
         return set()
 
-    aget_group_permissions = aget_user_permissions
-    aget_all_permissions = aget_user_permissions
+    aget_group_permissions = aget_all_permissions = aget_user_permissions
 
     def has_perm(self, perm: str, obj: object = None) -> bool:  # noqa: ARG002 - Django's signature.
-        """Never."""
         return False
 
     def has_perms(self, perm_list: Iterable[str], obj: object = None) -> bool:
-        """Only where the list is empty."""
         if isinstance(perm_list, str) or not isinstance(perm_list, Iterable):
             raise ValueError("perm_list must be an iterable of permissions.")  # noqa: TRY004 - as Django's users do.
         return all(self.has_perm(perm, obj) for perm in perm_list)
 
     def has_module_perms(self, module: str) -> bool:  # noqa: ARG002 - Django's signature.
-        """Never."""
         return False
 
     async def ahas_perm(self, perm: str, obj: object = None) -> bool:
-        """Never."""
         return self.has_perm(perm, obj)
 
     async def ahas_perms(self, perm_list: Iterable[str], obj: object = None) -> bool:
-        """Only where the list is empty."""
         return self.has_perms(perm_list, obj)
 
     async def ahas_module_perms(self, module: str) -> bool:
-        """Never."""
         return self.has_module_perms(module)
 
 
 class ModelUserResolver:
     """A ``USER_RESOLVER`` that gets or creates a row of the project's user model.
 
-    The row is found by the model's ``USERNAME_FIELD``, which holds the value of ``USER_ID_CLAIM``,
-    and before it a mark of the issuer where several are configured. ``fields`` maps the claims to
-    further fields of a row that is created; an existing row is left as it is. A user whose row
-    cannot be found or created for certain is refused.
+    The row is found by the model's ``USERNAME_FIELD``, which holds the value of ``USER_ID_CLAIM``.
+    With several issuers, a digest of the issuer precedes it.
+
+    ``fields`` returns, for the claims of a token, further fields of a row that is created; existing
+    rows are not changed. ``local_accounts=True`` also uses rows that have a usable password. They
+    belong to people who log in locally, so tokens that name them are rejected by default.
     """
 
-    def __init__(self, fields: Callable[[Claims], dict[str, Any]] = lambda _claims: {}) -> None:
-        self._fields = fields
+    def __init__(self, fields: Fields | None = None, *, local_accounts: bool = False) -> None:
+        self.fields = fields
+        self.local_accounts = local_accounts
 
     def __call__(self, claims: Claims, request: Any) -> Model | None:  # noqa: ARG002 - a resolver's signature.
-        """The user of these claims. Raises ``TokenError`` where they name none."""
-        from django.contrib.auth import get_user_model  # noqa: PLC0415 - the app may be missing.
+        """Return the user with this name, or ``None`` if there is no row that may be used.
 
+        Raise ``TokenError`` if the claims hold no usable name.
+        """
         model: Any = get_user_model()
-        username = self._username(claims, model)
+        username = _username(claims, model)
         try:
             try:
                 user = model._default_manager.get_by_natural_key(username)  # noqa: SLF001 - documented by Django.
             except model.DoesNotExist:
                 user = self._create(model, username, claims)
-        except (model.DoesNotExist, model.MultipleObjectsReturned):
+        except (model.DoesNotExist, model.MultipleObjectsReturned, DataError, OverflowError):
             return None
-        # A collation may find a row by a name that is only similar.
-        return user if user.get_username() == username else None
-
-    def _username(self, claims: Claims, model: Any) -> Any:
-        settings = get_settings()
-        identifier = _identifier(claims, settings.user_id_claim)
-        if identifier is None:
-            raise TokenError("missing_claim", "The token lacks the claim that names its user.")
-        username = str(identifier)
-        if len(settings.issuers) > 1:
-            username = f"{_digest(claims['iss'])}:{username}"
-        unusable = TokenError("invalid_claim", "The token names its user in an unusable way.")
-        field = model._meta.get_field(model.USERNAME_FIELD)  # noqa: SLF001 - likewise.
-        if identifier == "" or not username.isprintable():
-            raise unusable
-        try:
-            # The field may be of another type than text, such as a UUID.
-            name = field.to_python(username)
-        except ValidationError:
-            raise unusable from None
-        if isinstance(name, str) and len(name) > (field.max_length or len(name)):
-            raise unusable
-        return name
+        if user.get_username() != username:
+            return None  # A collation found a row with a similar name.
+        if self.local_accounts or not user.has_usable_password():
+            found: Model = user
+            return found
+        if _is_first("local account"):
+            logger.warning(
+                "A token was rejected because its user has a usable password and may log in "
+                "locally. ModelUserResolver(local_accounts=True) accepts such users."
+            )
+        return None
 
     def _create(self, model: Any, username: Any, claims: Claims) -> Any:
-        user = model(**{**self._fields(claims), model.USERNAME_FIELD: username})
+        values = self.fields(claims) if self.fields else {}
+        user = model(**{**values, model.USERNAME_FIELD: username})
         user.set_unusable_password()
         database = router.db_for_write(model, instance=user)
         try:
@@ -215,15 +223,76 @@ class ModelUserResolver:
                 user.save(using=database, force_insert=True)
         except (IntegrityError, DataError) as error:
             try:
-                # Another request with the same new user was faster.
-                manager = model._default_manager.db_manager(database)  # noqa: SLF001 - likewise.
+                # Another request may have created the same user in the meantime.
+                manager = model._default_manager.db_manager(database)  # noqa: SLF001 - as above.
                 return manager.get_by_natural_key(username)
             except model.DoesNotExist:
-                # Not what the database said: it quotes what is in the row.
-                logger.warning("A new user's row was not accepted (%s).", type(error).__name__)
+                # Without the message of the database, which quotes the row.
+                reason = type(error).__name__, ", ".join(_invalid_fields(user)) or "unknown"
+                if _is_first(reason):
+                    logger.warning("A new user's row was not accepted (%s; fields: %s).", *reason)
                 raise
         return user
+
+    def missing_fields(self) -> list[str]:
+        """Return the fields that a new row needs and that this resolver does not provide."""
+        if self.fields is not None:
+            return []
+        model: Any = get_user_model()
+        return [
+            field.name
+            for field in model._meta.concrete_fields  # noqa: SLF001 - as above.
+            if field.name not in {model.USERNAME_FIELD, "password"}
+            and not (field.null or field.blank or field.primary_key or field.generated)
+            and not (field.has_default() or field.has_db_default())
+        ]
 
 
 model_user: Final = ModelUserResolver()
 """The ``USER_RESOLVER`` for users with a row and no further fields."""
+
+
+def _username(claims: Claims, model: Any) -> Any:
+    """Return the value of ``USERNAME_FIELD`` for these claims. Raise ``TokenError``."""
+    settings = get_settings()
+    text = str(_identifier(claims, settings.user_id_claim, required=True))
+    if len(settings.issuers) > 1:
+        text = f"{_digest(claims['iss'])}:{text}"
+    field = model._meta.get_field(model.USERNAME_FIELD)  # noqa: SLF001 - as above.
+    is_email = field.name == model.get_email_field_name()
+    unusable = TokenError("invalid_claim", "The user ID claim cannot be used as a user name.")
+    try:
+        name = field.to_python(text)
+        if not isinstance(field, CharField | TextField):
+            field.run_validators(name)  # The range of an integer, for example.
+        elif len(name) > (field.max_length or 255):
+            raise unusable  # A longer one may not fit into the index of the column.
+    except (ValidationError, ValueError, ArithmeticError):
+        raise unusable from None
+    # Two spellings of one name would be two subjects with one row.
+    if str(name) != text or model.normalize_username(text) != text or not text.isprintable():
+        raise unusable
+    if is_email and text != text.strip():
+        raise unusable
+    return model._default_manager.normalize_email(name) if is_email else name  # noqa: SLF001 - as above.
+
+
+def _invalid_fields(user: Any) -> list[str]:
+    """Return the names of the fields that keep this row out of the database."""
+    names: set[str] = set()
+    for validate in (user.clean_fields, user.validate_unique):
+        try:
+            validate(exclude={user.USERNAME_FIELD, "password"})
+        except ValidationError as error:
+            # Databases accept empty values.
+            names |= {n for n, each in error.error_dict.items() if each[0].code != "blank"}
+    return sorted(names)
+
+
+_seen: dict[object, object] = {}
+
+
+def _is_first(event: object) -> bool:
+    """Return whether this is the first time that this process sees ``event``."""
+    marker = object()
+    return _seen.setdefault(event, marker) is marker

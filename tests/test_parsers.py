@@ -81,7 +81,6 @@ WRONG_SHARED: dict[str, list[Any]] = {
     "USER_RESOLVER": [
         *(None, 5, "", "resolver", "tests.missing.resolver", "tests.reading.missing"),
         *("tests.reading.URL", "..", "a..b", "\ud800.x", "\x00.x"),
-        *("tests.reading.resolve_later", resolve_later),
     ],
     "USER_ID_CLAIM": NO_NAME,
     "SCOPE_CLAIM": NO_NAME,

@@ -1,18 +1,23 @@
-"""Scopes: who has them, who has not, and what each is told."""
+"""Permissions: which tokens have the scopes and claims, and what the others are told."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
+from adrf.views import APIView as AsyncAPIView
 from django.core.exceptions import ImproperlyConfigured
+from django.test import AsyncRequestFactory
 from rest_framework.authentication import BaseAuthentication
+from rest_framework.exceptions import NotFound
 from rest_framework.generics import GenericAPIView
 from rest_framework.permissions import AllowAny, BasePermission, IsAuthenticated
 from rest_framework.response import Response
 from rest_framework.test import APIRequestFactory, force_authenticate
+from rest_framework.views import APIView
 
-from jwtauth.authentication import ZuploJWTAuthentication
+from jwtauth import parsers, permissions
+from jwtauth.authentication import AsyncZuploJWTAuthentication, ZuploJWTAuthentication
 from jwtauth.permissions import TokenHasAnyScope, TokenHasClaims, TokenHasScope
 from jwtauth.users import TokenUser
 
@@ -21,6 +26,8 @@ from .challenge import read
 if TYPE_CHECKING:
     from pytest_django import Settings
     from rest_framework.request import Request
+
+    from jwtauth.testing import LoopbackIssuer
 
 NOT_GIVEN: Any = object()
 DENIED = "You do not have permission to perform this action."
@@ -213,7 +220,64 @@ def test_token_is_needed_even_where_no_scope_is() -> None:
     assert told(ask(scopes=[])) == "allowed"
 
 
-# Put together.
+class OtherTokens(BaseAuthentication):
+    """Another scheme, which also sets a dict of claims."""
+
+    def authenticate(self, request: Request) -> tuple[Any, dict[str, Any]] | None:
+        claims = {"sub": "bob", "scope": "read", "plan": "gold"}
+        return (TokenUser(claims), claims) if "HTTP_X_USER" in request.META else None
+
+
+class Gold(APIView):
+    authentication_classes: Any = (OtherTokens, ZuploJWTAuthentication)
+    permission_classes: Any = (TokenHasClaims,)
+    required_claims: Any = {"plan": "gold"}  # noqa: RUF012 - as views have it
+
+    def get(self, *_: object) -> Response:
+        return Response("allowed")
+
+
+class Reading(Gold):
+    permission_classes = (TokenHasScope,)
+    required_scopes = ("read",)
+
+
+@pytest.mark.parametrize("view", [Gold, Reading])
+def test_claims_that_another_class_set_are_not_trusted(
+    issuer: LoopbackIssuer, view: type[APIView]
+) -> None:
+    token = issuer.token(scope="read", plan="gold")
+    for headers, status in (
+        ({"Authorization": f"Bearer {token}"}, 200),
+        ({"X-User": "bob"}, 403),
+        ({"X-User": "bob", "Authorization": f"Bearer {token}"}, 403),
+        ({}, 403),
+    ):
+        request = APIRequestFactory().get("/", headers=headers)
+        assert view.as_view()(request).status_code == status
+
+
+def test_subclasses_of_our_class_are_trusted(issuer: LoopbackIssuer) -> None:
+    class Own(ZuploJWTAuthentication):
+        pass
+
+    class View(Reading):
+        authentication_classes = (Own,)
+
+    headers = {"Authorization": f"Bearer {issuer.token(scope='read')}"}
+    assert View.as_view()(APIRequestFactory().get("/", headers=headers)).status_code == 200
+
+
+@pytest.mark.parametrize("view", [Gold, Reading])
+def test_claims_on_a_request_of_django_are_not_trusted(view: type[APIView]) -> None:
+    request: Any = APIRequestFactory().get("/")
+    request.auth = {"scope": "read", "plan": "gold"}
+
+    (permission,) = view().get_permissions()
+    assert not permission.has_permission(request, view())
+
+
+# Combined.
 
 
 @pytest.mark.parametrize(
@@ -263,6 +327,95 @@ def test_refusal_of_an_object_stays_that_of_its_permission() -> None:
 
 def test_scope_that_another_permission_makes_useless_is_not_asked_for() -> None:
     assert told(ask(TokenHasScope & Never, scope="read")) == (DENIED)
+
+
+class Counting(BasePermission):
+    """Counts how often it is asked."""
+
+    asked = 0
+    verdict = True
+
+    def has_permission(self, *_: object) -> bool:
+        type(self).asked += 1
+        return self.verdict
+
+
+class CountingScope(TokenHasScope):
+    """Counts how often it compares scopes."""
+
+    compared = 0
+
+    def is_enough(self, required: frozenset[str], granted: frozenset[str]) -> bool:
+        type(self).compared += 1
+        return super().is_enough(required, granted)
+
+
+@pytest.mark.parametrize(
+    "combined",
+    [
+        lambda yes, _, scope: (yes, scope),
+        lambda yes, _, scope: (yes & scope,),
+        lambda _, no, scope: (no | scope,),
+        lambda _, no, scope: (scope | no,),
+        lambda yes, no, scope: (IsAuthenticated, yes & (no | (scope & AllowAny)), Never),
+    ],
+)
+def test_permissions_are_asked_once_per_denial(combined: Any) -> None:
+    yes: Any = type("Yes", (Counting,), {})
+    no: Any = type("No", (Counting,), {"verdict": False})
+    scope: Any = type("Scope", (CountingScope,), {})
+    permissions = combined(yes, no, scope)
+
+    response = ask(*permissions)
+
+    assert told(response) == "insufficient_scope"
+    assert read(response.headers["WWW-Authenticate"]).parameters["scope"] == "read"
+    assert (yes.asked <= 1, no.asked <= 1, scope.compared) == (True, True, 1)
+
+
+def test_subclass_may_allow_what_the_scope_does_not() -> None:
+    class Lenient(TokenHasScope):
+        def has_permission(self, request: Request, view: Any) -> bool:
+            return super().has_permission(request, view) or request.method == "GET"
+
+    assert told(ask(Lenient)) == "allowed"
+    assert told(ask(Lenient, method="POST")) == "insufficient_scope"
+
+
+def test_view_may_answer_other_denials_in_its_own_way() -> None:
+    class View(APIView):
+        permission_classes = (TokenHasScope | Never, Never)
+        required_scopes = ("read",)
+
+        def permission_denied(self, *_: object, **details: Any) -> NoReturn:
+            raise NotFound(details["message"])
+
+    def get(scope: str) -> tuple[int, str | None]:
+        request = APIRequestFactory().get("/")
+        force_authenticate(request, TokenUser({}), {"scope": scope})  # type: ignore[arg-type]
+        response: Any = View.as_view()(request)
+        assert "permission_denied" not in vars(response.renderer_context["view"])
+        return response.status_code, told(response)
+
+    assert get("read") == (404, "Never.")
+    assert get("") == (403, "insufficient_scope")
+
+
+@pytest.mark.parametrize(("scope", "expected"), [("read", "allowed"), ("", "insufficient_scope")])
+async def test_scope_is_named_in_asynchronous_views_too(
+    issuer: LoopbackIssuer, scope: str, expected: str
+) -> None:
+    class View(AsyncAPIView):  # type: ignore[misc]
+        authentication_classes = (AsyncZuploJWTAuthentication,)
+        permission_classes = (IsAuthenticated & TokenHasScope,)
+        required_scopes = ("read",)
+
+        async def get(self, *_: object) -> Response:
+            return Response("allowed")
+
+    view: Any = View.as_view()
+    headers = {"Authorization": f"Bearer {issuer.token(scope=scope)}"}
+    assert told(await view(AsyncRequestFactory().get("/", headers=headers))) == expected
 
 
 # Mistakes of a view.
@@ -365,6 +518,65 @@ def test_required_claims_that_cannot_work_are_a_configuration_error(
         f"Articles uses TokenHasClaims, but its required_claims{wrong}. "
         'Write for example required_claims = {"plan": ["gold", "silver"]}.'
     )
+
+
+def parsed(
+    monkeypatch: pytest.MonkeyPatch, view: type[APIView], claims: dict[str, Any], times: int = 3
+) -> tuple[int, list[int]]:
+    """How often ``required_claims`` is parsed in so many requests, and their statuses."""
+    parse, calls = parsers.required_claims, []
+
+    def count(value: Any) -> Any:
+        calls.append(value)
+        return parse(value)
+
+    monkeypatch.setattr(parsers, "required_claims", count)
+    statuses = []
+    for _ in range(times):
+        request = APIRequestFactory().get("/")
+        force_authenticate(request, TokenUser({}), claims)  # type: ignore[arg-type]
+        statuses.append(view.as_view()(request).status_code)
+    monkeypatch.setattr(parsers, "required_claims", parse)
+    return len(calls), statuses
+
+
+def test_required_claims_are_parsed_once_per_view(monkeypatch: pytest.MonkeyPatch) -> None:
+    for plan in ("gold", "silver"):
+        view = type("View", (Gold,), {"required_claims": {"plan": plan}})
+
+        assert parsed(monkeypatch, view, {"plan": "gold"}) == (
+            1,
+            [200 if plan == "gold" else 403] * 3,
+        )
+        assert parsed(monkeypatch, view, {"plan": "silver"}) == (
+            0,
+            [200 if plan == "silver" else 403] * 3,
+        )
+
+
+def test_required_claims_that_are_replaced_are_parsed_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class View(Gold):
+        pass
+
+    assert parsed(monkeypatch, View, {"plan": "gold"})[1] == [200] * 3
+    View.required_claims = {"plan": "silver"}
+    assert parsed(monkeypatch, View, {"plan": "gold"}) == (1, [403] * 3)
+
+
+def test_view_may_compute_its_requirements_for_each_request(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(permissions, "_CACHE_SIZE", 10)
+
+    class View(Gold):
+        @property
+        def required_claims(self) -> Any:
+            return {"plan": self.request.headers.get("X-Plan", "gold")}
+
+    assert parsed(monkeypatch, View, {"plan": "gold"}, times=30) == (30, [200] * 30)
+    assert len(permissions._cache) <= 10
 
 
 def test_a_view_that_names_no_claims_is_a_configuration_error() -> None:

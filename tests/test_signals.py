@@ -142,7 +142,7 @@ def test_a_resolver_that_changes_the_claims_does_not_change_what_is_told(
     settings: Settings, heard: list[dict[str, Any]]
 ) -> None:
     def resolver(claims: dict[str, Any], _: Any) -> Any:
-        return claims.pop("iss")
+        return TokenUser({"iss": claims.pop("iss")})
 
     settings.JWTAUTH = {"ISSUER": "https://unused.test", "USER_RESOLVER": resolver}
     with Issuer("https://signals.test", ["EdDSA"]) as issuer:

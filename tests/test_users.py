@@ -1,24 +1,42 @@
-"""Users without a row, which pass for Django's, and users with one, however odd their names."""
+"""Users of tokens: what a resolver may return, users without a row, and users with one."""
 
 from __future__ import annotations
 
 import asyncio
 import copy
+import functools
+import gc
 import inspect
 import pickle
+import uuid
+import warnings
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import AnonymousUser, Permission, User, UserManager
 from django.core.cache.backends.base import memcache_key_warnings
-from django.db import DEFAULT_DB_ALIAS, connection, models, transaction
+from django.core.checks import ERROR
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management import call_command
+from django.core.management.base import SystemCheckError
+from django.db import DEFAULT_DB_ALIAS, DataError, OperationalError, connection, models, transaction
+from django.db.models.functions import Upper
+from django.http import HttpRequest, HttpResponse
+from django.test import AsyncRequestFactory, RequestFactory
+from django.utils.functional import SimpleLazyObject
+from rest_framework.permissions import IsAdminUser
 from rest_framework.response import Response
 from rest_framework.test import APIRequestFactory
 from rest_framework.throttling import UserRateThrottle
 from rest_framework.views import APIView
 
-from jwtauth.authentication import ZuploJWTAuthentication
+from jwtauth import users
+from jwtauth.authentication import AsyncZuploJWTAuthentication, ZuploJWTAuthentication
+from jwtauth.checks import check_user_resolver
+from jwtauth.decorators import token_required
 from jwtauth.exceptions import TokenError
 from jwtauth.users import ModelUserResolver, TokenUser, model_user, token_user
 
@@ -62,6 +80,269 @@ odd_subjects = pytest.mark.parametrize("sub", ODD.values(), ids=ODD)
 
 def user_of(sub: Any = "alice", issuer: str = ISSUER, **claims: Any) -> TokenUser:
     return TokenUser({"iss": issuer, "sub": sub, **claims})
+
+
+# What a resolver may return.
+
+
+@token_required
+def view(request: HttpRequest) -> HttpResponse:
+    return HttpResponse()
+
+
+@token_required
+async def aview(request: HttpRequest) -> HttpResponse:
+    return HttpResponse()
+
+
+def by_decorator(token: str) -> Any:
+    return view(RequestFactory().get("/", headers={"Authorization": f"Bearer {token}"}))
+
+
+def by_async_decorator(token: str) -> Any:
+    request = AsyncRequestFactory().get("/", headers={"Authorization": f"Bearer {token}"})
+    return asyncio.run(aview(request))
+
+
+def by_drf(token: str) -> Any:
+    return ask(token, "/whoami/")
+
+
+def by_scope(token: str) -> Any:
+    return ask(token, "/scoped/")
+
+
+SYNC = [by_drf, by_scope, by_decorator]
+ENTRANCES = [*SYNC, by_async_decorator]
+every_entrance = pytest.mark.parametrize("entrance", ENTRANCES)
+
+
+@pytest.fixture
+def resolve_with(issuer: LoopbackIssuer, settings: Settings) -> Callable[[Any, Any], int]:
+    """Send a token through an entrance of a project with this resolver; the status."""
+    settings.ROOT_URLCONF = "tests.views"
+
+    def send(resolver: Any, entrance: Any) -> int:
+        settings.JWTAUTH = {"ISSUER": issuer.url, "USER_RESOLVER": resolver}
+        response = entrance(issuer.token(sub="alice", scope="read write"))
+        assert (verdict_of(response) == "user_refused") == (response.status_code == 401)
+        return int(response.status_code)
+
+    def verdict_of(response: Any) -> str:
+        content = response.content.decode()
+        return "user_refused" if "user_refused" in content else content
+
+    return send
+
+
+async def wait_for_user(claims: dict[str, Any], request: Any) -> TokenUser:
+    await asyncio.sleep(0)
+    return TokenUser(claims)
+
+
+def return_coroutine(claims: dict[str, Any], request: Any) -> Any:
+    return wait_for_user(claims, request)
+
+
+@functools.wraps(wait_for_user)
+def decorated(*args: Any, **kwargs: Any) -> Any:
+    return wait_for_user(*args, **kwargs)
+
+
+class AsyncResolver:
+    async def __call__(self, claims: dict[str, Any], request: Any) -> TokenUser:
+        return await wait_for_user(claims, request)
+
+    async def method(self, claims: dict[str, Any], request: Any) -> TokenUser:
+        return await wait_for_user(claims, request)
+
+
+COROUTINE_FUNCTIONS = {
+    "function": wait_for_user,
+    "partial": functools.partial(wait_for_user),
+    "method": AsyncResolver().method,
+    "object": AsyncResolver(),
+}
+CALLS_A_COROUTINE_FUNCTION = {"plain function": return_coroutine, "decorated": decorated}
+NOT_USERS: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "False": lambda _: False,
+    "True": lambda _: True,
+    "zero": lambda _: 0,
+    "number": lambda _: 5,
+    "no text": lambda _: "",
+    "text": lambda claims: claims["sub"],
+    "empty list": lambda _: [],
+    "list": lambda claims: [TokenUser(claims)],
+    "pair of get_or_create": lambda claims: (TokenUser(claims), True),
+    "no claims": lambda _: {},
+    "claims": lambda claims: claims,
+    "object": lambda _: object(),
+    "function": lambda _: token_user,
+    "class": lambda _: TokenUser,
+    "model": lambda _: User,
+    "manager": lambda _: User.objects,
+    "queryset": lambda _: User.objects.none(),
+    "without is_authenticated": lambda _: SimpleNamespace(is_active=True),
+    "without is_active": lambda _: SimpleNamespace(is_authenticated=True),
+}
+
+
+@pytest.mark.parametrize("name", NOT_USERS)
+def test_result_that_is_not_a_user_is_an_error_of_the_project(resolve_with: Any, name: str) -> None:
+    make = NOT_USERS[name]
+
+    for entrance in ENTRANCES:
+        with pytest.raises(ImproperlyConfigured) as caught:
+            resolve_with(lambda claims, _: make(claims), entrance)
+
+        kind = type(make({"sub": "alice"})).__name__
+        assert str(caught.value) == (
+            "USER_RESOLVER, or get_user() of the authentication class, returned an object of type "
+            f"{kind}. It must return None or a user with is_authenticated and is_active. "
+            "Only AsyncZuploJWTAuthentication awaits coroutines."
+        )
+
+
+@pytest.mark.parametrize("name", [*COROUTINE_FUNCTIONS, *CALLS_A_COROUTINE_FUNCTION])
+def test_coroutine_is_not_a_user_for_synchronous_views(resolve_with: Any, name: str) -> None:
+    resolver = (COROUTINE_FUNCTIONS | CALLS_A_COROUTINE_FUNCTION)[name]
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for entrance in SYNC:
+            with pytest.raises(ImproperlyConfigured, match="an object of type coroutine"):
+                resolve_with(resolver, entrance)
+        gc.collect()
+
+    assert [each for each in caught if "never awaited" in str(each.message)] == []
+
+
+@pytest.mark.parametrize("name", [*COROUTINE_FUNCTIONS, *CALLS_A_COROUTINE_FUNCTION])
+def test_coroutine_is_awaited_for_asynchronous_views(resolve_with: Any, name: str) -> None:
+    resolver = (COROUTINE_FUNCTIONS | CALLS_A_COROUTINE_FUNCTION)[name]
+
+    assert resolve_with(resolver, by_async_decorator) == 200
+
+
+@pytest.mark.parametrize("result", [None, False])
+def test_result_of_a_coroutine_must_be_a_user_too(resolve_with: Any, result: Any) -> None:
+    async def resolve(claims: dict[str, Any], request: Any) -> Any:
+        return result
+
+    if result is None:
+        assert resolve_with(resolve, by_async_decorator) == 401
+    else:
+        with pytest.raises(ImproperlyConfigured, match="type bool"):
+            resolve_with(resolve, by_async_decorator)
+
+
+def test_get_user_of_a_subclass_may_be_a_coroutine_function(issuer: LoopbackIssuer) -> None:
+    class Own(AsyncZuploJWTAuthentication):
+        async def get_user(self, claims: dict[str, Any], request: Any) -> TokenUser:
+            return await wait_for_user(claims, request)
+
+    request: Any = RequestFactory().get("/", headers={"Authorization": f"Bearer {issuer.token()}"})
+    authenticated = asyncio.run(Own().authenticate(request))
+    assert authenticated is not None
+    assert type(authenticated[0]) is TokenUser
+
+
+@every_entrance
+def test_nobody_and_inactive_users_are_rejected(resolve_with: Any, entrance: Any) -> None:
+    for user in (
+        None,
+        AnonymousUser(),
+        User(is_active=False),
+        SimpleLazyObject(lambda: User(is_active=False)),
+        SimpleNamespace(is_authenticated=False, is_active=True),
+        SimpleNamespace(is_authenticated=True, is_active=0),
+    ):
+        assert resolve_with(lambda *_, user=user: user, entrance) == 401
+
+
+@every_entrance
+def test_any_object_with_the_attributes_of_a_user_is_one(resolve_with: Any, entrance: Any) -> None:
+    for user in (
+        User(username="alice"),
+        SimpleLazyObject(lambda: User(username="alice")),
+        SimpleNamespace(is_authenticated=True, is_active=True, pk=1),
+    ):
+        assert resolve_with(lambda *_, user=user: user, entrance) == 200
+
+
+class Broken(TokenUser):
+    """A user whose activity cannot be told."""
+
+    error: type[Exception] = AttributeError
+
+    @property
+    def is_active(self) -> bool:  # type: ignore[override]
+        raise self.error("not there")
+
+
+@pytest.mark.parametrize("error", [AttributeError, KeyError, RuntimeError, User.DoesNotExist])
+@pytest.mark.parametrize("lazy", [False, True])
+def test_user_whose_activity_cannot_be_read_is_not_served(
+    resolve_with: Any, error: type[Exception], *, lazy: bool
+) -> None:
+    broken = type("Broken", (Broken,), {"error": error})
+
+    def resolve(claims: dict[str, Any], request: Any) -> Any:
+        return SimpleLazyObject(lambda: broken(claims)) if lazy else broken(claims)
+
+    for entrance in ENTRANCES:
+        # Python cannot tell an AttributeError of a property from a missing attribute.
+        expected = ImproperlyConfigured if error is AttributeError else error
+        with pytest.raises(expected) as caught:
+            resolve_with(resolve, entrance)
+
+        assert "not there" in str(caught.value.__cause__ or caught.value)
+
+
+# The check of a resolver.
+
+OURS = "jwtauth.authentication.ZuploJWTAuthentication"
+OURS_ASYNC = "jwtauth.authentication.AsyncZuploJWTAuthentication"
+SESSION = "rest_framework.authentication.SessionAuthentication"
+
+
+@pytest.mark.parametrize("name", COROUTINE_FUNCTIONS)
+@pytest.mark.parametrize(
+    ("classes", "is_error"),
+    [
+        ([OURS], True),
+        ([SESSION, OURS_ASYNC, OURS], True),
+        ([OURS_ASYNC], False),
+        ([SESSION], False),
+        ([], False),
+    ],
+)
+def test_coroutine_function_is_checked_against_the_authentication_classes(
+    settings: Settings, name: str, classes: list[str], *, is_error: bool
+) -> None:
+    resolver = COROUTINE_FUNCTIONS[name]
+    settings.JWTAUTH = {"ISSUER": ISSUER, "USER_RESOLVER": resolver}
+    settings.REST_FRAMEWORK = {"DEFAULT_AUTHENTICATION_CLASSES": classes}
+
+    messages = check_user_resolver()
+
+    assert [(each.id, each.level) for each in messages] == [("jwtauth.E034", ERROR)] * is_error
+    assert all("ZuploJWTAuthentication does not await" in each.msg for each in messages)
+
+
+@pytest.mark.parametrize("resolver", [token_user, lambda *_: None, model_user, print])
+def test_functions_and_the_user_model_of_django_pass_the_check(
+    settings: Settings, resolver: Any
+) -> None:
+    settings.JWTAUTH = {"ISSUER": ISSUER, "USER_RESOLVER": resolver}
+
+    assert check_user_resolver() == []
+
+
+def test_wrong_settings_are_reported_by_another_check(settings: Settings) -> None:
+    settings.JWTAUTH = {}
+
+    assert check_user_resolver() == []
 
 
 # Users without a row.
@@ -155,7 +436,7 @@ def test_who_takes_a_user_for_a_row_is_told_that_there_is_none() -> None:
     for name in ("save", "delete", "set_password", "check_password"):
         with pytest.raises(NotImplementedError, match=r"^A TokenUser has no row .*base\.$"):
             getattr(user, name)(*ARGUMENTS.get(name, ()))
-    with pytest.raises(TypeError, match=r"^A TokenUser is no number: its pk is text\.$"):
+    with pytest.raises(TypeError, match=r"^A TokenUser cannot be converted to int"):
         int(user)
 
 
@@ -249,14 +530,43 @@ def test_user_without_a_subject_has_the_identity_of_its_issuer(claims: dict[str,
     assert user != user_of("")
 
 
-@pytest.mark.parametrize("value", [True, 1.5, ["alice"], {"name": "alice"}])
-def test_identity_that_is_no_text_and_no_number_is_refused(
+@pytest.mark.parametrize("value", [True, 1.5, ["alice"], {"name": "alice"}, ""])
+def test_identity_must_be_a_string_or_an_integer(
     issuer: LoopbackIssuer, settings: Settings, value: Any
 ) -> None:
     settings.JWTAUTH = {"ISSUER": issuer.url, "USER_ID_CLAIM": "uid"}
 
     assert verdict(issuer.token(uid=value)) == "invalid_claim"
     assert verdict(issuer.token(uid=0)) == "granted"
+
+
+@pytest.mark.parametrize("resolver", ["token_user", "model_user"])
+@pytest.mark.parametrize("claims", [{}, {"email": None}])
+@pytest.mark.django_db
+def test_token_without_the_configured_claim_is_rejected(
+    issuer: LoopbackIssuer, settings: Settings, resolver: str, claims: dict[str, Any]
+) -> None:
+    settings.JWTAUTH = {
+        "ISSUER": issuer.url,
+        "USER_ID_CLAIM": "email",
+        "USER_RESOLVER": f"jwtauth.users.{resolver}",
+    }
+
+    for sub in ("alice", "bob", ...):
+        assert verdict(issuer.token(claims, sub=sub)) == "missing_claim"
+    assert not User.objects.exists()
+
+
+def test_token_without_a_subject_has_the_identity_of_its_issuer(
+    issuer: LoopbackIssuer, settings: Settings
+) -> None:
+    settings.ROOT_URLCONF = "tests.views"
+
+    assert ask(issuer.token(sub=...), "/whoami/").json() == {
+        "name": "",
+        "type": "TokenUser",
+        "pk": TokenUser({"iss": issuer.url}).pk,
+    }
 
 
 def test_resolver_needs_no_request() -> None:
@@ -288,6 +598,12 @@ def test_throttle_counts_each_user(issuer: LoopbackIssuer, sub: str) -> None:
 
 
 # Users with a row.
+
+
+@pytest.fixture
+def first_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that has logged nothing yet."""
+    monkeypatch.setattr(users, "_seen", {})
 
 
 @pytest.fixture
@@ -324,7 +640,7 @@ def test_row_is_found_by_one_query_at_every_other(
 
 @pytest.mark.usefixtures("rows")
 def test_row_that_is_there_is_taken_as_it_is(issuer: LoopbackIssuer) -> None:
-    user = User.objects.create_user("alice", "alice@example.com", "secret")
+    user = User.objects.create_user("alice", "alice@example.com")
 
     assert (
         ask(issuer.token(sub="alice", email="other@example.com"), "/whoami/").json()["pk"]
@@ -332,7 +648,6 @@ def test_row_that_is_there_is_taken_as_it_is(issuer: LoopbackIssuer) -> None:
     )
     user.refresh_from_db()
     assert user.email == "alice@example.com"
-    assert user.check_password("secret")
 
 
 @pytest.mark.usefixtures("rows")
@@ -340,6 +655,67 @@ def test_inactive_row_is_refused(issuer: LoopbackIssuer) -> None:
     User.objects.create_user("alice", is_active=False)
 
     assert verdict(issuer.token(sub="alice")) == "user_refused"
+
+
+class AdminView(APIView):
+    authentication_classes = (ZuploJWTAuthentication,)
+    permission_classes = (IsAdminUser,)
+
+    def get(self, request: Request) -> Response:
+        return Response(str(request.user))
+
+
+def admin_verdict(token: str) -> str:
+    request = APIRequestFactory().get("/", headers={"Authorization": f"Bearer {token}"})
+    response: Any = AdminView.as_view()(request)
+    return str(response.data["code"] if response.status_code == 401 else response.data)
+
+
+@pytest.mark.usefixtures("rows", "first_time")
+def test_row_of_somebody_who_logs_in_locally_is_not_used(
+    issuer: LoopbackIssuer, settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    root = User.objects.create_superuser("root", password="secret")
+
+    for _ in range(3):
+        assert admin_verdict(issuer.token(sub="root")) == "user_refused"
+
+    root.refresh_from_db()
+    assert root.check_password("secret")
+    (record,) = (each for each in caplog.records if each.name == "jwtauth")
+    assert record.levelname == "WARNING"
+    assert "ModelUserResolver(local_accounts=True)" in record.getMessage()
+    assert "root" not in record.getMessage()
+
+    resolver = ModelUserResolver(local_accounts=True)
+    settings.JWTAUTH = {**settings.JWTAUTH, "USER_RESOLVER": resolver}
+    assert admin_verdict(issuer.token(sub="root")) == "root"
+
+
+@pytest.mark.usefixtures("rows", "first_time")
+@pytest.mark.parametrize("password", ["secret", "", "plain text"])
+def test_every_password_that_is_not_marked_as_unusable_counts(
+    issuer: LoopbackIssuer, password: str
+) -> None:
+    User.objects.create(username="alice", password=password and make_password(password))
+    User.objects.create(username="bob", password=password)
+
+    assert verdict(issuer.token(sub="alice")) == "user_refused"
+    assert verdict(issuer.token(sub="bob")) == "user_refused"
+
+
+@pytest.mark.usefixtures("rows", "first_time")
+def test_row_that_was_created_for_a_token_may_get_any_permission(issuer: LoopbackIssuer) -> None:
+    token = issuer.token(sub="alice")
+    assert verdict(token) == "granted"
+    User.objects.update(is_staff=True, is_superuser=True)
+
+    assert admin_verdict(token) == "alice"
+
+    alice = User.objects.get()
+    alice.set_password("secret")
+    alice.save()
+    assert admin_verdict(token) == "user_refused"
 
 
 @pytest.mark.usefixtures("rows")
@@ -429,7 +805,7 @@ def test_two_first_requests_at_once_get_the_same_row(
     def find_late(manager: UserManager[User], username: str) -> User:
         # The other request comes between our look and our insert.
         if not others:
-            others.append(User.objects.create(username=username, first_name="faster"))
+            others.append(User.objects.create_user(username, first_name="faster"))
             raise User.DoesNotExist
         return find(manager, username)
 
@@ -454,26 +830,55 @@ def test_row_of_a_similar_name_is_nobodys(
 ) -> None:
     monkeypatch.setattr(UserManager, "get_by_natural_key", find_without_case)
     for name in names:
-        User.objects.create(username=name)
+        User.objects.create_user(name)
 
     assert verdict(issuer.token(sub="alice")) == "user_refused"
     assert User.objects.count() == len(names)
 
 
-@pytest.mark.usefixtures("rows")
+@pytest.mark.usefixtures("rows", "first_time")
 def test_row_that_the_manager_hides_is_refused(
     issuer: LoopbackIssuer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def hide(manager: UserManager[User], username: str | None) -> User:
         raise User.DoesNotExist
 
-    User.objects.create(username="alice")
+    User.objects.create_user("alice")
     monkeypatch.setattr(UserManager, "get_by_natural_key", hide)
 
-    assert verdict(issuer.token(sub="alice")) == "user_refused"
+    for _ in range(2):
+        assert verdict(issuer.token(sub="alice")) == "user_refused"
     (record,) = (each for each in caplog.records if each.name == "jwtauth")
-    assert record.getMessage() == "A new user's row was not accepted (IntegrityError)."
+    assert record.getMessage() == (
+        "A new user's row was not accepted (IntegrityError; fields: unknown)."
+    )
     assert "alice" not in caplog.text
+
+
+@pytest.mark.usefixtures("rows")
+@pytest.mark.parametrize("error", [DataError, OverflowError])
+def test_name_that_the_database_cannot_look_up_is_rejected(
+    issuer: LoopbackIssuer, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    def overflow(manager: UserManager[User], username: str | None) -> User:
+        raise error(username)
+
+    monkeypatch.setattr(UserManager, "get_by_natural_key", overflow)
+
+    assert verdict(issuer.token()) == "user_refused"
+
+
+@pytest.mark.usefixtures("rows")
+def test_database_that_is_down_is_not_an_answer_about_the_user(
+    issuer: LoopbackIssuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(manager: UserManager[User], username: str | None) -> User:
+        raise OperationalError
+
+    monkeypatch.setattr(UserManager, "get_by_natural_key", fail)
+
+    with pytest.raises(OperationalError):
+        verdict(issuer.token())
 
 
 @pytest.mark.usefixtures("rows")
@@ -502,12 +907,33 @@ def test_row_is_created_where_the_router_says(
     assert used[0] == DEFAULT_DB_ALIAS
 
 
-class MemberManager(BaseUserManager["Member"]):
+@pytest.mark.usefixtures("rows")
+@pytest.mark.parametrize(
+    "sub",
+    ["\uff41lice", "ali\ufb01", "e\u0301lise", "\u212bngstr\xf6m", "alice\u00b2", "\uff11\uff12"],
+    ids=ascii,
+)
+def test_name_that_a_manager_would_normalise_is_not_an_alias(
+    issuer: LoopbackIssuer, sub: str
+) -> None:
+    User.objects.create_user(sub)
+    (name,) = User.objects.values_list("username", flat=True)
+    assert name != sub
+
+    assert verdict(issuer.token(sub=sub)) == "invalid_claim"
+    assert verdict(issuer.token(sub=name)) == "granted"
+    assert User.objects.count() == 1
+
+
+# Other user models.
+
+
+class MemberManager(BaseUserManager[Any]):
     pass
 
 
 class Member(AbstractBaseUser):
-    """A user model whose name is no text, with a field that must be unique."""
+    """A user model whose name is a UUID, with a field that must be unique."""
 
     number = models.UUIDField(unique=True)
     email = models.TextField(unique=True)
@@ -519,39 +945,244 @@ class Member(AbstractBaseUser):
         app_label = "members"
 
 
+class Employee(AbstractBaseUser):
+    """A user model whose name is an integer."""
+
+    number = models.IntegerField(unique=True)
+
+    USERNAME_FIELD = "number"
+    objects = MemberManager()
+
+    class Meta:
+        app_label = "members"
+
+
+class Tenant(models.Model):  # noqa: DJ008 - shown nowhere
+    """What every customer belongs to."""
+
+    class Meta:
+        app_label = "members"
+
+
+# A user model whose name is an email address, with fields of all kinds.
+Customer: Any = type(
+    "Customer",
+    (AbstractBaseUser,),
+    {
+        "__module__": __name__,
+        "id": models.UUIDField(primary_key=True, default=uuid.uuid4),
+        "email": models.EmailField(unique=True),
+        "tenant": models.ForeignKey(Tenant, on_delete=models.CASCADE),
+        "plan": models.CharField(max_length=10),
+        "rank": models.IntegerField(default=0),
+        "group": models.IntegerField(db_default=0),
+        "nickname": models.CharField(max_length=10, blank=True),
+        "birthday": models.DateField(null=True),
+        "created": models.DateTimeField(auto_now_add=True),
+        "shout": models.GeneratedField(
+            expression=Upper("email"), output_field=models.TextField(), db_persist=True
+        ),
+        "friends": models.ManyToManyField("self"),
+        "USERNAME_FIELD": "email",
+        "objects": MemberManager(),
+        "Meta": type("Meta", (), {"app_label": "members"}),
+    },
+)
+
+
 @pytest.fixture
-def members(rows: None, monkeypatch: pytest.MonkeyPatch) -> ModelUserResolver:
-    """A project with that user model, and its resolver."""
-    columns = ("id integer primary key", "password", "last_login", "number unique", "email unique")
-    with connection.cursor() as cursor:
-        cursor.execute(f"CREATE TABLE members_member ({', '.join(columns)})")
-    monkeypatch.setattr("django.contrib.auth.get_user_model", lambda: Member)
-    return ModelUserResolver(lambda claims: {"email": claims.get("email")})
+def use_model(rows: None, monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], None]:
+    """Make another model the user model of the project."""
+
+    def use(model: Any) -> None:
+        # Without its context, which SQLite does not allow in the transaction of a test.
+        editor = connection.schema_editor(collect_sql=True, atomic=False)
+        vars(editor)["deferred_sql"] = []
+        with connection.cursor() as cursor:
+            for each in (Tenant, model):
+                cursor.execute(*editor.table_sql(each))
+        monkeypatch.setattr(users, "get_user_model", lambda: model)
+
+    return use
+
+
+def code_of(resolver: ModelUserResolver, sub: Any, **claims: Any) -> str:
+    """The code with which a resolver rejects a subject, or the name of its user."""
+    try:
+        user: Any = resolver({"iss": ISSUER, "sub": sub, **claims}, None)
+    except TokenError as error:
+        return error.code
+    return "user_refused" if user is None else str(user.get_username())
 
 
 UUID = "0b8a6ba1-2ff4-4e41-a0ab-3f5ef9a10a1d"
 
 
-@pytest.mark.parametrize("sub", [UUID, UUID.upper(), UUID.replace("-", "")])
-def test_name_may_be_of_another_type_than_text(members: ModelUserResolver, sub: str) -> None:
-    first, second = (members({"iss": ISSUER, "sub": name}, None) for name in (UUID, sub))
+UUID_ALIASES = {
+    "upper case": UUID.upper(),
+    "one upper case": UUID.replace("b8a", "B8a"),
+    "without hyphens": UUID.replace("-", ""),
+    "other hyphens": UUID.replace("-", "", 1),
+    "braces": f"{{{UUID}}}",
+    "URN": f"urn:uuid:{UUID}",
+    "space": f"{UUID} ",
+    "full-width digit": UUID.replace("0", "\uff10"),
+    "short": UUID[:-1],
+    "NUL": f"{UUID}\x00",
+    "None": "None",
+    "word": "alice",
+    "long": "x" * 10_000,
+    "number": "1" * 40,
+}
+NUMBER_ALIASES = [
+    *(
+        "1_2",
+        "012",
+        "+12",
+        "\uff11\uff12",
+        "\u0661\u0662",
+        " 12",
+        "12 ",
+        "12\n",
+        "12.0",
+        "1e1",
+        "0xc",
+    ),
+    *("-0", "", "None", "True", "twelve", "12\x00", "1" * 40, "-" + "1" * 40, "1" * 5000),
+    *(str(2**63), str(-(2**63) - 1)),
+]
 
-    assert isinstance(first, Member)
-    assert first == second
-    assert str(first.get_username()) == UUID
 
+@pytest.mark.parametrize("name", UUID_ALIASES)
+def test_uuid_has_one_spelling(use_model: Any, name: str) -> None:
+    use_model(Member)
+    resolver = ModelUserResolver(lambda _: {"email": "a@example.com"})
+    assert code_of(resolver, UUID) == UUID
 
-@pytest.mark.parametrize("sub", ["alice", UUID[:-1], f"{UUID}\x00", "x" * 10_000])
-def test_name_that_is_not_of_that_type_is_refused(members: ModelUserResolver, sub: str) -> None:
-    with pytest.raises(TokenError) as caught:
-        members({"iss": ISSUER, "sub": sub}, None)
-
-    assert caught.value.code == "invalid_claim"
-
-
-def test_row_that_another_one_stands_in_the_way_of_is_refused(members: ModelUserResolver) -> None:
-    email = {"iss": ISSUER, "email": "same@example.com"}
-
-    assert members({**email, "sub": UUID}, None) is not None
-    assert members({**email, "sub": UUID.replace("0", "1")}, None) is None
+    assert code_of(resolver, UUID_ALIASES[name]) == "invalid_claim"
     assert Member.objects.count() == 1
+
+
+@pytest.mark.parametrize("sub", NUMBER_ALIASES, ids=lambda sub: ascii(sub)[:20])
+def test_integer_has_one_spelling(use_model: Any, issuer: LoopbackIssuer, sub: str) -> None:
+    use_model(Employee)
+    assert verdict(issuer.token(sub="12")) == "granted"
+
+    assert verdict(issuer.token(sub=sub)) == "invalid_claim"
+    assert Employee.objects.count() == 1
+
+
+@pytest.mark.parametrize("sub", ["0", "-1", str(2**63 - 1), str(-(2**63))])
+def test_integer_within_the_range_of_its_column_is_a_name(
+    use_model: Any, issuer: LoopbackIssuer, sub: str
+) -> None:
+    use_model(Employee)
+
+    for _ in range(2):
+        assert verdict(issuer.token(sub=sub)) == "granted"
+    assert list(Employee.objects.values_list("number", flat=True)) == [int(sub)]
+
+
+def test_subject_may_be_an_integer_claim(
+    use_model: Any, issuer: LoopbackIssuer, settings: Settings
+) -> None:
+    use_model(Employee)
+    settings.JWTAUTH = {**settings.JWTAUTH, "USER_ID_CLAIM": "uid"}
+
+    assert verdict(issuer.token(uid=12)) == "granted"
+    assert verdict(issuer.token(uid=10**40)) == "invalid_claim"
+    assert verdict(issuer.token(uid=True)) == "invalid_claim"
+
+
+@pytest.mark.usefixtures("first_time")
+def test_row_that_another_one_stands_in_the_way_of_is_refused(
+    use_model: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    use_model(Member)
+    resolver = ModelUserResolver(lambda claims: {"email": claims["email"]})
+
+    assert code_of(resolver, UUID, email="same@example.com") == UUID
+    for other in "123":
+        number = UUID.replace("0", other)
+        assert code_of(resolver, number, email="same@example.com") == "user_refused"
+    assert Member.objects.count() == 1
+    (record,) = (each for each in caplog.records if each.name == "jwtauth")
+    assert record.getMessage() == (
+        "A new user's row was not accepted (IntegrityError; fields: email)."
+    )
+    assert "same" not in caplog.text
+
+
+def customer_fields(claims: dict[str, Any]) -> dict[str, Any]:
+    return {"tenant": Tenant._default_manager.get(), "plan": "gold"}
+
+
+def test_email_address_is_stored_as_the_manager_stores_it(use_model: Any) -> None:
+    use_model(Customer)
+    Tenant._default_manager.create()
+    resolver = ModelUserResolver(customer_fields)
+
+    assert code_of(resolver, "Alice@EXAMPLE.com") == "Alice@example.com"
+    assert code_of(resolver, "Alice@example.com") == "Alice@example.com"
+    assert Customer.objects.count() == 1
+    for other in ("alice@example.com", "Alice@example.org", "no address"):
+        assert code_of(resolver, other) == other
+    assert Customer.objects.count() == 4
+
+
+@pytest.mark.parametrize(
+    "sub",
+    [
+        " alice@example.com",
+        "alice@example.com ",
+        "alice@example.\u212bm",
+        "alice@\uff45xample.com",
+        f"{'x' * 251}@a.b",
+    ],
+    ids=ascii,
+)
+def test_email_address_has_one_spelling(use_model: Any, sub: str) -> None:
+    use_model(Customer)
+
+    assert code_of(ModelUserResolver(customer_fields), sub) == "invalid_claim"
+
+
+def test_user_model_that_needs_more_fields_is_an_error_of_manage_py_check(
+    use_model: Any, settings: Settings
+) -> None:
+    use_model(Customer)
+
+    with pytest.raises(SystemCheckError) as raised:
+        call_command("check")
+
+    message = str(raised.value)
+    assert "(jwtauth.E046)" in message
+    assert "no value for tenant, plan of the user model" in message
+    assert "ModelUserResolver(fields=...)" in message
+
+    for resolver in (ModelUserResolver(customer_fields), token_user, lambda *_: None):
+        settings.JWTAUTH = {**settings.JWTAUTH, "USER_RESOLVER": resolver}
+        assert check_user_resolver() == []
+
+
+def test_user_model_whose_fields_have_values_passes_the_check(use_model: Any) -> None:
+    use_model(Employee)
+
+    assert check_user_resolver() == []
+
+
+@pytest.mark.usefixtures("first_time")
+def test_log_names_the_fields_that_are_missing_once(
+    use_model: Any, issuer: LoopbackIssuer, caplog: pytest.LogCaptureFixture
+) -> None:
+    use_model(Customer)
+
+    for sub in ("alice@example.com", "alice@example.com", "bob@example.com"):
+        assert verdict(issuer.token(sub=sub)) == "user_refused"
+
+    (record,) = (each for each in caplog.records if each.name == "jwtauth")
+    assert record.getMessage() == (
+        "A new user's row was not accepted (IntegrityError; fields: tenant)."
+    )
+    assert "alice" not in caplog.text
+    assert not Customer.objects.exists()

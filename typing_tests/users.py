@@ -29,7 +29,7 @@ def resolvers() -> list[Resolver]:
         token_user,
         model_user,
         own,
-        ModelUserResolver(lambda claims: {"email": claims["email"]}),
+        ModelUserResolver(lambda claims: {"email": claims["email"]}, local_accounts=True),
         too_short,  # type: ignore[list-item]  # pyright: ignore[reportReturnType]
     ]
 
