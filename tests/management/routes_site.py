@@ -39,7 +39,7 @@ from rest_framework import permissions as drf
 from rest_framework.authentication import BasicAuthentication, SessionAuthentication
 from rest_framework.decorators import action, api_view, authentication_classes, permission_classes
 from rest_framework.response import Response
-from rest_framework.routers import DefaultRouter, SimpleRouter
+from rest_framework.routers import APIRootView, DefaultRouter, SimpleRouter
 from rest_framework.views import APIView
 from rest_framework.viewsets import ViewSet
 
@@ -261,6 +261,8 @@ CLASSES = [
 
 
 class Endpoint(APIView):
+    permission_classes: Any = (drf.AllowAny,)
+
     def get(self, request: Any) -> Response:
         return Response()
 
@@ -353,7 +355,7 @@ def endpoint(*permissions: Any, **attributes: Any) -> Any:
 OURS_AND_SESSION = (ZuploJWTAuthentication, SessionAuthentication)
 
 ENDPOINTS = [
-    path("default", Endpoint.as_view()),
+    path("open", Endpoint.as_view()),
     path("nothing", endpoint()),
     path("allow", endpoint(drf.AllowAny)),
     path("authenticated", endpoint(drf.IsAuthenticated)),
@@ -401,6 +403,7 @@ ENDPOINTS = [
 ]
 
 
+@permission_classes([drf.AllowAny])
 def answer(*args: Any, **kwargs: Any) -> Response:
     return Response()
 
@@ -433,6 +436,7 @@ router = SimpleRouter()
 router.register("orders", Orders, "order")
 router.register("staff-orders", StaffOrders, "staff-order")
 root_router = DefaultRouter()
+root_router.APIRootView = type("Root", (APIRootView,), {"permission_classes": [drf.AllowAny]})
 
 
 class OtherSite(admin.AdminSite):
