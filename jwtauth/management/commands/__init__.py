@@ -1,1 +1,1 @@
-"""``manage.py jwtauth_check``, ``jwtauth_refresh`` and ``jwtauth_explain``."""
+"""``manage.py jwtauth_check``, ``jwtauth_explain``, ``jwtauth_refresh`` and ``jwtauth_routes``."""
