@@ -13,7 +13,7 @@ from .conf import get_settings
 from .exceptions import KeysUnavailable, TokenError
 from .keys.waiting import without_blocking
 from .outcomes import aaccepted, accepted, arefused, refused
-from .refusals import ServiceUnavailable, TokenRefused, www_authenticate
+from .responses import ServiceUnavailable, TokenRefused, www_authenticate
 from .signals import token_accepted
 from .users import token_user
 from .verification import judge

@@ -12,7 +12,7 @@ from rest_framework.permissions import AND, OR, BasePermission
 from . import parsers
 from .conf import get_settings
 from .exceptions import TokenError
-from .refusals import InsufficientScope
+from .responses import InsufficientScope
 from .tokens.claims import ClaimsPolicy
 
 if TYPE_CHECKING:

@@ -1,7 +1,8 @@
-"""How a refusal looks in Django REST Framework: status, body, and headers of the answer."""
+"""HTTP responses for rejected requests: status, body and headers (RFC 6750 §3, RFC 9110)."""
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 from django.utils.translation import gettext, gettext_noop
@@ -13,7 +14,6 @@ from rest_framework.exceptions import (
     PermissionDenied,
 )
 
-from .challenge import challenge
 from .conf import get_settings
 
 if TYPE_CHECKING:
@@ -21,12 +21,13 @@ if TYPE_CHECKING:
 
     from .exceptions import KeysUnavailable, TokenError
 
+_UNSAFE: Final = re.compile(r"[^ -~]")
 # RFC 6750 §3: its own parameters hold neither of the two, not even escaped.
 _UNQUOTABLE: Final = str.maketrans('"\\', "'/")
 
 
 class TokenRefused(AuthenticationFailed):
-    """401: the token was refused, with the code and message of a ``TokenError``."""
+    """401: the token was rejected, with the code and message of a ``TokenError``."""
 
     def __init__(self, error: TokenError) -> None:
         # What the inherited one makes of it, without its search for details within details.
@@ -37,7 +38,7 @@ class TokenRefused(AuthenticationFailed):
 
 
 class ServiceUnavailable(APIException):
-    """503: the token's key could not be looked up; nothing is known against the token."""
+    """503: the token's key could not be determined, so the token may be valid."""
 
     status_code = status.HTTP_503_SERVICE_UNAVAILABLE
 
@@ -47,7 +48,7 @@ class ServiceUnavailable(APIException):
 
 
 class InsufficientScope(PermissionDenied):
-    """403: the token is good, but its scope is not enough (RFC 6750 §3.1)."""
+    """403: the token is valid, but its scope is not enough (RFC 6750 §3.1)."""
 
     def __init__(self, scopes: Iterable[str]) -> None:
         detail = gettext_noop("The token's scope does not allow this.")
@@ -59,7 +60,7 @@ class InsufficientScope(PermissionDenied):
 
 
 def _body(message: str, code: str) -> dict[str, str]:
-    """What is said in the language of the request; the challenge stays in English (RFC 6750 §3)."""
+    """The body in the language of the request; the challenge stays in English (RFC 6750 §3)."""
     return {"detail": gettext(str(message)), "code": code}
 
 
@@ -69,3 +70,17 @@ def www_authenticate(**parameters: str) -> str:
     # str(): a message of the project's own may be one that is translated only now.
     own = {name: str(value).translate(_UNQUOTABLE) for name, value in parameters.items()}
     return challenge(settings.prefix or "Bearer", realm=settings.realm, **own)
+
+
+def challenge(scheme: str, **parameters: str) -> str:
+    """A ``WWW-Authenticate`` challenge whose parameters are quoted strings (RFC 9110 §11.6.1).
+
+    Quotes and backslashes are escaped (RFC 9110 §5.6.4). What is not printable ASCII, line breaks
+    included, becomes a question mark.
+    """
+    quoted = (f'{name}="{_escape(value)}"' for name, value in parameters.items())
+    return f"{scheme} {', '.join(quoted)}"
+
+
+def _escape(value: str) -> str:
+    return _UNSAFE.sub("?", value).replace("\\", "\\\\").replace('"', '\\"')
