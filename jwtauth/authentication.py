@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from asgiref.sync import sync_to_async
 from django.views.decorators.debug import sensitive_variables
 from rest_framework.authentication import BaseAuthentication
+from rest_framework.exceptions import NotAuthenticated
 
 from .conf import get_settings
 from .exceptions import KeysUnavailable, TokenError
@@ -21,6 +23,20 @@ from .verification import judge
 if TYPE_CHECKING:
     from rest_framework.exceptions import APIException
     from rest_framework.request import Request
+
+
+@dataclass(slots=True)
+class Outcome:
+    """The middleware's result for a request. Our class reuses it for the same token.
+
+    ``error`` rejects the request; it is ``None`` if the request was accepted. ``header`` is the
+    value of the header, or ``...`` if the result must not be reused.
+    """
+
+    error: Any
+    header: Any = ...
+    authenticated: tuple[Any, Any] | None = None
+    is_reported: bool = False
 
 
 class ZuploJWTAuthentication(BaseAuthentication):
@@ -38,6 +54,9 @@ class ZuploJWTAuthentication(BaseAuthentication):
         Raises ``AuthenticationFailed`` for a token that is refused, and an ``APIException`` of
         status 503 where its key could not be looked up.
         """
+        _vary_on_header(request)
+        if outcome := _earlier_outcome(self, request):
+            return outcome.authenticated
         token = self.get_token(request)
         if token is None:
             return None
@@ -63,7 +82,7 @@ class ZuploJWTAuthentication(BaseAuthentication):
     def get_token(self, request: Request) -> str | None:
         """The token that the request carries in ``HEADER`` after ``PREFIX``, if any."""
         settings = get_settings()
-        value: str = request.META.get(_meta_key(settings.header), "").strip(" \t")
+        value = (header_of(request) or "").strip(" \t")
         if not value:
             return None
         if settings.prefix:
@@ -109,6 +128,9 @@ class AsyncZuploJWTAuthentication(ZuploJWTAuthentication):
         self, request: Request
     ) -> tuple[Any, dict[str, Any]] | None:
         """The user and the claims, as ``ZuploJWTAuthentication.authenticate`` gives them."""
+        _vary_on_header(request)
+        if outcome := _earlier_outcome(self, request):
+            return outcome.authenticated
         token = self.get_token(request)
         if token is None:
             return None
@@ -132,11 +154,58 @@ class AsyncZuploJWTAuthentication(ZuploJWTAuthentication):
         return is_inherited and get_settings().user_resolver is token_user
 
 
+def is_reusable(authentication_class: type[BaseAuthentication]) -> bool:
+    """Whether this class obtains token, claims and user as ``ZuploJWTAuthentication`` does."""
+    ours = ZuploJWTAuthentication
+    return (
+        issubclass(authentication_class, ours)
+        and authentication_class.get_token is ours.get_token
+        and authentication_class.verify in {ours.verify, AsyncZuploJWTAuthentication.verify}
+        and authentication_class.get_user is ours.get_user
+    )
+
+
+def _earlier_outcome(authenticator: ZuploJWTAuthentication, request: Any) -> Outcome | None:
+    """Return the middleware's result for this token, if there is one. Raises its ``TokenRefused``.
+
+    Keys that were unavailable may be available now.
+    """
+    # Django's own request: a miss on the one around it is slow.
+    request = getattr(request, "_request", request)
+    outcome: Outcome | None = getattr(request, "jwtauth_outcome", None)
+    if outcome is None or outcome.header != header_of(request):
+        return None
+    own = type(authenticator)
+    if not is_reusable(own):
+        return None
+    if outcome.error is None or isinstance(outcome.error, NotAuthenticated):
+        return outcome
+    if isinstance(outcome.error, TokenRefused) and own.refusal is ZuploJWTAuthentication.refusal:
+        raise outcome.error
+    return None
+
+
+def _vary_on_header(request: Any) -> None:
+    """Have the view of Django REST Framework list ``HEADER`` in the ``Vary`` of its response."""
+    # Django's own request has no view.
+    view = getattr(request, "parser_context", {}).get("view")
+    headers = getattr(view, "headers", None)
+    if headers is not None:
+        names = [headers["Vary"]] if "Vary" in headers else []
+        headers["Vary"] = ", ".join((*names, get_settings().header))
+
+
 def _admitted(user: Any) -> Any:
     """The user, unless there is none or it is inactive. Raises ``TokenError``."""
     if user is None or not getattr(user, "is_active", True):
         raise TokenError("user_refused", "The token's user is not accepted.")
     return user
+
+
+def header_of(request: Any) -> str | None:
+    """Return the value of ``HEADER``, if the request has it."""
+    value: str | None = request.META.get(_meta_key(get_settings().header))
+    return value
 
 
 @cache

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import re
+from math import ceil
 from typing import TYPE_CHECKING, Any, Final
 
+from django.http import JsonResponse
+from django.utils.cache import patch_vary_headers
+from django.utils.log import log_response
 from django.utils.translation import gettext, gettext_noop
 from rest_framework import status
 from rest_framework.exceptions import (
@@ -18,6 +22,8 @@ from .conf import get_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from django.http import HttpRequest, HttpResponseBase
 
     from .exceptions import KeysUnavailable, TokenError
 
@@ -57,6 +63,38 @@ class InsufficientScope(PermissionDenied):
         # A scope parameter is never empty (RFC 6749 §3.3).
         scope = {"scope": joined} if (joined := " ".join(scopes)) else {}
         self.auth_header: str = www_authenticate(error=code, error_description=detail, **scope)
+
+
+def rejection(error: APIException, request: HttpRequest, challenge: str | None) -> JsonResponse:
+    """Return the response of Django REST Framework to this error, for a view of Django.
+
+    ``challenge`` is the ``WWW-Authenticate`` of a 401.
+    """
+    detail = error.detail if isinstance(error.detail, dict) else {"detail": error.detail}
+    response = JsonResponse(detail, status=error.status_code)
+    if (wait := getattr(error, "wait", None)) is not None:
+        response["Retry-After"] = str(ceil(wait))
+    if challenge and error.status_code == status.HTTP_401_UNAUTHORIZED:
+        response["WWW-Authenticate"] = challenge
+    if status.is_server_error(error.status_code):
+        # Django would log it as an ERROR, which mails the administrators for each request.
+        log_response(
+            "%s: %s",
+            response.reason_phrase,
+            request.path,
+            response=response,
+            request=request,
+            level="warning",
+        )
+    return response
+
+
+def vary_on_header(response: HttpResponseBase) -> None:
+    """List ``HEADER`` in ``Vary``, so that no cache serves the response to another caller."""
+    name = get_settings().header
+    # Django's function takes longer, and the views of Django REST Framework list it already.
+    if name not in response.headers.get("Vary", "").split(", "):
+        patch_vary_headers(response, (name,))
 
 
 def _body(message: str, code: str) -> dict[str, str]:

@@ -34,3 +34,10 @@ token_refused: Final = Signal()
 ``issuer`` is the URL of a trusted issuer, never what an untrusted token claims. ``unexpected`` is
 the name of an exception that nobody foresaw: a fault, whose ``code`` is ``malformed_token``.
 """
+
+request_reported: Final = Signal()
+"""``REPORT_ONLY`` served a request that the middleware would have rejected: ``request``, ``code``.
+
+``code`` (str) is the code of the response, or ``not_authenticated`` for a request without a token.
+``sender`` is the class of the middleware. Sent like ``token_accepted``, after the response is made.
+"""

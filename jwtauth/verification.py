@@ -17,7 +17,7 @@ from .keys.fetch import JWKSFetcher
 from .keys.shared_cache import SharedKeys
 from .keys.snapshot import Lifetimes
 from .keys.source import KeySource
-from .keys.waiting import without_blocking
+from .keys.waiting import MustWait, at_once, must_not_block, without_blocking
 from .outcomes import FORESEEN, aaccepted, accepted, arefused, refused, unexpected
 from .signals import token_accepted
 from .tokens.claims import ClaimsPolicy
@@ -91,11 +91,27 @@ async def averify_token(token: str, request: Any = None) -> dict[str, Any]:
 def judge(token: str, request: Any) -> dict[str, Any]:
     """The verified claims, told to nobody; a fault that nobody foresaw refuses the token."""
     try:
-        return get_verifier().verify(token, request)
+        return _verify(token, request)
     except FORESEEN:
         raise
     except Exception as error:  # noqa: BLE001 - no token may do more than be refused.
         raise unexpected(error) from None
+
+
+def _verify(token: str, request: Any) -> dict[str, Any]:
+    # Set by the middleware, which serves some views without waiting for keys.
+    may_wait = getattr(request, "jwtauth_may_wait", None)
+    verify = get_verifier().verify
+    if may_wait is None:
+        return verify(token, request)
+    try:
+        return at_once(verify, token, request)
+    except MustWait:
+        if not may_wait(request):
+            raise KeysUnavailable from None
+        if must_not_block():
+            raise
+    return verify(token, request)
 
 
 # What is said of a coroutine holds for its own frame only.

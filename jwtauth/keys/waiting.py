@@ -73,6 +73,22 @@ async def without_blocking(function: Callable[..., T], *args: Any) -> T:
         _patience.reset(reset)
 
 
+def at_once(function: Callable[..., T], *args: Any) -> T:
+    """The result of ``function``. Raises ``MustWait`` instead of blocking the thread."""
+    if must_not_block():
+        return function(*args)
+    reset = _patience.set(_Patience())
+    try:
+        return function(*args)
+    finally:
+        _patience.reset(reset)
+
+
+def must_not_block() -> bool:
+    """Whether an event loop does the waiting."""
+    return _patience.get() is not None
+
+
 def began_at(now: float) -> float:
     """When the work of this context began: ``now``, or where an earlier call of it was."""
     patience = _patience.get()
