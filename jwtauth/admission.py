@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,20 @@ from .responses import rejection
 if TYPE_CHECKING:
     from django.http import JsonResponse
     from rest_framework.authentication import BaseAuthentication
+
+
+@dataclass(slots=True)
+class Outcome:
+    """The middleware's result for a request. Our class reuses it for the same token.
+
+    ``error`` rejects the request; it is ``None`` if the request was accepted. ``header`` is the
+    value of the header, or ``...`` if the result must not be reused.
+    """
+
+    error: Any
+    header: Any = field(default=..., repr=False)
+    authenticated: tuple[Any, Any] | None = field(default=None, repr=False)
+    is_reported: bool = False
 
 
 class Admission:
@@ -55,6 +70,11 @@ class Admission:
     def reject(self, error: APIException, request: Any) -> JsonResponse:
         """Return the response that rejects the request."""
         return rejection(error, request, self.authentication_class().authenticate_header(request))
+
+
+def is_open(view: Any) -> bool:
+    """Whether the view is marked with ``token_not_required``."""
+    return getattr(view, "token_not_required", False) is True
 
 
 def is_forced(request: Any) -> bool:

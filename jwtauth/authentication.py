@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -23,20 +22,6 @@ from .verification import judge
 if TYPE_CHECKING:
     from rest_framework.exceptions import APIException
     from rest_framework.request import Request
-
-
-@dataclass(slots=True)
-class Outcome:
-    """The middleware's result for a request. Our class reuses it for the same token.
-
-    ``error`` rejects the request; it is ``None`` if the request was accepted. ``header`` is the
-    value of the header, or ``...`` if the result must not be reused.
-    """
-
-    error: Any
-    header: Any = ...
-    authenticated: tuple[Any, Any] | None = None
-    is_reported: bool = False
 
 
 class ZuploJWTAuthentication(BaseAuthentication):
@@ -165,14 +150,14 @@ def is_reusable(authentication_class: type[BaseAuthentication]) -> bool:
     )
 
 
-def _earlier_outcome(authenticator: ZuploJWTAuthentication, request: Any) -> Outcome | None:
-    """Return the middleware's result for this token, if there is one. Raises its ``TokenRefused``.
+def _earlier_outcome(authenticator: ZuploJWTAuthentication, request: Any) -> Any:
+    """Return the middleware's ``Outcome`` for this token, if any. Raises its ``TokenRefused``.
 
     Keys that were unavailable may be available now.
     """
     # Django's own request: a miss on the one around it is slow.
     request = getattr(request, "_request", request)
-    outcome: Outcome | None = getattr(request, "jwtauth_outcome", None)
+    outcome: Any = getattr(request, "jwtauth_outcome", None)
     if outcome is None or outcome.header != header_of(request):
         return None
     own = type(authenticator)

@@ -90,11 +90,6 @@ def token_not_required(view: _View) -> _View:
     return cast("_View", marked)
 
 
-def is_open(view: Any) -> bool:
-    """Whether the view is marked with ``token_not_required``."""
-    return getattr(view, "token_not_required", False) is True
-
-
 def _check_is_function(view: Any, name: str) -> None:
     if isinstance(view, type):
         raise TypeError(

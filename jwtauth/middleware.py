@@ -9,10 +9,9 @@ from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.urls import Resolver404, resolve
 from rest_framework.exceptions import APIException, NotAuthenticated
 
-from .admission import Admission, is_forced
-from .authentication import Outcome, ZuploJWTAuthentication, header_of, is_reusable
+from .admission import Admission, Outcome, is_forced, is_open
+from .authentication import ZuploJWTAuthentication, header_of, is_reusable
 from .conf import get_settings
-from .decorators import is_open
 from .responses import vary_on_header
 from .signals import request_reported
 

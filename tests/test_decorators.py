@@ -17,8 +17,9 @@ from django.utils.decorators import method_decorator
 from django.views.decorators.cache import cache_control
 from django.views.decorators.csrf import csrf_exempt
 
+from jwtauth.admission import is_open
 from jwtauth.authentication import AsyncZuploJWTAuthentication, ZuploJWTAuthentication
-from jwtauth.decorators import is_open, token_not_required, token_required
+from jwtauth.decorators import token_not_required, token_required
 from jwtauth.users import TokenUser
 
 from .challenge import read_refusal

@@ -8,17 +8,27 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from asgiref.sync import SyncToAsync
 from django.conf.urls.i18n import i18n_patterns
 from django.contrib.auth.models import User
+from django.core import mail
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connection
 from django.http import HttpRequest, HttpResponse
-from django.test import Client
+from django.test import AsyncClient, Client
 from django.urls import path
 from django.utils.decorators import sync_and_async_middleware
 from rest_framework.exceptions import PermissionDenied
+from rest_framework.permissions import IsAuthenticated
+from rest_framework.response import Response
+from rest_framework.test import APIClient
+from rest_framework.views import APIView
 
-from jwtauth.decorators import token_not_required
+from jwtauth.authentication import AsyncZuploJWTAuthentication, ZuploJWTAuthentication
+from jwtauth.decorators import token_not_required, token_required
+from jwtauth.middleware import TokenRequiredMiddleware
+from jwtauth.testing import JWTClient
+from jwtauth.users import TokenUser
 
 from .challenge import read_refusal
 from .listening import listening
@@ -29,6 +39,7 @@ from .site import (
     WITH_OUR_CLASS,
     WITHOUT_CLASSES,
     Site,
+    async_function,
     configure,
     function,
 )
@@ -37,8 +48,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pytest_django import Settings
+    from rest_framework.request import Request
 
     from jwtauth.testing import LoopbackIssuer
+
+
+SESSION = "django.contrib.sessions.middleware.SessionMiddleware"
+AUTHENTICATION = "django.contrib.auth.middleware.AuthenticationMiddleware"
 
 
 @pytest.fixture(params=[False, True], ids=["sync", "async"])
@@ -102,8 +118,8 @@ def test_users_of_the_session_are_replaced_and_log_in_is_not_required(
 ) -> None:
     settings.SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"
     settings.MIDDLEWARE = [
-        "django.contrib.sessions.middleware.SessionMiddleware",
-        "django.contrib.auth.middleware.AuthenticationMiddleware",
+        SESSION,
+        AUTHENTICATION,
         "django.contrib.auth.middleware.LoginRequiredMiddleware",
         MIDDLEWARE,
     ]
@@ -534,3 +550,225 @@ def test_transactions_of_requests_are_the_views(
     with pytest.raises(LookupError, match="rolled back"):
         Client().get("/", headers={"Authorization": f"Bearer {issuer.token(sub='alice')}"})
     assert [user.username for user in User.objects.all()] == ["alice"]
+
+
+# Another authentication class.
+
+
+class Named(ZuploJWTAuthentication):
+    def get_user(self, claims: dict[str, Any], _: Any) -> TokenUser:
+        return TokenUser({**claims, "sub": f"named {claims['sub']}"})
+
+    def authenticate_header(self, request: Any) -> str:
+        return super().authenticate_header(request).replace("api", "named")
+
+
+class AsyncNamed(AsyncZuploJWTAuthentication):
+    def get_user(self, claims: dict[str, Any], _: Any) -> TokenUser:
+        return TokenUser({**claims, "sub": f"named {claims['sub']}"})
+
+    def authenticate_header(self, request: Any) -> str:
+        return super().authenticate_header(request).replace("api", "named")
+
+
+class OwnMiddleware(TokenRequiredMiddleware):
+    authentication_class = Named
+
+
+class AsyncOwnMiddleware(TokenRequiredMiddleware):
+    authentication_class = AsyncNamed
+
+
+@pytest.mark.parametrize("middleware", ["OwnMiddleware", "AsyncOwnMiddleware"])
+def test_subclass_may_name_another_class_of_either_kind(
+    site: Site, settings: Settings, issuer: LoopbackIssuer, middleware: str
+) -> None:
+    settings.MIDDLEWARE = [f"{__name__}.{middleware}"]
+
+    assert site.get("/closed/function/", issuer.token(sub="a")).json()["user"] == "named a"
+    assert site.get("/closed/function/").headers["WWW-Authenticate"] == 'Bearer realm="named"'
+    assert site.get("/nothing/", "junk").json()["code"] == "malformed_token"
+
+
+# What it costs an event loop.
+
+
+async def test_no_thread_is_used_where_the_whole_stack_is_asynchronous(
+    settings: Settings, issuer: LoopbackIssuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hops: list[Any] = []
+    call = SyncToAsync.__call__
+
+    async def count(self: Any, *args: Any, **kwargs: Any) -> Any:
+        hops.append(self.func)
+        return await call(self, *args, **kwargs)
+
+    monkeypatch.setattr(SyncToAsync, "__call__", count)
+    headers = {"Authorization": f"Bearer {issuer.token()}"}
+
+    async def hops_of(path: str, headers: dict[str, str], middleware: list[str]) -> int:
+        settings.MIDDLEWARE = middleware
+        hops.clear()
+        await AsyncClient().get(path, headers=headers)
+        return len(hops)
+
+    for path_, sent in (
+        ("/closed/async-function/", headers),
+        ("/closed/async-class/", headers),
+        ("/open/async-function/", {}),
+        ("/open/async-function/", headers),
+    ):
+        assert await hops_of(path_, sent, [MIDDLEWARE]) == await hops_of(path_, sent, [])
+    # Django logs every 4xx in a thread.
+    hops_of_200 = await hops_of("/closed/async-function/", {}, [])
+    assert await hops_of("/closed/async-function/", {}, [MIDDLEWARE]) == hops_of_200 + 1
+
+
+# Logs.
+
+
+@pytest.fixture
+def mails(settings: Settings) -> list[Any]:
+    """The mails to the administrators, which Django sends of errors where DEBUG is off."""
+    settings.ADMINS = [("Admin", "admin@example.com")]
+    sent: list[Any] = vars(mail)["outbox"]
+    return sent
+
+
+@pytest.mark.parametrize("name", ["closed/function/", "nothing/", "required/", "arequired/"])
+def test_unavailable_keys_send_no_mail_for_each_request(
+    site: Site,
+    settings: Settings,
+    issuer: LoopbackIssuer,
+    caplog: pytest.LogCaptureFixture,
+    name: str,
+) -> None:
+    settings.ADMINS = [("Admin", "admin@example.com")]
+    token = issuer.token()
+    issuer.stop()
+    if "required" in name:
+        settings.MIDDLEWARE = []
+        settings.ROOT_URLCONF = (
+            path("required/", token_required(function)),
+            path("arequired/", token_required(async_function)),
+        )
+
+    assert site.get(f"/{name}", token).status_code == 503
+
+    assert vars(mail)["outbox"] == []
+    (record,) = (each for each in caplog.records if each.name == "django.request")
+    assert record.levelname == "WARNING"
+    assert record.getMessage() == f"Service Unavailable: /{name}"
+    assert record.__dict__["status_code"] == 503
+    assert record.__dict__["request"].path == f"/{name}"
+
+
+def test_other_errors_still_send_mails(issuer: LoopbackIssuer, mails: list[Any]) -> None:
+    client = Client(raise_request_exception=False)
+    client.get("/closed/broken/", headers={"Authorization": f"Bearer {issuer.token()}"})
+
+    assert len(mails) == 1
+
+
+def test_report_of_an_error_behind_the_middleware_hides_the_token(
+    issuer: LoopbackIssuer, mails: list[Any]
+) -> None:
+    token = issuer.token()
+    client = Client(raise_request_exception=False)
+
+    client.get("/closed/broken/", headers={"Authorization": f"Bearer {token}"})
+
+    (sent,) = mails
+    assert "broken on purpose" in sent.body
+    assert not [segment for segment in token.split(".") if segment in sent.body]
+
+
+def test_what_is_kept_on_the_request_shows_no_token(issuer: LoopbackIssuer) -> None:
+    token = issuer.token(lifetime=-1)
+    response = Client().get("/open/function/", headers={"Authorization": f"Bearer {token}"})
+
+    outcome: Any = response.wsgi_request.jwtauth_outcome  # type: ignore[attr-defined]
+    assert not [segment for segment in token.split(".") if segment in repr(outcome)]
+    # It would lead to the request, and to the frames that held the token.
+    assert outcome.error.__traceback__ is None
+
+
+# Tests of projects.
+
+
+class View(APIView):
+    permission_classes = (IsAuthenticated,)
+
+    def get(self, request: Request) -> Response:
+        return Response({"user": str(request.user)})
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("middleware", [[], [MIDDLEWARE]])
+def test_forced_users_pass_with_the_client_of_the_kit(
+    settings: Settings, middleware: list[str]
+) -> None:
+    settings.SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"
+    settings.MIDDLEWARE = [SESSION, AUTHENTICATION, *middleware]
+    settings.ROOT_URLCONF = (
+        path("", function),
+        path("required/", token_required(function)),
+        path("view/", View.as_view()),
+    )
+    client, user = JWTClient(), User.objects.create(username="tester")
+
+    def seen(path_: str) -> Any:
+        response = client.get(path_)
+        return response.json()["user"] if response.status_code == 200 else response.status_code
+
+    stranger = "AnonymousUser" if not middleware else 401
+    assert (seen("/"), seen("/required/"), seen("/view/")) == (stranger, 401, 401)
+    client.force_authenticate(user, {"sub": "tester"})
+    assert (seen("/"), seen("/required/")) == ("tester" if middleware else stranger, "tester")
+    assert seen("/view/") == "tester"
+    client.force_authenticate()
+    assert (seen("/"), seen("/required/"), seen("/view/")) == (stranger, 401, 401)
+    client.force_login(user)
+    # Our class reads tokens, and no sessions.
+    assert (seen("/"), seen("/required/"), seen("/view/")) == ("tester", "tester", 401)
+    client.logout()
+    assert (seen("/"), seen("/required/"), seen("/view/")) == (stranger, 401, 401)
+
+
+def test_token_comes_before_a_forced_user(issuer: LoopbackIssuer) -> None:
+    client = JWTClient(issuer)
+    client.force_authenticate(TokenUser({"sub": "forced"}))
+    assert client.get("/closed/function/").json()["user"] == "forced"
+
+    client.authenticate(sub="alice")
+
+    assert client.get("/closed/function/").json()["user"] == "alice"
+    client.authenticate(lifetime=-1)
+    assert client.get("/closed/function/").json()["code"] == "token_expired"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"jwtauth-forced": "alice"},
+        {"X-jwtauth-outcome": "1", "jwtauth_outcome": "1"},
+        {"-force-auth-user": "alice", "Cookie": "jwtauth_forced=alice"},
+    ],
+)
+def test_no_request_forces_its_user(site: Site, headers: dict[str, str]) -> None:
+    names = ("jwtauth_forced", "jwtauth_outcome", "jwtauth_may_wait", "_force_auth_user")
+    query = "&".join(f"{name}=alice" for name in names)
+
+    assert_challenged(site.get(f"/closed/function/?{query}", **headers))
+
+
+@pytest.mark.django_db
+def test_other_clients_do_not_force_the_middleware(settings: Settings) -> None:
+    settings.SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"
+    settings.MIDDLEWARE = [SESSION, AUTHENTICATION, MIDDLEWARE]
+    client, user = APIClient(), User.objects.create(username="tester")
+
+    client.force_login(user)
+    assert client.get("/closed/function/").status_code == 401
+    client.force_authenticate(user)
+    assert client.get("/closed/function/").status_code == 401
