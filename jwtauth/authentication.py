@@ -41,7 +41,8 @@ class ZuploJWTAuthentication(BaseAuthentication):
         """
         _vary_on_header(request)
         if outcome := _earlier_outcome(self, request):
-            return outcome.authenticated
+            authenticated: tuple[Any, dict[str, Any]] | None = outcome.authenticated
+            return authenticated
         token = self.get_token(request)
         if token is None:
             return None
@@ -115,7 +116,8 @@ class AsyncZuploJWTAuthentication(ZuploJWTAuthentication):
         """The user and the claims, as ``ZuploJWTAuthentication.authenticate`` gives them."""
         _vary_on_header(request)
         if outcome := _earlier_outcome(self, request):
-            return outcome.authenticated
+            authenticated: tuple[Any, dict[str, Any]] | None = outcome.authenticated
+            return authenticated
         token = self.get_token(request)
         if token is None:
             return None

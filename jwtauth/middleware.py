@@ -104,9 +104,9 @@ class TokenRequiredMiddleware:
             outcome.is_reported = True
             facts = _facts(request)
             logger.warning(
-                "REPORT_ONLY: %s %.200a would be rejected (%s).",
+                "REPORT_ONLY: %s %s would be rejected (%s).",
                 request.method,
-                request.path,
+                ascii(request.path),
                 facts["code"],
                 extra=facts,
             )
