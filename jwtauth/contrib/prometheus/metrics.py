@@ -8,7 +8,13 @@ from prometheus_client import REGISTRY, Counter
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from jwtauth.signals import keys_refresh_failed, keys_refreshed, token_accepted, token_refused
+from jwtauth.signals import (
+    keys_refresh_failed,
+    keys_refreshed,
+    request_reported,
+    token_accepted,
+    token_refused,
+)
 from jwtauth.verification import get_verifier, key_source_of
 
 if TYPE_CHECKING:
@@ -31,11 +37,18 @@ FETCHES: Final = Counter(
     "jwtauth_keys_fetches", "Fetches of an issuer's keys.", ["issuer", "outcome"]
 )
 
+REPORTED: Final = Counter(
+    "jwtauth_requests_reported",
+    "Requests that the middleware served because of REPORT_ONLY, by the code of the rejection.",
+    ["code"],
+)
+
 
 def connect() -> None:
     """Count from now on; once more changes nothing."""
     token_accepted.connect(_count_accepted)
     token_refused.connect(_count_refused)
+    request_reported.connect(_count_reported)
     keys_refreshed.connect(_count_fetched)
     keys_refresh_failed.connect(_count_failed)
 
@@ -48,6 +61,10 @@ def _count_refused(*, issuer: str | None, code: str, unexpected: str | None, **_
     REFUSED.labels(issuer or "", code).inc()
     if unexpected is not None:
         UNEXPECTED.labels(unexpected).inc()
+
+
+def _count_reported(*, code: str, **_: Any) -> None:
+    REPORTED.labels(code).inc()
 
 
 def _count_fetched(*, issuer: str, **_: Any) -> None:

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from jwtauth.contrib.prometheus import metrics
-from jwtauth.signals import keys_refresh_failed, keys_refreshed, token_accepted, token_refused
+from jwtauth.signals import (
+    keys_refresh_failed,
+    keys_refreshed,
+    request_reported,
+    token_accepted,
+    token_refused,
+)
 
 
 def disconnect() -> list[bool]:
@@ -11,6 +17,7 @@ def disconnect() -> list[bool]:
     return [
         token_accepted.disconnect(metrics._count_accepted),
         token_refused.disconnect(metrics._count_refused),
+        request_reported.disconnect(metrics._count_reported),
         keys_refreshed.disconnect(metrics._count_fetched),
         keys_refresh_failed.disconnect(metrics._count_failed),
     ]
