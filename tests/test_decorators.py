@@ -168,6 +168,7 @@ def test_names_and_attributes_of_the_view_stay(decorator: Any) -> None:
     assert decorated.__name__ == "view"
     assert decorated.__doc__ == "Words of its own."
     assert decorated.own == 5
+    assert view(HttpRequest()).status_code == 200
     assert not hasattr(view, "token_not_required")
     assert not hasattr(view, "login_required")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,7 +15,6 @@ from django.contrib.auth.models import User
 from django.core import mail
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connection
-from django.http import HttpRequest, HttpResponse
 from django.test import AsyncClient, Client
 from django.urls import path
 from django.utils.decorators import sync_and_async_middleware
@@ -47,6 +47,7 @@ from .site import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from django.http import HttpRequest, HttpResponse
     from pytest_django import Settings
     from rest_framework.request import Request
 
@@ -259,10 +260,8 @@ def test_the_mark_is_not_on_the_view_itself_and_not_on_handlers(
     assert_challenged(site.get("/closed/"))
 
 
-def test_another_truthy_mark_is_none(site: Site, settings: Settings) -> None:
-    def view(request: HttpRequest) -> HttpResponse:
-        return HttpResponse()
-
+def test_a_mark_of_another_kind_opens_nothing(site: Site, settings: Settings) -> None:
+    view = partial(function)
     vars(view)["token_not_required"] = "yes"
     settings.ROOT_URLCONF = (path("", view),)
 
@@ -381,21 +380,21 @@ def rewrite_path(request: Any) -> None:
     request.path_info = "/closed/function/"
 
 
-other_urls = rewriting(use_other_urls)
-open_urls = rewriting(use_open_urls)
-rewritten_path = rewriting(rewrite_path)
+other_urls_middleware = rewriting(use_other_urls)
+open_urls_middleware = rewriting(use_open_urls)
+rewritten_path_middleware = rewriting(rewrite_path)
 
 
 def test_urls_of_an_earlier_middleware_are_the_ones_that_count(
     site: Site, settings: Settings
 ) -> None:
-    settings.MIDDLEWARE = [f"{__name__}.open_urls", MIDDLEWARE]
+    settings.MIDDLEWARE = [f"{__name__}.open_urls_middleware", MIDDLEWARE]
 
     assert site.get("/only-here/").status_code == 200
     assert_challenged(site.get("/open/function/"))
 
 
-@pytest.mark.parametrize("inner", ["other_urls", "rewritten_path"])
+@pytest.mark.parametrize("inner", ["other_urls_middleware", "rewritten_path_middleware"])
 @pytest.mark.parametrize("token", [None, "junk"])
 def test_view_that_a_later_middleware_leads_to_is_protected(
     site: Site, settings: Settings, issuer: LoopbackIssuer, inner: str, token: str | None
@@ -415,7 +414,7 @@ def test_exempt_path_that_a_later_middleware_rewrites_is_protected(
     site: Site, settings: Settings, issuer: LoopbackIssuer
 ) -> None:
     configure(settings, EXEMPT_PATHS=["/free/"])
-    settings.MIDDLEWARE = [MIDDLEWARE, f"{__name__}.rewritten_path"]
+    settings.MIDDLEWARE = [MIDDLEWARE, f"{__name__}.rewritten_path_middleware"]
 
     response = site.get("/free/", issuer.token())
 

@@ -122,7 +122,7 @@ def test_views_with_our_class_still_reject_tokens_and_verify_them_once(
     assert [each["signal"] for each in results] == ["refused"]
 
 
-def switch_urls(get_response: Any) -> Any:
+def switch_urls_middleware(get_response: Any) -> Any:
     def middleware(request: Any) -> Any:
         request.urlconf = (path("open/function/", function),)
         return get_response(request)
@@ -131,7 +131,7 @@ def switch_urls(get_response: Any) -> Any:
 
 
 def test_view_that_a_later_middleware_leads_to_is_reported(settings: Settings) -> None:
-    settings.MIDDLEWARE = [MIDDLEWARE, f"{__name__}.switch_urls"]
+    settings.MIDDLEWARE = [MIDDLEWARE, f"{__name__}.switch_urls_middleware"]
 
     with reported() as heard:
         assert Site(is_async=False).get("/open/function/").status_code == 200

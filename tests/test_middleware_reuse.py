@@ -178,7 +178,7 @@ def test_each_request_has_claims_of_its_own(site: Site, issuer: LoopbackIssuer) 
         assert site.get("/ours/", token).json()["auth"]["roles"] == ["reader"]
 
 
-def replace_header(get_response: Any) -> Any:
+def replace_header_middleware(get_response: Any) -> Any:
     """A middleware that puts another token in place of the one that was verified."""
 
     def middleware(request: Any) -> Any:
@@ -189,7 +189,7 @@ def replace_header(get_response: Any) -> Any:
 
 
 def test_another_token_is_verified_again(settings: Settings, issuer: LoopbackIssuer) -> None:
-    settings.MIDDLEWARE = [MIDDLEWARE, f"{__name__}.replace_header"]
+    settings.MIDDLEWARE = [MIDDLEWARE, f"{__name__}.replace_header_middleware"]
 
     def ask(other: str) -> Any:
         return Site(is_async=False).get("/ours/", issuer.token(sub="alice"), X_Other=other)
