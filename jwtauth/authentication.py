@@ -141,6 +141,24 @@ class AsyncZuploJWTAuthentication(ZuploJWTAuthentication):
         return is_inherited and get_settings().user_resolver is token_user
 
 
+def _admitted(user: Any) -> Any:
+    """The user, unless there is none or it is inactive. Raises ``TokenError``."""
+    if user is None or not getattr(user, "is_active", True):
+        raise TokenError("user_refused", "The token's user is not accepted.")
+    return user
+
+
+@cache
+def _meta_key(header: str) -> str:
+    return "HTTP_" + header.upper().replace("-", "_")
+
+
+def header_of(request: Any) -> str | None:
+    """Return the value of ``HEADER``, if the request has it."""
+    value: str | None = request.META.get(_meta_key(get_settings().header))
+    return value
+
+
 def is_reusable(authentication_class: type[BaseAuthentication]) -> bool:
     """Whether this class obtains token, claims and user as ``ZuploJWTAuthentication`` does."""
     ours = ZuploJWTAuthentication
@@ -180,21 +198,3 @@ def _vary_on_header(request: Any) -> None:
     if headers is not None:
         names = [headers["Vary"]] if "Vary" in headers else []
         headers["Vary"] = ", ".join((*names, get_settings().header))
-
-
-def _admitted(user: Any) -> Any:
-    """The user, unless there is none or it is inactive. Raises ``TokenError``."""
-    if user is None or not getattr(user, "is_active", True):
-        raise TokenError("user_refused", "The token's user is not accepted.")
-    return user
-
-
-def header_of(request: Any) -> str | None:
-    """Return the value of ``HEADER``, if the request has it."""
-    value: str | None = request.META.get(_meta_key(get_settings().header))
-    return value
-
-
-@cache
-def _meta_key(header: str) -> str:
-    return "HTTP_" + header.upper().replace("-", "_")
