@@ -90,7 +90,7 @@ def check_settings(**_: Any) -> list[CheckMessage]:
 
 def check_authentication_classes(**_: Any) -> list[CheckMessage]:
     """Warning W002."""
-    is_ours = _which_are(_OUR_CLASS, _framework("DEFAULT_AUTHENTICATION_CLASSES"))
+    is_ours = _is_our_class()
     if not any(is_ours) or is_ours[0]:
         return []
     return [
@@ -110,20 +110,16 @@ def check_permission_classes(**_: Any) -> list[CheckMessage]:
     permissions = _framework("DEFAULT_PERMISSION_CLASSES", [allow_any]) or ()
     # What is not a class, such as a combination of several, may reject requests.
     is_open = [_name_of(each) == allow_any for each in _classes(permissions)]
-    if (
-        not all(is_open)
-        or len(is_open) < len(permissions)
-        or not any(_which_are(_OUR_CLASS, _framework("DEFAULT_AUTHENTICATION_CLASSES")))
-        or any(_which_are(_OUR_MIDDLEWARE, settings.MIDDLEWARE))
-    ):
+    if not all(is_open) or len(is_open) < len(permissions):
+        return []
+    if not any(_is_our_class()) or any(_which_are(_OUR_MIDDLEWARE, settings.MIDDLEWARE)):
         return []
     return [
         Warning(
-            "Requests without a token get 200 from every view that names no permission_classes: "
-            'REST_FRAMEWORK["DEFAULT_PERMISSION_CLASSES"] lets everybody in.',
-            hint='Write "DEFAULT_PERMISSION_CLASSES": '
-            f'["rest_framework.permissions.IsAuthenticated"], or add "{_OUR_MIDDLEWARE}" to '
-            "MIDDLEWARE.",
+            "Views of Django REST Framework without permission_classes serve requests without a "
+            'token: REST_FRAMEWORK["DEFAULT_PERMISSION_CLASSES"] admits everybody.',
+            hint=f'Set it to ["rest_framework.permissions.IsAuthenticated"], or add '
+            f'"{_OUR_MIDDLEWARE}" to MIDDLEWARE.',
             id="jwtauth.W004",
         )
     ]
@@ -135,32 +131,25 @@ def check_middleware(**_: Any) -> list[CheckMessage]:
     is_ours = _which_are(_OUR_MIDDLEWARE, classes)
     if not any(is_ours):
         return []
-    messages: list[CheckMessage] = []
     place = is_ours.index(True)
     before, after = map(_names_of, (classes[:place], classes[place + 1 :]))
     mistakes = [
         *(f"before {name} ({why})" for name, why in _MUST_PRECEDE.items() if name in after),
         *(f"after {name} ({why})" for name, why in _MUST_FOLLOW.items() if name in before),
     ]
+    messages: list[CheckMessage] = []
     if mistakes:
-        messages.append(
-            Warning(
-                f"MIDDLEWARE has TokenRequiredMiddleware {'; '.join(mistakes)}.",
-                hint="Put UpdateCacheMiddleware, CorsMiddleware, LocaleMiddleware and "
-                "AuthenticationMiddleware before it, and FetchFromCacheMiddleware after it.",
-                id="jwtauth.W005",
-            )
+        message = f"MIDDLEWARE has TokenRequiredMiddleware {'; '.join(mistakes)}."
+        hint = "Move it to the other side of each of these."
+        messages.append(Warning(message, hint=hint, id="jwtauth.W005"))
+    if not any(_is_our_class()):
+        message = (
+            "TokenRequiredMiddleware is used, but ZuploJWTAuthentication is not among "
+            'REST_FRAMEWORK["DEFAULT_AUTHENTICATION_CLASSES"], from which views of Django REST '
+            "Framework set request.user again."
         )
-    if not any(_which_are(_OUR_CLASS, _framework("DEFAULT_AUTHENTICATION_CLASSES"))):
-        messages.append(
-            Warning(
-                "TokenRequiredMiddleware is in MIDDLEWARE, but ZuploJWTAuthentication is not in "
-                'REST_FRAMEWORK["DEFAULT_AUTHENTICATION_CLASSES"]: views of Django REST Framework '
-                "replace the token's user by the one that their own classes find.",
-                hint=f'Put "{_OUR_CLASS}" first in DEFAULT_AUTHENTICATION_CLASSES.',
-                id="jwtauth.W007",
-            )
-        )
+        hint = f'Put "{_OUR_CLASS}" first in DEFAULT_AUTHENTICATION_CLASSES.'
+        messages.append(Warning(message, hint=hint, id="jwtauth.W007"))
     return messages
 
 
@@ -172,15 +161,9 @@ def check_async_authentication(**_: Any) -> list[CheckMessage]:
         for cls, classes in _views(patterns)
         if any(_which_are(_OUR_ASYNC_CLASS, classes)) and not _has_own_request(cls)
     }
-    return [
-        Error(
-            f"{name} does not await its authentication classes, and "
-            "AsyncZuploJWTAuthentication is one of them.",
-            hint="Use ZuploJWTAuthentication there, or an async view such as those of adrf.",
-            id="jwtauth.E012",
-        )
-        for name in sorted(found)
-    ]
+    what = "does not await its authentication classes, such as AsyncZuploJWTAuthentication."
+    hint = "Use ZuploJWTAuthentication there, or an async view, for example of adrf."
+    return [Error(f"{name} {what}", hint=hint, id="jwtauth.E012") for name in sorted(found)]
 
 
 def check_report_only(**_: Any) -> list[CheckMessage]:
@@ -188,13 +171,9 @@ def check_report_only(**_: Any) -> list[CheckMessage]:
     current, _problems = read_settings()
     if current is None or not current.report_only:
         return []
-    return [
-        Warning(
-            'JWTAUTH["REPORT_ONLY"] is on: the middleware serves what it would reject.',
-            hint="Remove REPORT_ONLY when the log shows only requests that should be rejected.",
-            id="jwtauth.W008",
-        )
-    ]
+    message = 'JWTAUTH["REPORT_ONLY"] is on: the middleware serves what it would reject.'
+    hint = "Remove it when the log shows only requests that should be rejected."
+    return [Warning(message, hint=hint, id="jwtauth.W008")]
 
 
 def check_cache(**_: Any) -> list[CheckMessage]:
@@ -224,6 +203,10 @@ def _framework(key: str, default: Any = None) -> Any:
     # Django's own setting: DRF calls its wrapper around it internal.
     framework = getattr(settings, "REST_FRAMEWORK", None)
     return framework.get(key, default) if isinstance(framework, dict) else default
+
+
+def _is_our_class() -> list[bool]:
+    return _which_are(_OUR_CLASS, _framework("DEFAULT_AUTHENTICATION_CLASSES"))
 
 
 def _which_are(path: str, given: Any) -> list[bool]:

@@ -89,7 +89,7 @@ class AsyncClassBased(View):
 
 
 class WithoutAuthentication(APIView):
-    """A view of Django REST Framework that asks nobody who calls."""
+    """A view of Django REST Framework without authentication."""
 
     authentication_classes = ()
     permission_classes = (AllowAny,)

@@ -143,7 +143,7 @@ def test_async_view_that_was_made_synchronous_stays_so(issuer: LoopbackIssuer) -
     assert json.loads(response.content)["user"] == "alice"
 
 
-def test_what_the_view_returns_is_for_django_to_judge(issuer: LoopbackIssuer) -> None:
+def test_result_that_is_no_response_is_passed_on_to_django(issuer: LoopbackIssuer) -> None:
     headers = {"Authorization": f"Bearer {issuer.token()}"}
     returning_nothing: Any = token_required(lambda _request: None)
 
@@ -159,14 +159,14 @@ def test_class_is_told_to_use_method_decorator(decorator: Any) -> None:
 @pytest.mark.parametrize("decorator", [token_required, token_not_required])
 def test_names_and_attributes_of_the_view_stay(decorator: Any) -> None:
     def view(_request: HttpRequest) -> HttpResponse:
-        """Words of its own."""
+        """Some words."""
         return HttpResponse()
 
     vars(view)["own"] = 5
     decorated = decorator(view)
 
     assert decorated.__name__ == "view"
-    assert decorated.__doc__ == "Words of its own."
+    assert decorated.__doc__ == "Some words."
     assert decorated.own == 5
     assert view(HttpRequest()).status_code == 200
     assert not hasattr(view, "token_not_required")
