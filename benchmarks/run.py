@@ -30,6 +30,7 @@ RESULTS: Final = HERE / "results"
 PLOTS: Final = HERE.parent / "docs" / "performance"
 SCRIPTS: Final = {
     "micro": "micro.py",
+    "middleware": "middleware.py",
     "growth": "growth.py",
     "memory": "memory.py",
     "ed25519": "ed25519.py",

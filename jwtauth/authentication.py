@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from asgiref.sync import iscoroutinefunction, sync_to_async
 from django.views.decorators.debug import sensitive_variables
 from rest_framework.authentication import BaseAuthentication
+from rest_framework.exceptions import NotAuthenticated
 
 from .conf import get_settings
 from .events import (
@@ -21,7 +22,7 @@ from .events import (
     notify_rejected,
 )
 from .exceptions import KeysUnavailable, TokenError
-from .refusals import ServiceUnavailable, TokenRefused, www_authenticate
+from .responses import ServiceUnavailable, TokenRefused, www_authenticate
 from .users import require_active, token_user
 from .verification import averify, verify
 
@@ -45,6 +46,10 @@ class ZuploJWTAuthentication(BaseAuthentication):
         Raises ``AuthenticationFailed`` for a token that is refused, and an ``APIException`` of
         status 503 where its key could not be looked up.
         """
+        _vary_on_header(request)
+        if outcome := _earlier_outcome(self, request):
+            authenticated: tuple[Any, dict[str, Any]] | None = outcome.authenticated
+            return authenticated
         token = self.get_token(request)
         if token is None:
             notify_missing(type(self), request)
@@ -70,7 +75,7 @@ class ZuploJWTAuthentication(BaseAuthentication):
     def get_token(self, request: Request) -> str | None:
         """The token that the request carries in ``HEADER`` after ``PREFIX``, if any."""
         settings = get_settings()
-        value: str = request.META.get(_meta_key(settings.header), "").strip(" \t")
+        value = (header_of(request) or "").strip(" \t")
         if not value:
             return None
         if settings.prefix:
@@ -117,6 +122,10 @@ class AsyncZuploJWTAuthentication(ZuploJWTAuthentication):
         self, request: Request
     ) -> tuple[Any, dict[str, Any]] | None:
         """The user and the claims, as ``ZuploJWTAuthentication.authenticate`` gives them."""
+        _vary_on_header(request)
+        if outcome := _earlier_outcome(self, request):
+            authenticated: tuple[Any, dict[str, Any]] | None = outcome.authenticated
+            return authenticated
         token = self.get_token(request)
         if token is None:
             await anotify_missing(type(self), request)
@@ -152,3 +161,50 @@ class AsyncZuploJWTAuthentication(ZuploJWTAuthentication):
 @cache
 def _meta_key(header: str) -> str:
     return "HTTP_" + header.upper().replace("-", "_")
+
+
+def header_of(request: Any) -> str | None:
+    """Return the value of ``HEADER``, if the request has it."""
+    value: str | None = request.META.get(_meta_key(get_settings().header))
+    return value
+
+
+def is_reusable(authentication_class: type[BaseAuthentication]) -> bool:
+    """Whether this class obtains token, claims and user as ``ZuploJWTAuthentication`` does."""
+    ours = ZuploJWTAuthentication
+    return (
+        issubclass(authentication_class, ours)
+        and authentication_class.get_token is ours.get_token
+        and authentication_class.verify in {ours.verify, AsyncZuploJWTAuthentication.verify}
+        and authentication_class.get_user is ours.get_user
+    )
+
+
+def _earlier_outcome(authenticator: ZuploJWTAuthentication, request: Any) -> Any:
+    """Return the middleware's ``Outcome`` for this token, if any. Raises its ``TokenRefused``.
+
+    Keys that were unavailable may be available now.
+    """
+    # Django's own request: a miss on the one around it is slow.
+    request = getattr(request, "_request", request)
+    outcome: Any = getattr(request, "jwtauth_outcome", None)
+    if outcome is None or outcome.header != header_of(request):
+        return None
+    own = type(authenticator)
+    if not is_reusable(own):
+        return None
+    if outcome.error is None or isinstance(outcome.error, NotAuthenticated):
+        return outcome
+    if isinstance(outcome.error, TokenRefused) and own.refusal is ZuploJWTAuthentication.refusal:
+        raise outcome.error
+    return None
+
+
+def _vary_on_header(request: Any) -> None:
+    """Have the view of Django REST Framework list ``HEADER`` in the ``Vary`` of its response."""
+    # Django's own request has no view.
+    view = getattr(request, "parser_context", {}).get("view")
+    headers = getattr(view, "headers", None)
+    if headers is not None:
+        names = [headers["Vary"]] if "Vary" in headers else []
+        headers["Vary"] = ", ".join((*names, get_settings().header))

@@ -1,69 +1,119 @@
-"""For Django's own views, synchronous or asynchronous, without Django REST Framework's."""
+"""Decorators for Django's own views, synchronous or asynchronous."""
 
 from __future__ import annotations
 
-from functools import wraps
-from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from functools import partial, wraps
+from inspect import isawaitable
+from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
-# Not inspect's, which on Python 3.11 does not know an async class-based view for one.
-from asgiref.sync import iscoroutinefunction
-from django.http import JsonResponse
-from rest_framework.exceptions import APIException, NotAuthenticated
+# Not inspect's, which on Python 3.11 does not recognize an async class-based view.
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from django.http.response import HttpResponseBase
 
-from .authentication import AsyncZuploJWTAuthentication, ZuploJWTAuthentication
+from .admission import Admission
+from .authentication import ZuploJWTAuthentication
+from .responses import vary_on_header
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from rest_framework.authentication import BaseAuthentication
+
 _View = TypeVar("_View", bound="Callable[..., Any]")
 
 
-def token_required(view: _View) -> _View:
-    """Let a view answer only requests with a good token.
+@overload
+def token_required(view: _View) -> _View: ...
+@overload
+def token_required(
+    *, authentication_class: type[BaseAuthentication]
+) -> Callable[[_View], _View]: ...
+def token_required(
+    view: Any = None, *, authentication_class: type[BaseAuthentication] = ZuploJWTAuthentication
+) -> Any:
+    """Serve only requests with a valid token.
 
-    The view finds ``request.user`` and ``request.auth`` as views of Django REST Framework do; all
-    other requests get the same answers as there, in JSON.
+    The view finds ``request.user`` and ``request.auth`` as views of Django REST Framework do. All
+    other requests get the same responses as there, in JSON. ``authentication_class`` may be a
+    subclass of ``ZuploJWTAuthentication``::
+
+        @token_required(authentication_class=PartnerAuthentication)
+        def orders(request): ...
+
+    For class-based views, use ``method_decorator(token_required, name="dispatch")``.
     """
+    if view is None:
+        return partial(token_required, authentication_class=authentication_class)
+    _check_is_function(view, "token_required")
+    is_async = _is_async(view)
+    admission = Admission(authentication_class, is_async=is_async)
 
     @wraps(view)
     def guarded(request: Any, *args: Any, **kwargs: Any) -> Any:
-        try:
-            _admit(request, ZuploJWTAuthentication().authenticate(request))
-        except APIException as error:
-            return _answer(error, request)
-        return view(request, *args, **kwargs)
+        error = admission.authenticate(request)
+        if error is not None:
+            return _vary(admission.reject(error, request))
+        return _vary(view(request, *args, **kwargs))
 
     @wraps(view)
     async def aguarded(request: Any, *args: Any, **kwargs: Any) -> Any:
-        try:
-            _admit(request, await AsyncZuploJWTAuthentication().authenticate(request))
-        except APIException as error:
-            return _answer(error, request)
-        return await view(request, *args, **kwargs)
+        error = await admission.aauthenticate(request)
+        if error is not None:
+            return _vary(admission.reject(error, request))
+        response = view(request, *args, **kwargs)
+        return _vary(await response if isawaitable(response) else response)
 
-    is_async = iscoroutinefunction(view)  # pyright: ignore[reportDeprecated] - asyncio's is.
-    return cast("_View", aguarded if is_async else guarded)
-
-
-def _admit(request: Any, authenticated: tuple[Any, dict[str, Any]] | None) -> None:
-    if authenticated is None:
-        raise NotAuthenticated
-    request.user, request.auth = user, _ = authenticated
-
-    async def auser() -> Any:
-        return user
-
-    # What Django's middleware put here is the user of the session.
-    request.auser = auser
+    guard: Any = aguarded if is_async else guarded
+    # Django's LoginRequiredMiddleware would redirect to a login page before the token is read.
+    guard.login_required = False
+    guard.token_required = True
+    return guard
 
 
-def _answer(error: APIException, request: Any) -> JsonResponse:
-    detail = error.detail if isinstance(error.detail, dict) else {"detail": error.detail}
-    response = JsonResponse(detail, status=error.status_code)
-    wait = getattr(error, "wait", None)
-    if wait is not None:
-        response["Retry-After"] = str(wait)
-    if error.status_code == HTTPStatus.UNAUTHORIZED:
-        response["WWW-Authenticate"] = ZuploJWTAuthentication().authenticate_header(request)
+def token_not_required(view: _View) -> _View:
+    """Mark a view that ``TokenRequiredMiddleware`` serves without a token.
+
+    If the request carries a valid token, the view finds its user all the same. For class-based
+    views, use ``method_decorator(token_not_required, name="dispatch")``.
+    """
+    _check_is_function(view, "token_not_required")
+
+    # A new function: the view itself may be in use at another, protected path.
+    @wraps(view)
+    def open_view(*args: Any, **kwargs: Any) -> Any:
+        return view(*args, **kwargs)
+
+    if _is_async(view):
+        markcoroutinefunction(open_view)
+    marked: Any = open_view
+    marked.token_not_required = True
+    return cast("_View", marked)
+
+
+def _check_is_function(view: Any, name: str) -> None:
+    if isinstance(view, type):
+        raise TypeError(
+            f"{name} decorates functions: write @method_decorator({name}, "
+            f'name="dispatch") for the class {view.__name__}.'
+        )
+
+
+def _is_async(view: Any) -> bool:
+    """Whether the result of the view is awaited."""
+    if iscoroutinefunction(view):  # pyright: ignore[reportDeprecated] - asyncio's is.
+        return True
+    # The dispatch() of an async class-based view is a plain function that returns a coroutine, and
+    # method_decorator() passes on a partial of it.
+    while view is not None:
+        instance = getattr(getattr(view, "func", None), "__self__", None)
+        if getattr(instance, "view_is_async", False):
+            return True
+        view = getattr(view, "__wrapped__", None)
+    return False
+
+
+def _vary(response: Any) -> Any:
+    # Django itself says what is wrong with a view that returns something else.
+    if isinstance(response, HttpResponseBase):
+        vary_on_header(response)
     return response

@@ -171,6 +171,22 @@ FIELDS: Final = (
         parse=parsers.realm,
     ),
     Field(
+        key="EXEMPT_PATHS",
+        id="jwtauth.E044",
+        default=[],
+        accepts="a list of str, each a path or a prefix that ends in /*",
+        hint='Write paths that start with "/", for example ["/healthz", "/static/*"].',
+        parse=parsers.exempt_paths,
+    ),
+    Field(
+        key="REPORT_ONLY",
+        id="jwtauth.E045",
+        default=False,
+        accepts="True or False",
+        hint="Write True to log what the middleware would reject, or leave the key out.",
+        parse=parsers.flag,
+    ),
+    Field(
         key="USER_RESOLVER",
         id="jwtauth.E034",
         default="jwtauth.users.token_user",

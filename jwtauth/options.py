@@ -35,6 +35,17 @@ class IssuerSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ExemptPaths:
+    """``EXEMPT_PATHS``; contains the paths (``request.path_info``) that need no token."""
+
+    exact: frozenset[str]
+    prefixes: tuple[str, ...]
+
+    def __contains__(self, path: str) -> bool:
+        return path in self.exact or path.startswith(self.prefixes)
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """The whole of ``JWTAUTH``: ``issuers`` by the exact issuer string, and what all share."""
 
@@ -43,6 +54,8 @@ class Settings:
     header: str
     prefix: str
     realm: str
+    exempt_paths: ExemptPaths
+    report_only: bool
     user_resolver: Callable[[dict[str, Any], Any], Any]
     user_id_claim: str
     scope_claim: str

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from django.utils.module_loading import import_string
 
 from .keys.url_policy import problem_with
+from .options import ExemptPaths
 from .tokens.algorithms import ALGORITHMS
 
 if TYPE_CHECKING:
@@ -250,6 +251,30 @@ def realm(value: Any) -> str:
     if not _PRINTABLE_ASCII.fullmatch(name):
         raise BadValueError("holds a character that is not printable ASCII")
     return name
+
+
+def exempt_paths(value: Any) -> ExemptPaths:
+    if not isinstance(value, list | tuple):
+        raise BadValueError
+    exact, prefixes = set(), []
+    for position, path in enumerate(value):
+        at = f"[{position}]"
+        if not isinstance(path, str):
+            raise BadValueError(f"must be a str, not {describe(path)}", at=at)
+        if not path.startswith("/"):
+            raise BadValueError('does not start with "/"', at=at)
+        if path == "/*":
+            raise BadValueError(
+                "would exempt every path", "Remove the middleware if no path needs a token.", at=at
+            )
+        prefix = path.removesuffix("*")
+        if "*" in prefix or not (prefix == path or prefix.endswith("/")):
+            raise BadValueError("may hold a * only in a final /*", at=at)
+        if prefix == path:
+            exact.add(path)
+        else:
+            prefixes.append(prefix)
+    return ExemptPaths(frozenset(exact), tuple(prefixes))
 
 
 def user_resolver(value: Any) -> Callable[..., Any]:

@@ -14,7 +14,7 @@ from . import parsers
 from .authentication import ZuploJWTAuthentication
 from .conf import get_settings
 from .exceptions import TokenError
-from .refusals import InsufficientScope
+from .responses import InsufficientScope
 from .tokens.claims import ClaimsPolicy
 
 if TYPE_CHECKING:

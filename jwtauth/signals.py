@@ -41,3 +41,10 @@ with an authentication class as ``sender``.
 
 ``other_scheme`` is true if the request has ``HEADER``, but with another scheme than ``PREFIX``.
 """
+
+request_reported: Final = Signal()
+"""``REPORT_ONLY`` served a request that the middleware would have rejected: ``request``, ``code``.
+
+``code`` (str) is the code of the response, or ``not_authenticated`` for a request without a token.
+``sender`` is the class of the middleware. Sent like ``token_accepted``, after the response is made.
+"""

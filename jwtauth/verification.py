@@ -17,7 +17,7 @@ from .exceptions import KeysUnavailable, TokenError
 from .keys.fetch import JWKSFetcher
 from .keys.local import LocalKeys
 from .keys.shared_cache import JWKSCache
-from .keys.single_flight import aretry_when_ready, retry_when_ready
+from .keys.single_flight import WouldBlock, aretry_when_ready, retry_when_ready
 from .keys.source import KeySource
 from .keys.state import CachePolicy
 from .tokens.claims import ClaimsPolicy
@@ -82,19 +82,28 @@ async def averify_token(token: str, request: Any = None) -> dict[str, Any]:
 
 def verify(token: str, request: Any) -> dict[str, Any]:
     """Return the verified claims, and tell neither the log nor any receiver."""
-    return retry_when_ready(get_verifier().verify, token, request)
+    return retry_when_ready(_verify_once, token, request)
 
 
 @sensitive_variables()
 async def averify(token: str, request: Any) -> dict[str, Any]:
     """Return the verified claims as ``verify`` does, without blocking the event loop."""
-    return await aretry_when_ready(_verify_once, token, request)
+    return await aretry_when_ready(_averify_once, token, request)
 
 
-@sensitive_variables()
 def _verify_once(token: str, request: Any, search: KeySearch | None) -> dict[str, Any]:
-    # Decorated for the frames below: the decorator of a coroutine holds for its own frame only.
-    return get_verifier().verify(token, request, search)
+    try:
+        return get_verifier().verify(token, request, search)
+    except WouldBlock:
+        # Set by the middleware, which serves some views without waiting for keys.
+        may_wait = getattr(request, "jwtauth_may_wait", None)
+        if may_wait is not None and not may_wait(request):
+            raise KeysUnavailable from None
+        raise
+
+
+# For the frames below it: the decorator of a coroutine holds for the coroutine's own frame only.
+_averify_once = sensitive_variables()(_verify_once)
 
 
 def fetcher_for(issuer: IssuerSettings) -> JWKSFetcher:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from django.utils.decorators import method_decorator
+from django.views.decorators.cache import cache_control
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from rest_framework.request import Request
 
 
+@method_decorator(cache_control(private=True), name="dispatch")
 class ProtectedView(APIView):
     """Answers who came through the gateway with the claims of its token."""
 

@@ -9,9 +9,8 @@ from django.utils.functional import lazystr
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jwtauth.challenge import challenge
 from jwtauth.exceptions import TokenError
-from jwtauth.refusals import InsufficientScope, www_authenticate
+from jwtauth.responses import InsufficientScope, challenge, www_authenticate
 
 from .challenge import read, read_refusal
 from .requesting import ask

@@ -6,24 +6,34 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from adrf.views import APIView as AsyncAPIView
+from adrf.viewsets import ViewSet as AsyncViewSet
 from django.apps import apps
 from django.core.cache.backends.locmem import LocMemCache
 from django.core.checks import ERROR, WARNING
 from django.core.checks.registry import registry
 from django.core.management import call_command
 from django.core.management.base import SystemCheckError
+from django.urls import include, path
+from django.views.decorators.csrf import csrf_exempt
 from jose import backends
 from rest_framework.authentication import SessionAuthentication
+from rest_framework.permissions import AllowAny, IsAdminUser, IsAuthenticated
+from rest_framework.views import APIView
+from rest_framework.viewsets import ViewSet
 
 import jwtauth
 from jwtauth import checks, conf
-from jwtauth.authentication import ZuploJWTAuthentication
+from jwtauth.authentication import AsyncZuploJWTAuthentication, ZuploJWTAuthentication
 from jwtauth.fields import FIELDS
+from jwtauth.middleware import TokenRequiredMiddleware
 from jwtauth.testing import Issuer
 from jwtauth.validation import RULES
+from jwtauth.views import ProtectedView
 
 if TYPE_CHECKING:
     from django.core.checks import CheckMessage
@@ -38,6 +48,17 @@ REDIS = "django.core.cache.backends.redis.RedisCache"
 
 class OurSubclass(ZuploJWTAuthentication):
     """A project's own."""
+
+
+class OurAsyncSubclass(AsyncZuploJWTAuthentication):
+    """A project's own."""
+
+
+class OurMiddleware(TokenRequiredMiddleware):
+    """A project's own."""
+
+
+EITHER = IsAuthenticated | IsAdminUser
 
 
 class LocalSubclass(LocMemCache):
@@ -163,6 +184,226 @@ def test_a_project_without_rest_framework_settings_does_not_warn(settings: Djang
     assert checks.check_authentication_classes() == []
 
 
+ALLOW_ANY = "rest_framework.permissions.AllowAny"
+IS_AUTHENTICATED = "rest_framework.permissions.IsAuthenticated"
+
+
+@pytest.mark.parametrize(
+    "permissions",
+    [
+        {},
+        {"DEFAULT_PERMISSION_CLASSES": [ALLOW_ANY]},
+        {"DEFAULT_PERMISSION_CLASSES": [AllowAny]},
+        {"DEFAULT_PERMISSION_CLASSES": []},
+        {"DEFAULT_PERMISSION_CLASSES": None},
+    ],
+)
+def test_permissions_that_admit_requests_without_a_token_warn(
+    settings: DjangoSettings, permissions: dict[str, Any]
+) -> None:
+    settings.REST_FRAMEWORK = {"DEFAULT_AUTHENTICATION_CLASSES": [OURS], **permissions}
+
+    (message,) = checks.check_permission_classes()
+
+    assert (message.id, message.level) == ("jwtauth.W004", WARNING)
+
+
+@pytest.mark.parametrize(
+    "framework",
+    [
+        None,
+        {},
+        {"DEFAULT_AUTHENTICATION_CLASSES": [SESSION]},
+        *(
+            {"DEFAULT_AUTHENTICATION_CLASSES": [OURS], "DEFAULT_PERMISSION_CLASSES": permissions}
+            for permissions in (
+                [IS_AUTHENTICATED],
+                [ALLOW_ANY, IS_AUTHENTICATED],
+                ["tests.missing.Permission"],
+                ["tests.test_checks.EITHER"],
+            )
+        ),
+    ],
+)
+def test_permissions_that_may_reject_do_not_warn(settings: DjangoSettings, framework: Any) -> None:
+    settings.REST_FRAMEWORK = framework
+
+    assert checks.check_permission_classes() == []
+
+
+def test_open_permissions_behind_the_middleware_do_not_warn(settings: DjangoSettings) -> None:
+    settings.REST_FRAMEWORK = {"DEFAULT_AUTHENTICATION_CLASSES": [OURS]}
+    settings.MIDDLEWARE = ["tests.test_checks.OurMiddleware"]
+
+    assert checks.check_permission_classes() == []
+
+
+MIDDLEWARE = "jwtauth.middleware.TokenRequiredMiddleware"
+AUTHENTICATION = "django.contrib.auth.middleware.AuthenticationMiddleware"
+REMOTE_USER = "django.contrib.auth.middleware.RemoteUserMiddleware"
+PERSISTENT_REMOTE_USER = "django.contrib.auth.middleware.PersistentRemoteUserMiddleware"
+LOCALE = "django.middleware.locale.LocaleMiddleware"
+UPDATE = "django.middleware.cache.UpdateCacheMiddleware"
+FETCH = "django.middleware.cache.FetchFromCacheMiddleware"
+CACHE = "django.middleware.cache.CacheMiddleware"
+CORS = "corsheaders.middleware.CorsMiddleware"
+
+
+@pytest.fixture
+def corsheaders(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stand-in for django-cors-headers, which is not installed here."""
+    module = ModuleType("corsheaders.middleware")
+    middleware = type("CorsMiddleware", (), {"__module__": module.__name__})
+    vars(module)["CorsMiddleware"] = middleware
+    monkeypatch.setitem(sys.modules, "corsheaders", ModuleType("corsheaders"))
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+
+
+@pytest.mark.usefixtures("corsheaders")
+@pytest.mark.parametrize(
+    ("middleware", "mistakes"),
+    [
+        ([MIDDLEWARE, AUTHENTICATION], [f"before {AUTHENTICATION}"]),
+        ([MIDDLEWARE, REMOTE_USER], [f"before {REMOTE_USER}"]),
+        ([MIDDLEWARE, PERSISTENT_REMOTE_USER], [f"before {REMOTE_USER}"]),
+        ([MIDDLEWARE, LOCALE], [f"before {LOCALE}"]),
+        ([MIDDLEWARE, UPDATE], [f"before {UPDATE}"]),
+        ([MIDDLEWARE, CORS], [f"before {CORS}"]),
+        ([FETCH, MIDDLEWARE], [f"after {FETCH}"]),
+        ([MIDDLEWARE, CACHE], [f"before {UPDATE}"]),
+        ([CACHE, MIDDLEWARE], [f"after {FETCH}"]),
+        (["tests.test_checks.OurMiddleware", LOCALE], [f"before {LOCALE}"]),
+        (
+            [FETCH, MIDDLEWARE, CORS, UPDATE, "tests.missing.Middleware", AUTHENTICATION, LOCALE],
+            [
+                *(f"before {each}" for each in (AUTHENTICATION, LOCALE, UPDATE, CORS)),
+                f"after {FETCH}",
+            ],
+        ),
+    ],
+)
+def test_a_wrong_order_of_middleware_warns_and_names_every_mistake(
+    settings: DjangoSettings, middleware: list[str], mistakes: list[str]
+) -> None:
+    settings.MIDDLEWARE = middleware
+
+    (message,) = checks.check_middleware()
+
+    assert (message.id, message.level) == ("jwtauth.W005", WARNING)
+    assert re.findall(r"(?:before|after) \S+", message.msg) == mistakes
+
+
+@pytest.mark.usefixtures("corsheaders")
+@pytest.mark.parametrize(
+    "middleware",
+    [
+        [],
+        [FETCH, LOCALE, AUTHENTICATION],
+        [MIDDLEWARE],
+        [UPDATE, CORS, LOCALE, AUTHENTICATION, REMOTE_USER, MIDDLEWARE, FETCH],
+    ],
+)
+def test_a_right_order_of_middleware_does_not_warn(
+    settings: DjangoSettings, middleware: list[str]
+) -> None:
+    settings.MIDDLEWARE = middleware
+
+    assert checks.check_middleware() == []
+
+
+@pytest.mark.parametrize("framework", [None, {}, {"DEFAULT_AUTHENTICATION_CLASSES": [SESSION]}])
+def test_the_middleware_without_our_class_warns(settings: DjangoSettings, framework: Any) -> None:
+    settings.REST_FRAMEWORK = framework
+    settings.MIDDLEWARE = [MIDDLEWARE]
+
+    (message,) = checks.check_middleware()
+
+    assert (message.id, message.level) == ("jwtauth.W007", WARNING)
+    assert OURS in str(message.hint)
+
+
+@pytest.mark.parametrize(("value", "expected"), [(True, ["jwtauth.W008"]), (False, [])])
+def test_report_only_warns_under_deploy(
+    settings: DjangoSettings,
+    value: bool,  # noqa: FBT001
+    expected: list[str],
+) -> None:
+    settings.JWTAUTH = {"ISSUER": URL, "REPORT_ONLY": value}
+
+    assert ids(checks.check_report_only()) == expected
+    always: Any = registry.get_checks()
+    under_deploy: Any = registry.get_checks(include_deployment_checks=True)
+    assert checks.check_report_only in under_deploy
+    assert checks.check_report_only not in always
+
+
+class SynchronousView(APIView):
+    authentication_classes = (AsyncZuploJWTAuthentication,)
+
+
+class AsynchronousView(AsyncAPIView):  # type: ignore[misc]
+    authentication_classes = (AsyncZuploJWTAuthentication,)
+
+
+class AsynchronousViewSet(AsyncViewSet):  # type: ignore[misc]
+    authentication_classes = (AsyncZuploJWTAuthentication,)
+
+    async def alist(self, request: Any) -> None:
+        """Nothing, as long as it is a route."""
+
+
+class SynchronousViewSet(ViewSet):
+    authentication_classes = (SessionAuthentication, OurAsyncSubclass)
+
+    def list(self, request: Any) -> None:
+        """Nothing, as long as it is a route."""
+
+
+def plain_view(request: Any) -> None:
+    """A view of Django itself."""
+
+
+@pytest.mark.parametrize(
+    ("view", "is_wrong"),
+    [
+        (SynchronousView.as_view(), True),
+        (csrf_exempt(SynchronousView.as_view()), True),
+        (SynchronousView.as_view(authentication_classes=[ZuploJWTAuthentication]), False),
+        (APIView.as_view(authentication_classes=[AsyncZuploJWTAuthentication]), True),
+        (SynchronousViewSet.as_view({"get": "list"}), True),
+        (AsynchronousView.as_view(), False),
+        (AsynchronousViewSet.as_view({"get": "alist"}), False),
+        (ProtectedView.as_view(), False),
+        (plain_view, False),
+    ],
+)
+def test_the_asynchronous_class_in_a_synchronous_view_is_an_error(
+    settings: DjangoSettings,
+    monkeypatch: pytest.MonkeyPatch,
+    view: Any,
+    is_wrong: bool,  # noqa: FBT001
+) -> None:
+    urls = ModuleType("urls_of_a_check")
+    nested = [path("deeper/", view), path("deeper/again/", view)]
+    vars(urls)["urlpatterns"] = [path("nested/", include(nested))]
+    monkeypatch.setitem(sys.modules, urls.__name__, urls)
+    settings.ROOT_URLCONF = urls.__name__
+
+    messages = checks.check_async_authentication()
+
+    assert ids(messages) == ["jwtauth.E012"] * is_wrong
+    for message in messages:
+        assert message.level == ERROR
+        assert view.cls.__name__ in message.msg
+        assert "ZuploJWTAuthentication" in str(message.hint)
+
+
+def test_a_project_without_urls_has_no_such_view(settings: DjangoSettings) -> None:
+    settings.ROOT_URLCONF = None
+
+    assert checks.check_async_authentication() == []
+
+
 @pytest.mark.parametrize(
     ("issuer", "probable"),
     [
@@ -279,6 +520,7 @@ def test_a_wrong_configuration_is_not_warned_about_as_well(settings: DjangoSetti
     assert checks.check_cache() == []
     settings.JWTAUTH = {"ISSUER": "https://x.zuplo.app", "LEEWAY": -1}
     assert checks.check_issuers() == []
+    assert checks.check_report_only() == []
 
 
 def test_every_id_is_used_once_and_documented() -> None:

@@ -24,7 +24,15 @@ from django.core.management import call_command, get_commands, load_command_clas
 from django.dispatch import Signal
 
 import jwtauth.testing
-from jwtauth import authentication, decorators, exceptions, permissions, signals, users
+from jwtauth import (
+    authentication,
+    decorators,
+    exceptions,
+    middleware,
+    permissions,
+    signals,
+    users,
+)
 from jwtauth.checks import CHECK_IDS, check_cache
 from jwtauth.fields import BY_KEY, FIELDS
 from jwtauth.testing import Answer, LoopbackIssuer, SigningKey
@@ -134,7 +142,11 @@ def executed(of: Page, number: int, monkeypatch: pytest.MonkeyPatch) -> dict[str
         exec(files[f"shop/{module}.py"], vars(imported))
         monkeypatch.setitem(sys.modules, "shop", ModuleType("shop"))
         monkeypatch.setitem(sys.modules, name, imported)
-    namespace: dict[str, Any] = {"INSTALLED_APPS": [], "CACHES": {"default": {}}}
+    namespace: dict[str, Any] = {
+        "INSTALLED_APPS": [],
+        "MIDDLEWARE": [],
+        "CACHES": {"default": {}},
+    }
     exec(files[SETTINGS], namespace)
     return namespace
 
@@ -445,7 +457,7 @@ def test_site_is_built_without_a_warning_and_has_what_is_public(tmp_path: Path) 
         *(f"jwtauth.testing.{n}" for n in jwtauth.testing.__all__ if n != "RecordedRequest"),
         *(f"jwtauth.users.{n}" for n in ("token_user", "model_user", "ModelUserResolver")),
     ]
-    for module in (authentication, decorators, exceptions, permissions, users):
+    for module in (authentication, decorators, exceptions, middleware, permissions, users):
         public += [
             f"{module.__name__}.{name}"
             for name, value in vars(module).items()

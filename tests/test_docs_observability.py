@@ -199,6 +199,7 @@ def test_the_table_of_metrics_has_every_metric_with_its_labels() -> None:
         metrics.MISSING,
         metrics.UNEXPECTED,
         metrics.FETCHES,
+        metrics.REPORTED,
     ]
     names = {
         f"{family.name}{'_total' if family.type == 'counter' else ''}"

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from jwtauth.fields import FIELDS
+from jwtauth.fields import BY_KEY, FIELDS
+from jwtauth.options import ExemptPaths
 from jwtauth.testing import Issuer
 from tests.reading import TOP, URL, nested, read, read_issuer, resolve
 
@@ -30,6 +31,8 @@ SHARED_DEFAULTS = [
     ("header", "Authorization"),
     ("prefix", "Bearer"),
     ("realm", "api"),
+    ("exempt_paths", ExemptPaths(frozenset(), ())),
+    ("report_only", False),
     ("user_id_claim", "sub"),
     ("scope_claim", "scope"),
     ("cache", "default"),
@@ -106,6 +109,13 @@ def test_per_issuer_value_is_read_from_an_entry_of_issuers(
         ("PREFIX", "", ""),
         ("PREFIX", "Token", "Token"),
         ("REALM", 'the "api" \\ more', 'the "api" \\ more'),
+        (
+            "EXEMPT_PATHS",
+            ["/", "/a", "/b/*", "/c/d/*"],
+            ExemptPaths(frozenset({"/", "/a"}), ("/b/", "/c/d/")),
+        ),
+        ("EXEMPT_PATHS", ("/a",), ExemptPaths(frozenset({"/a"}), ())),
+        ("REPORT_ONLY", True, True),
         ("USER_RESOLVER", resolve, resolve),
         ("USER_RESOLVER", "tests.reading.resolve", resolve),
         ("USER_ID_CLAIM", "email", "email"),
@@ -135,9 +145,24 @@ def test_every_key_keeps_its_check_id() -> None:
         *("JWKS_TTL", "JWKS_STALE_TTL", "JWKS_COOLDOWN", "JWKS_TIMEOUT", "TOKEN_CACHE_SIZE"),
     )
 
-    assert {field.key: field.id for field in FIELDS} == {
-        key: f"jwtauth.E{number:03}" for number, key in enumerate((*keys, "JWKS"), start=20)
-    }
+    expected = {key: f"jwtauth.E{number:03}" for number, key in enumerate(keys, start=20)}
+    expected |= {"JWKS": "jwtauth.E043", "EXEMPT_PATHS": "jwtauth.E044"}
+    expected |= {"REPORT_ONLY": "jwtauth.E045"}
+    assert {field.key: field.id for field in FIELDS} == expected
+
+
+@pytest.mark.parametrize(
+    ("path", "is_exempt"),
+    [
+        *(("/healthz", True), ("/static/", True), ("/static/a/b.css", True), ("/", False)),
+        *(("/healthz/", False), ("/healthz/x", False), ("//healthz", False), ("/HEALTHZ", False)),
+        *(("/static", False), ("/statics/", False), ("/x/static/", False), ("", False)),
+    ],
+)
+def test_a_path_is_exempt_if_it_is_listed_or_below_a_prefix(path: str, is_exempt: bool) -> None:  # noqa: FBT001
+    exempt = BY_KEY["EXEMPT_PATHS"].parse(["/healthz", "/static/*"])
+
+    assert (path in exempt) is is_exempt
 
 
 def test_every_key_says_what_it_accepts_and_what_to_write() -> None:

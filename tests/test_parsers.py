@@ -78,6 +78,12 @@ WRONG_SHARED: dict[str, list[Any]] = {
     ],
     "PREFIX": [None, "Bearer ", "My Token", "a,b", "\n", "\u00fc", 5],
     "REALM": [None, "", "a\nb", "caf\u00e9", "\x7f", 5],
+    "EXEMPT_PATHS": [
+        *(None, "/healthz", {"/healthz"}, {}, 5, [5], [None], [b"/"], ["/a", ["/b"]]),
+        *(["/*"], [""], ["*"], ["healthz"], ["https://a.test/healthz"], ["/a*"], ["/a/*/b"]),
+        *(["/a/**"], ["/**"], ["/a*/*"], ["/ok", "/a/*.css"]),
+    ],
+    "REPORT_ONLY": NO_FLAG,
     "USER_RESOLVER": [
         *(None, 5, "", "resolver", "tests.missing.resolver", "tests.reading.missing"),
         *("tests.reading.URL", "..", "a..b", "\ud800.x", "\x00.x"),
@@ -159,6 +165,20 @@ def test_wrong_issuers_are_a_problem_of_issuers(value: Any) -> None:
 )
 def test_hint_says_what_to_write(raw: Any, hint: str) -> None:
     assert hint in the_problem(raw).hint
+
+
+@pytest.mark.parametrize(
+    ("paths", "message"),
+    [
+        (["/a", "b"], '["EXEMPT_PATHS"][1] does not start with "/".'),
+        (["/*"], '["EXEMPT_PATHS"][0] would exempt every path.'),
+        (["/a/*.css"], '["EXEMPT_PATHS"][0] may hold a * only in a final /*.'),
+        ([5], '["EXEMPT_PATHS"][0] must be a str, not 5.'),
+        ("/a", '["EXEMPT_PATHS"] must be a list of str'),
+    ],
+)
+def test_a_wrong_exempt_path_is_named_by_its_position(paths: Any, message: str) -> None:
+    assert the_problem(TOP | {"EXEMPT_PATHS": paths}).message.startswith(f"JWTAUTH{message}")
 
 
 @pytest.mark.parametrize(

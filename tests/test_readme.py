@@ -14,7 +14,7 @@ from django.core.management import get_commands
 from jwtauth.checks import CHECK_IDS
 from jwtauth.exceptions import KeysUnavailable
 from jwtauth.fields import FIELDS
-from jwtauth.refusals import www_authenticate
+from jwtauth.responses import www_authenticate
 from jwtauth.testing import LoopbackIssuer
 
 from .new_project import README_AUDIENCE, ReadmeProject

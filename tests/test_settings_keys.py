@@ -43,6 +43,8 @@ CONTRACT = {
     "HEADER": False,
     "PREFIX": False,
     "REALM": False,
+    "EXEMPT_PATHS": False,
+    "REPORT_ONLY": False,
     "USER_RESOLVER": False,
     "USER_ID_CLAIM": False,
     "SCOPE_CLAIM": False,
@@ -623,3 +625,30 @@ def test_remembered_token_is_forgotten_with_the_settings(
     settings.JWTAUTH = {"ISSUER": issuer.url, "REQUIRED_CLAIMS": {"tier": "gold"}}
 
     assert verdict(token) == "missing_claim"
+
+
+# The middleware.
+
+
+@shows("EXEMPT_PATHS")
+@pytest.mark.parametrize("paths", [["/free/exactly"], ["/free/*"]])
+def test_exempt_paths_need_no_token(
+    issuer: LoopbackIssuer, settings: Settings, paths: list[str]
+) -> None:
+    settings.MIDDLEWARE = ["jwtauth.middleware.TokenRequiredMiddleware"]
+    assert ask(path="/free/exactly").status_code == 401
+
+    settings.JWTAUTH = {"ISSUER": issuer.url, "EXEMPT_PATHS": paths}
+
+    assert ask(path="/free/exactly").status_code == 404
+    assert ask(path="/free").status_code == 401
+
+
+@shows("REPORT_ONLY")
+def test_report_only_serves_what_would_be_rejected(
+    issuer: LoopbackIssuer, settings: Settings
+) -> None:
+    settings.MIDDLEWARE = ["jwtauth.middleware.TokenRequiredMiddleware"]
+    for value, status in ((True, 404), (False, 401)):
+        settings.JWTAUTH = {"ISSUER": issuer.url, "REPORT_ONLY": value}
+        assert ask(path="/nothing/").status_code == status

@@ -14,8 +14,9 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from jwtauth.authentication import AsyncZuploJWTAuthentication, ZuploJWTAuthentication
-from jwtauth.decorators import token_required
+from jwtauth.decorators import token_not_required, token_required
 from jwtauth.exceptions import KeysUnavailable, TokenError
+from jwtauth.middleware import TokenRequiredMiddleware
 from jwtauth.permissions import TokenHasAnyScope, TokenHasClaims, TokenHasScope
 from jwtauth.users import TokenUser
 from jwtauth.views import ProtectedView
@@ -41,7 +42,29 @@ def guarded_views_keep_their_signature(request: HttpRequest) -> None:
     coroutine: Coroutine[Any, Any, HttpResponse] = aorder(request, 1)
     coroutine.close()
     aorder(request).close()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
-    token_required(1)  # type: ignore[type-var]  # pyright: ignore[reportArgumentType]
+    token_required(1)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
+
+
+@token_required(authentication_class=ZuploJWTAuthentication)
+def partner_order(_request: HttpRequest, number: int) -> JsonResponse:
+    return JsonResponse({"number": number})
+
+
+@token_not_required
+async def health(_request: HttpRequest, *, verbose: bool = False) -> HttpResponse:
+    return HttpResponse(str(verbose))
+
+
+def decorated_views_keep_their_signature(request: HttpRequest) -> None:
+    assert_type(partner_order(request, 1), JsonResponse)
+    partner_order(request, "1")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    health(request, verbose=True).close()
+    health(request, verbose="yes").close()  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    token_required(authentication_class=dict)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+class PartnerMiddleware(TokenRequiredMiddleware):
+    authentication_class = AsyncZuploJWTAuthentication
 
 
 def urls() -> list[URLPattern]:

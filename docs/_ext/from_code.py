@@ -24,7 +24,7 @@ import jwtauth
 from jwtauth.checks import CHECK_IDS
 from jwtauth.exceptions import KeysUnavailable
 from jwtauth.fields import BY_KEY, FIELDS
-from jwtauth.refusals import InsufficientScope
+from jwtauth.responses import InsufficientScope
 
 if TYPE_CHECKING:
     from argparse import Action

@@ -19,9 +19,8 @@ from rest_framework.views import APIView
 from jwtauth import permissions as ours
 from jwtauth.authentication import ZuploJWTAuthentication
 
-# The attributes that the decorators of jwtauth.decorators set on a view.
+# The attribute that the decorator of this name sets on a view.
 REQUIRED_MARK: Final = "token_required"
-NOT_REQUIRED_MARK: Final = "token_not_required"
 
 # What happens to a request without credentials. In this order, min() stands for "and", max() for
 # "or", and the distance from ADMITS for "not".
@@ -45,11 +44,6 @@ class Guard(NamedTuple):
     name: str
     detail: str = ""
     level: int = REJECTS
-
-
-def is_marked(view: Any) -> bool:
-    """Return whether the view is marked with ``token_not_required``."""
-    return getattr(view, NOT_REQUIRED_MARK, False) is True
 
 
 def guards_of(view: Any) -> dict[str, list[Guard]]:

@@ -10,6 +10,9 @@ from django.contrib.admindocs.views import simplify_regex
 from django.urls import LocalePrefixPattern, URLPattern, get_resolver
 from django.utils.module_loading import import_string
 
+from jwtauth import admission
+from jwtauth.conf import get_settings
+
 from . import guards
 
 if TYPE_CHECKING:
@@ -64,8 +67,8 @@ def _walk(resolver: URLResolver, route: str, regex: str, namespace: str) -> Iter
 def _route(pattern: URLPattern, route: str, regex: str, namespace: str) -> Route:
     view = pattern.callback
     exempt, partly_exempt = _exemptions(regex)
-    if guards.is_marked(view):
-        exempt = guards.NOT_REQUIRED_MARK
+    if admission.is_open(view):
+        exempt = "token_not_required"
     shared = [*_middleware_guards(view, exempt, partly_exempt)]
     passed = {method: shared + own for method, own in guards.guards_of(view).items()}
     protection, detail, is_open = _verdict(passed)
@@ -89,14 +92,12 @@ def _exemptions(regex: str) -> tuple[str, str]:
     match = _LITERAL.match(regex)
     start = _unescape(match[1]) if match else ""
     is_all = bool(match and match[2] and match.end() == len(regex))
-    whole = part = ""
-    for path in _setting("EXEMPT_PATHS", []):
-        prefix = path.removesuffix("*")
-        if start.startswith(prefix) if path.endswith("/*") else is_all and start == path:
-            whole = path
-        elif not is_all and prefix.startswith(start):
-            part = path
-    return whole, part
+    paths = get_settings().exempt_paths
+    whole = [start] if is_all and start in paths.exact else []
+    whole += [f"{prefix}*" for prefix in paths.prefixes if start.startswith(prefix)]
+    some = [] if is_all else sorted({*paths.exact, *(f"{each}*" for each in paths.prefixes)})
+    part = [path for path in some if path.startswith(start)]
+    return ", ".join(whole), ", ".join(part)
 
 
 def _middleware_guards(view: Any, exempt: str, partly_exempt: str) -> Iterator[Guard]:
@@ -106,15 +107,12 @@ def _middleware_guards(view: Any, exempt: str, partly_exempt: str) -> Iterator[G
         if _OUR_MIDDLEWARE in bases and not exempt:
             detail = partly_exempt and f"except {partly_exempt}"
             guard = guards.Guard("TokenRequiredMiddleware", detail)
-            is_off = _setting("REPORT_ONLY", default=False)
-            yield guard._replace(detail="REPORT_ONLY", level=guards.ADMITS) if is_off else guard
+            if get_settings().report_only:
+                guard = guard._replace(detail="REPORT_ONLY", level=guards.ADMITS)
+            yield guard
         if _LOGIN_MIDDLEWARE in bases and getattr(view, "login_required", True):
             guard = guards.Guard(guards.LOGIN, "LoginRequiredMiddleware")
             yield guards.unless_overridden(guard, cls, "process_view")
-
-
-def _setting(key: str, default: Any) -> Any:
-    return (getattr(settings, "JWTAUTH", None) or {}).get(key, default)
 
 
 def _unescape(regex: str) -> str:

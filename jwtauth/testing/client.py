@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings as django_settings
-from rest_framework.test import APIClient
+from rest_framework.test import APIClient, ForceAuthClientHandler
 
 from jwtauth.conf import get_settings
 
@@ -15,6 +15,17 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from .issuer import Issuer
+
+
+class _Handler(ForceAuthClientHandler):
+    """Passes on a forced user to ``TokenRequiredMiddleware`` and ``token_required``."""
+
+    forced: tuple[Any, Any] | None = None
+
+    def get_response(self, request: Any) -> Any:
+        if self.forced is not None:
+            request.jwtauth_forced = self.forced
+        return super().get_response(request)
 
 
 class JWTClient(APIClient):
@@ -27,6 +38,7 @@ class JWTClient(APIClient):
         super().__init__(**options)
         self.issuer = issuer
         self._jwt_headers: dict[str, Any] = {}
+        self.handler: Any = _Handler(self.handler.enforce_csrf_checks)
 
     def authenticate(self, claims: Mapping[str, Any] | None = None, /, **options: Any) -> str:
         """Send a new token with every request from now on, and return it.
@@ -48,12 +60,21 @@ class JWTClient(APIClient):
         super().credentials(**headers)
         self._jwt_headers = headers
 
+    def force_authenticate(self, user: Any = None, token: Any = None) -> None:
+        """Authenticate every request from now on as this user, without a token."""
+        super().force_authenticate(user, token)
+        self.handler.forced = None if user is None else (user, token)
+
+    def force_login(self, user: Any, backend: str | None = None) -> None:
+        """Log this user in, whom the middleware serves without a token."""
+        super().force_login(user, backend)
+        self.handler.forced = (user, None)
+
     def logout(self) -> None:
         """Send no token and no other credentials from now on; end the session if there is one."""
         self.credentials()
+        # A new handler does not know the user of force_authenticate() and force_login().
+        self.handler = _Handler(self.handler.enforce_csrf_checks)
+        # APIClient would create a session to end it, in a database that need not exist.
         if django_settings.SESSION_COOKIE_NAME in self.cookies:
             super().logout()
-        else:
-            # APIClient would create a session to end it, in a database that need not exist. A new
-            # handler does not know the user of force_authenticate().
-            self.handler = type(self.handler)(self.handler.enforce_csrf_checks)

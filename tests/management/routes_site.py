@@ -43,8 +43,8 @@ from rest_framework.routers import APIRootView, DefaultRouter, SimpleRouter
 from rest_framework.views import APIView
 from rest_framework.viewsets import ViewSet
 
-from jwtauth import decorators
 from jwtauth.authentication import AsyncZuploJWTAuthentication, ZuploJWTAuthentication
+from jwtauth.decorators import token_not_required, token_required
 from jwtauth.permissions import TokenHasAnyScope, TokenHasClaims, TokenHasScope
 
 if TYPE_CHECKING:
@@ -59,17 +59,6 @@ def plain(request: HttpRequest, **kwargs: Any) -> HttpResponse:
 
 async def plain_async(request: HttpRequest) -> HttpResponse:
     return HttpResponse()
-
-
-def token_required(view: Any) -> Any:
-    guarded: Any = decorators.token_required(view)
-    guarded.token_required = True
-    return guarded
-
-
-def token_not_required(view: Any) -> Any:
-    view.token_not_required = True
-    return view
 
 
 # Decorators of a project.
@@ -205,6 +194,11 @@ class TokenDispatch(Show):
     pass
 
 
+@method_decorator(token_required, name="dispatch")
+class TokenDispatchAsync(AsyncShow):
+    pass
+
+
 @method_decorator(without_wraps, name="dispatch")
 class WithoutWraps(Show):
     pass
@@ -253,6 +247,7 @@ CLASSES = [
     path("staff/dispatch", StaffDispatch.as_view()),
     path("token", token_required(Show.as_view())),
     path("token/dispatch", TokenDispatch.as_view()),
+    path("token/dispatch/async", TokenDispatchAsync.as_view()),
     path("without-wraps", WithoutWraps.as_view()),
     path("own-dispatch", OwnDispatch.as_view()),
     path("own-dispatch/login", OwnDispatchWithLogin.as_view()),

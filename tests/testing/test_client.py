@@ -111,7 +111,7 @@ def test_logout_ends_a_session_if_there_is_one(jwt_client: JWTClient, settings: 
 
 
 def test_forced_user_is_served_until_logout(jwt_client: JWTClient) -> None:
-    jwt_client.force_authenticate(token={"sub": "alice"})  # type: ignore[arg-type]
+    jwt_client.force_authenticate(token={"sub": "alice"})
     assert jwt_client.get(PATH).wsgi_request._force_auth_token == {"sub": "alice"}  # type: ignore[attr-defined]
 
     jwt_client.logout()

@@ -11,6 +11,7 @@ from prometheus_client.registry import Collector
 from jwtauth.signals import (
     keys_refresh_failed,
     keys_refreshed,
+    request_reported,
     token_accepted,
     token_missing,
     token_refused,
@@ -42,12 +43,19 @@ FETCHES: Final = Counter(
     "jwtauth_keys_fetches", "Fetches of an issuer's keys.", ["issuer", "outcome"]
 )
 
+REPORTED: Final = Counter(
+    "jwtauth_requests_reported",
+    "Requests that the middleware served because of REPORT_ONLY, by the code of the rejection.",
+    ["code"],
+)
+
 
 def connect() -> None:
     """Connect the counters to the signals; calling it again changes nothing."""
     token_accepted.connect(_count_accepted)
     token_refused.connect(_count_refused)
     token_missing.connect(_count_missing)
+    request_reported.connect(_count_reported)
     keys_refreshed.connect(_count_fetched)
     keys_refresh_failed.connect(_count_failed)
 
@@ -64,6 +72,10 @@ def _count_refused(*, issuer: str | None, code: str, unexpected: str | None, **_
 
 def _count_missing(*, other_scheme: bool, **_: Any) -> None:
     MISSING.labels("other" if other_scheme else "none").inc()
+
+
+def _count_reported(*, code: str, **_: Any) -> None:
+    REPORTED.labels(code).inc()
 
 
 def _count_fetched(*, issuer: str, **_: Any) -> None:

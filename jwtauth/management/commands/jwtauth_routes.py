@@ -31,6 +31,7 @@ The exit code is 1 if a route is open and not exempt.
         parser.add_argument("--open", action="store_true", help="List only the open routes.")
 
     def handle(self, *_args: Any, **options: Any) -> None:
+        self.read_settings(as_json=options["json"])
         routes = find_routes()
         found = [route for route in routes if route.open]
         listed = found if options["open"] else routes

@@ -14,6 +14,7 @@ from jwtauth.exceptions import TokenError
 from jwtauth.testing import Issuer
 from jwtauth.verification import key_source_of
 from tests.requesting import ask, verdict
+from tests.site import Site
 
 from .receivers import disconnect
 
@@ -119,6 +120,26 @@ def test_faults_are_counted_by_their_type(
     assert verdict(issuer.token()) == "malformed_token"
 
     assert grown("jwtauth_unexpected_exceptions_total", exception="FloatingPointError") == 1
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_requests_that_would_be_rejected_are_counted_by_code(
+    settings: Settings,
+    issuer: LoopbackIssuer,
+    grown: Counts,
+    is_async: bool,  # noqa: FBT001
+) -> None:
+    name = "jwtauth_requests_reported_total"
+    settings.MIDDLEWARE = ["jwtauth.middleware.TokenRequiredMiddleware"]
+    settings.JWTAUTH = {"ISSUER": issuer.url, "REPORT_ONLY": True}
+    codes = ("not_authenticated", "token_expired")
+    assert [grown(name, code=code) for code in codes] == [0, 0]
+
+    site = Site(is_async=is_async)
+    for token in (None, None, issuer.token(lifetime=-1), issuer.token()):
+        assert site.get("/nothing/", token).status_code == 404
+
+    assert [grown(name, code=code) for code in codes] == [2, 1]
 
 
 def test_fetches_are_counted_by_issuer_and_outcome(issuer: LoopbackIssuer, grown: Counts) -> None:

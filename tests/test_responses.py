@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy, override
 from rest_framework.views import exception_handler
 
 from jwtauth.exceptions import KeysUnavailable, TokenError
-from jwtauth.refusals import InsufficientScope, ServiceUnavailable, TokenRefused
+from jwtauth.responses import InsufficientScope, ServiceUnavailable, TokenRefused
 from jwtauth.testing import Issuer
 from tests.challenge import read_refusal
 from tests.readme import ROOT

@@ -1,0 +1,102 @@
+"""Authenticate Django's requests, for the middleware and the decorator."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from inspect import iscoroutinefunction
+from typing import TYPE_CHECKING, Any
+
+from asgiref.sync import async_to_sync, sync_to_async
+from rest_framework.exceptions import APIException, NotAuthenticated
+
+from .authentication import AsyncZuploJWTAuthentication, ZuploJWTAuthentication
+from .responses import rejection
+
+if TYPE_CHECKING:
+    from django.http import JsonResponse
+    from rest_framework.authentication import BaseAuthentication
+
+
+@dataclass(slots=True)
+class Outcome:
+    """The middleware's result for a request. Our class reuses it for the same token.
+
+    ``error`` rejects the request; it is ``None`` if the request was accepted. ``header`` is the
+    value of the header, or ``...`` if the result must not be reused.
+    """
+
+    error: Any
+    header: Any = field(default=..., repr=False)
+    authenticated: tuple[Any, Any] | None = field(default=None, repr=False)
+    is_reported: bool = False
+
+
+class Admission:
+    """Authenticates requests with an authentication class, synchronous or not.
+
+    A class of the other kind is adapted as Django adapts views: a synchronous one runs in a thread.
+    """
+
+    def __init__(self, authentication_class: type[BaseAuthentication], *, is_async: bool) -> None:
+        if is_async and authentication_class is ZuploJWTAuthentication:
+            authentication_class = AsyncZuploJWTAuthentication
+        self.authentication_class = authentication_class
+        self._awaits = iscoroutinefunction(authentication_class.authenticate)
+
+    def authenticate(self, request: Any) -> APIException | None:
+        """Set the user of an accepted request, or return the error that rejects it."""
+        method: Any = self.authentication_class().authenticate
+        if self._awaits:
+            method = async_to_sync(method)
+        try:
+            _admit(request, method(request) or _forced(request))
+        except APIException as error:
+            # The traceback leads to the request, and to frames that hold the token.
+            return error.with_traceback(None)
+        return None
+
+    async def aauthenticate(self, request: Any) -> APIException | None:
+        """Do the same in an event loop."""
+        method: Any = self.authentication_class().authenticate
+        if not self._awaits:
+            method = sync_to_async(method)
+        try:
+            _admit(request, await method(request) or _forced(request))
+        except APIException as error:
+            # The traceback leads to the request, and to frames that hold the token.
+            return error.with_traceback(None)
+        return None
+
+    def reject(self, error: APIException, request: Any) -> JsonResponse:
+        """Return the response that rejects the request."""
+        return rejection(error, request, self.authentication_class().authenticate_header(request))
+
+
+def is_open(view: Any) -> bool:
+    """Whether the view is marked with ``token_not_required``."""
+    return getattr(view, "token_not_required", False) is True
+
+
+def is_forced(request: Any) -> bool:
+    """Whether a test forced a user on the request."""
+    return hasattr(request, "jwtauth_forced")
+
+
+def _forced(request: Any) -> tuple[Any, Any] | None:
+    """Return the user and the claims that a test forced on the request, if any.
+
+    Only code of this process can set an attribute of a request: the client of ``jwtauth.testing``.
+    """
+    return getattr(request, "jwtauth_forced", None)
+
+
+def _admit(request: Any, authenticated: tuple[Any, Any] | None) -> None:
+    if authenticated is None:
+        raise NotAuthenticated
+    request.user, request.auth = user, _ = authenticated
+
+    async def auser() -> Any:
+        return user
+
+    # Django's middleware has put the session's user here.
+    request.auser = auser
