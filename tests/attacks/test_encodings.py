@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+import time
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from jwtauth import verify_token
+from jwtauth.exceptions import TokenError
+from jwtauth.testing import Issuer
 from tests.forging import (
     compact,
     encode,
@@ -16,6 +22,7 @@ from tests.forging import (
     with_segment,
     with_signature,
 )
+from tests.requesting import verdict
 
 from .forgeries import (
     header_with,
@@ -290,3 +297,41 @@ def test_every_part_of_a_good_token_alone_is_refused(siege: Siege) -> None:
         siege.assert_refused(octets.decode("latin-1"), "malformed_token")
     for segment in token.split("."):
         siege.assert_refused(segment, "malformed_token")
+
+
+_SIZE: Final = 12_000
+_COSTLY: Final = {
+    "arrays": f"[{'[[]],' * (_SIZE // 5)}[]]",
+    "nested arrays": f"[{('[' * 29 + ']' * 29 + ',') * (_SIZE // 60)}0]",
+    "objects": f"[{'{},' * (_SIZE // 3)}{{}}]",
+    "as many objects as are read": f"[{'{},' * 290}{{}}]",
+    "short members": json.dumps({f"{n:x}": 1 for n in range(_SIZE // 10)}),
+    "as many members as are read": json.dumps({f"{n:x}": 1 for n in range(490)}),
+    "integers": f"[{'1,' * (_SIZE // 2)}1]",
+    "escaped letters": f'"{(chr(92) + "u0041") * (_SIZE // 6)}"',
+    "text": f'"{"a" * _SIZE}"',
+}
+
+
+@pytest.mark.parametrize("value", _COSTLY.values(), ids=_COSTLY.keys())
+def test_the_cost_of_a_large_token_is_bounded(value: str) -> None:
+    with Issuer("https://cost.test", ["EdDSA"]) as issuer:
+        _assert_bounded(issuer, value)
+
+
+def _assert_bounded(issuer: Issuer, value: str) -> None:
+    usual = [issuer.token(n=n) for n in range(6)]
+    payload = f'{{"iss":"{issuer.url}","exp":9999999999,"x":{value}}}'.encode()
+    token = with_signature(issuer.sign(payload), bytes(64))
+    assert verdict(usual.pop()) == "granted"
+    assert verdict(token) in {"malformed_token", "invalid_signature"}
+
+    # The goal is 4 times, and a busy machine is given five times that.
+    assert min(_seconds(token) for _ in range(5)) < 20 * min(map(_seconds, usual))
+
+
+def _seconds(token: str) -> float:
+    began_at = time.perf_counter()
+    with contextlib.suppress(TokenError):
+        verify_token(token)
+    return time.perf_counter() - began_at

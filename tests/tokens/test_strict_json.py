@@ -245,7 +245,7 @@ def test_the_limits_are_beyond_what_tokens_need_and_within_what_python_reads() -
 
 
 def test_brackets_in_strings_and_side_by_side_do_not_nest() -> None:
-    text = json.dumps({"a": "[{" * 100, "b": [[]] * 100, 'c"\\': [{}] * 100})
+    text = json.dumps({"a": "[{" * 50, "b": [[]] * 50, 'c"\\': [{}] * 50})
 
     assert strict_json.loads(text.encode()) == json.loads(text)
 
@@ -269,14 +269,36 @@ def test_invalid_text_is_rejected_whatever_its_brackets(text: str) -> None:
 
 
 _LONG: Any = [
-    pytest.param(("[]," * 9_000, "[]"), id="brackets"),
-    pytest.param(("0," * 9_000, "0"), id="integers"),
+    pytest.param(("[]," * 290, "[]"), id="brackets"),
+    pytest.param(("0," * 900, "0"), id="integers"),
     pytest.param((f"{'9' * 199}," * 9, "0"), id="integers of many digits"),
     pytest.param((f"{'9' * 640}," * 9, "0"), id="the longest integers"),
-    pytest.param(("0.1,1e99,-1E+99," * 999, "0"), id="floats"),
+    pytest.param(("0.1,1e99,-1E+99," * 330, "0"), id="floats"),
     pytest.param(("1.7976931348623157E+308,1e308,1e-999," * 99, "0"), id="large floats"),
     pytest.param(('"9e999\\\\",' * 999, '"\\""'), id="strings"),
 ]
+
+
+@pytest.mark.parametrize(
+    ("text", "is_read"),
+    [
+        ("[" + "[]," * 298 + "[]]", True),
+        ("[" + "[]," * 299 + "[]]", False),
+        ("[" + "{}," * 299 + "{}]", False),
+        ("[" + "0," * 1000 + "0]", True),
+        ("[" + "0," * 1001 + "0]", False),
+        ("{" + ",".join(f'"{n}":0' for n in range(500)) + "}", True),
+        ("{" + ",".join(f'"{n}":0' for n in range(501)) + "}", False),
+        (json.dumps("," * 1000), True),
+        (json.dumps("," * 1001), False),
+    ],
+)
+def test_text_with_too_many_values_is_rejected(text: str, *, is_read: bool) -> None:
+    if is_read:
+        assert strict_json.loads(text.encode()) == json.loads(text)
+    else:
+        with pytest.raises(ValueError, match="too many values"):
+            strict_json.loads(text.encode())
 
 
 @pytest.mark.parametrize("parts", _LONG)
