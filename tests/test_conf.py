@@ -138,8 +138,10 @@ def test_wrong_settings_are_logged_once_at_error_with_all_problems(
     settings: DjangoSettings, caplog: pytest.LogCaptureFixture
 ) -> None:
     settings.JWTAUTH = {"LEEWAY": -1, "LEWAY": 5}
-    for _ in range(3):
-        with pytest.raises(ImproperlyConfigured) as raised:
+    with pytest.raises(ImproperlyConfigured) as raised:
+        get_settings()
+    for _ in range(2):
+        with pytest.raises(ImproperlyConfigured):
             get_settings()
 
     (record,) = caplog.records

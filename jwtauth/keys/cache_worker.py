@@ -50,7 +50,7 @@ class CacheWorker:
         self._abandoned: list[Future[Any]] = []
         self._replace_at = 0.0
         self._is_imported = Event()
-        self.is_warm = False
+        self.is_warm: bool = False
         self._is_failing = False
 
     def call(self, job: Callable[[BaseCache], T], otherwise: T) -> T:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import secrets
+from abc import abstractmethod
 from collections import deque
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -44,6 +45,7 @@ _REMEMBERED_IDS: Final = 64
 class Fetcher(Protocol):
     """Asks an issuer for its key set."""
 
+    @abstractmethod
     def fetch(
         self, timeout: float, *, text_in_use: str | None = None, no_cache: bool = False
     ) -> Document:

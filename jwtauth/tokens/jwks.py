@@ -111,7 +111,8 @@ class KeySet:
         """
         if not isinstance(jwks, dict) or not isinstance(jwks.get("keys"), list):
             raise ValueError("not a JWK Set")  # noqa: TRY004 - a value from the network.
-        keys, self.skipped = _load_keys(jwks["keys"], previous or ())
+        keys, skipped = _load_keys(jwks["keys"], previous or ())
+        self.skipped: tuple[SkippedKey, ...] = skipped
         self._keys: dict[VerificationKey, None] = dict.fromkeys(keys)
         candidates: defaultdict[tuple[str | None, str], list[VerificationKey]] = defaultdict(list)
         for key in keys:

@@ -27,10 +27,10 @@ class KeySearch:
     __slots__ = ("arrived_at", "call", "tried", "waits")
 
     def __init__(self, arrived_at: float) -> None:
-        self.arrived_at = arrived_at
+        self.arrived_at: float = arrived_at
         self.tried: set[VerificationKey] = set()
         self.call: object = None
-        self.waits = 0
+        self.waits: int = 0
 
 
 class KeyProvider(Protocol):
