@@ -296,7 +296,7 @@ def gateway(
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority.path))
     context = authority.server_context("127.0.0.1")
     with LoopbackIssuer(ssl_context=context, trusted=False) as issuer:
-        issuer.keys = [SigningKey.generate("EdDSA", "key-of-2026")]
+        issuer.keys = [SigningKey.generate()]
         settings.JWTAUTH = {"ISSUER": issuer.url, "AUDIENCE": "https://backend.example.com"}
         settings.CACHES = {"default": {"BACKEND": "tests.management.caches.SharedCache"}}
         yield issuer
