@@ -85,7 +85,7 @@ class DocsView(SpectacularSwaggerSplitView):
 @require_safe
 def caller(request: HttpRequest) -> HttpResponse:
     """Name the caller: a plain Django view, which the middleware protects."""
-    return JsonResponse({"caller": request.user.username})
+    return JsonResponse({"caller": str(request.user)})
 
 
 @token_not_required
