@@ -49,6 +49,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "jwtauth.middleware.TokenRequiredMiddleware",
 ]
 TEMPLATES = [
     {
@@ -96,7 +97,10 @@ _AUDIENCE = os.environ.get("JWTAUTH_AUDIENCE", "")
 
 DEMO_EMBEDDED_ISSUER = DEBUG and not _ISSUER
 
-JWTAUTH: dict[str, Any] = {}
+JWTAUTH: dict[str, Any] = {
+    # Views of other packages. The demo's own open views are marked with token_not_required.
+    "EXEMPT_PATHS": ["/schema/", "/static/*"],
+}
 if _ISSUER:
     JWTAUTH["ISSUER"] = _ISSUER
 elif DEMO_EMBEDDED_ISSUER:

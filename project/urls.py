@@ -9,6 +9,7 @@ from . import views
 urlpatterns = [
     path("", views.StartView.as_view(), name="start"),
     path("", include("jwtauth.urls")),
+    path("caller/", views.caller, name="caller"),
     path("schema/", SpectacularAPIView.as_view(), name="schema"),
     path("docs/", views.DocsView.as_view(), name="docs"),
     path("__zuplo/issuer/.well-known/jwks.json", views.jwks, name="issuer-jwks"),

@@ -22,6 +22,8 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from jwtauth.decorators import token_not_required
+
 from . import embedded
 from .serializers import ProblemSerializer, TokenRequestSerializer, TokenSerializer
 
@@ -47,6 +49,7 @@ _NOT_LOCAL = (
 )
 
 
+@method_decorator(token_not_required, name="dispatch")
 @method_decorator(never_cache, name="dispatch")
 class StartView(TemplateView):
     """Says what this is, and lets a person try it."""
@@ -67,6 +70,7 @@ class StartView(TemplateView):
         )
 
 
+@method_decorator(token_not_required, name="dispatch")
 class DocsView(SpectacularSwaggerSplitView):
     """Swagger UI, from static files alone: its one script of its own is served by this view."""
 
@@ -79,11 +83,19 @@ class DocsView(SpectacularSwaggerSplitView):
 
 
 @require_safe
+def caller(request: HttpRequest) -> HttpResponse:
+    """Name the caller: a plain Django view, which the middleware protects."""
+    return JsonResponse({"caller": str(request.user)})
+
+
+@token_not_required
+@require_safe
 def jwks(_request: HttpRequest) -> HttpResponse:
     """The public keys of the embedded issuer."""
     return JsonResponse(_issuer_or_404().jwks())
 
 
+@token_not_required
 @require_safe
 def discovery(_request: HttpRequest) -> HttpResponse:
     """The discovery document of the embedded issuer."""
@@ -93,6 +105,7 @@ def discovery(_request: HttpRequest) -> HttpResponse:
 _WITH_CLAIMS = {"claims": {"sub": "alice", "plan": "gold"}, "lifetime": 3600}
 
 
+@method_decorator(token_not_required, name="dispatch")
 class TokenView(APIView):
     """Signs any token for whoever sits at this machine, who plays the gateway."""
 

@@ -80,6 +80,24 @@ def test_call_without_a_token_shows_401_and_a_bare_challenge(page: Page) -> None
     assert body.keys() == {"detail"}
 
 
+@pytest.mark.parametrize("path", ["caller/", "nothing/"])
+def test_plain_view_and_unknown_path_need_a_token(page: Page, path: str) -> None:
+    answer = page.goto(path)
+
+    assert answer
+    assert answer.status == 401
+    assert answer.header_value("WWW-Authenticate") == 'Bearer realm="api"'
+    assert json.loads(page.locator("body").inner_text()).keys() == {"detail"}
+
+
+def test_token_of_the_button_opens_a_plain_view(page: Page) -> None:
+    page.goto("")
+    headers = {"Authorization": f"Bearer {get_token(page)}"}
+    script = "async headers => (await fetch('caller/', {headers})).json()"
+
+    assert page.evaluate(script, headers).keys() == {"caller"}
+
+
 def test_page_leads_to_swagger_ui(page: Page) -> None:
     page.goto("")
 

@@ -145,7 +145,7 @@ def test_url_that_is_none_is_an_error() -> None:
 
 
 def test_server_without_an_embedded_issuer_is_an_error(demo: Demo) -> None:
-    with pytest.raises(CommandError, match=r"There is no embedded issuer at .+ status 404"):
+    with pytest.raises(CommandError, match=r"There is no embedded issuer at .+ status 401"):
         run("--issuer", f"{demo.url}elsewhere")
 
 

@@ -18,6 +18,9 @@ PRINT = (
 )
 
 
+EXEMPT_PATHS = ["/schema/", "/static/*"]
+
+
 def read(**variables: str) -> list[Any]:
     done = subprocess.run(
         [sys.executable, "-c", PRINT],
@@ -38,7 +41,11 @@ def test_nothing_needs_to_be_configured() -> None:
     assert debug is True
     assert len(secret_key) >= 50
     assert allowed_hosts == []
-    assert jwtauth == {"ISSUER": "http://127.0.0.1:8000/__zuplo/issuer", "JWKS": "jwks"}
+    assert jwtauth == {
+        "ISSUER": "http://127.0.0.1:8000/__zuplo/issuer",
+        "JWKS": "jwks",
+        "EXEMPT_PATHS": EXEMPT_PATHS,
+    }
 
 
 def test_secret_key_is_another_at_each_start() -> None:
@@ -51,13 +58,17 @@ def test_debugging_is_off_where_it_is_not_clearly_on(value: str) -> None:
 
     assert debug is False
     assert secret_key == "given"
-    assert jwtauth == {}
+    assert jwtauth == {"EXEMPT_PATHS": EXEMPT_PATHS}
 
 
 def test_gateway_of_the_environment_is_trusted() -> None:
     jwtauth = read(JWTAUTH_ISSUER="https://issuer.test", JWTAUTH_AUDIENCE="https://api.test")[3]
 
-    assert jwtauth == {"ISSUER": "https://issuer.test", "AUDIENCE": "https://api.test"}
+    assert jwtauth == {
+        "ISSUER": "https://issuer.test",
+        "AUDIENCE": "https://api.test",
+        "EXEMPT_PATHS": EXEMPT_PATHS,
+    }
 
 
 def test_empty_values_count_as_unset() -> None:
@@ -83,3 +94,14 @@ def test_checks_find_nothing(issuer: str) -> None:
     done = manage("check", "--fail-level", "WARNING", JWTAUTH_ISSUER=issuer)
 
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("issuer", ["", "https://issuer.test"])
+def test_no_route_is_open_by_accident(issuer: str) -> None:
+    done = manage("jwtauth_routes", "--json", JWTAUTH_ISSUER=issuer)
+
+    assert done.returncode == 0, done.stderr
+    protection = {each["route"]: each["protection"] for each in json.loads(done.stdout)["routes"]}
+    closed = {route for route, by in protection.items() if by == "TokenRequiredMiddleware"}
+    assert closed == {"/protected/", "/caller/"}
+    assert {protection[route] for route in protection.keys() - closed} == {"exempt"}

@@ -244,6 +244,29 @@ def test_script_and_page_agree_on_their_elements(demo: Demo) -> None:
     assert wanted <= set(re.findall(r'\sid="([^"]+)"', page))
 
 
+@pytest.mark.parametrize("path", ["caller/", "nothing/", "docs", "__zuplo/issuer/nothing"])
+def test_plain_views_and_unknown_paths_need_a_token(demo: Demo, path: str) -> None:
+    answer = demo.request("GET", path)
+
+    assert answer.status_code == 401
+    assert answer.headers["WWW-Authenticate"] == 'Bearer realm="api"'
+    assert "Authorization" in answer.headers["Vary"]
+
+
+def test_token_opens_plain_views_and_shows_which_paths_exist(demo: Demo) -> None:
+    headers = {"Authorization": f"Bearer {demo.token(claims={'sub': 'alice'})}"}
+
+    assert demo.request("GET", "caller/", headers=headers).json() == {"caller": "alice"}
+    assert demo.request("GET", "nothing/", headers=headers).status_code == 404
+
+
+def test_rejected_token_does_not_close_open_views(demo: Demo) -> None:
+    headers = {"Authorization": f"Bearer {demo.token(stranger=True)}"}
+
+    for path in ("", "docs/", "schema/", "__zuplo/issuer/.well-known/jwks.json"):
+        assert demo.request("GET", path, headers=headers).status_code == 200
+
+
 def test_browsable_api_shows_the_view_without_a_database(demo: Demo) -> None:
     headers = {"Accept": "text/html", "Authorization": f"Bearer {demo.token()}"}
 
