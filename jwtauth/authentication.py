@@ -39,7 +39,7 @@ class ZuploJWTAuthentication(BaseAuthentication):
     the next authentication class.
     """
 
-    @sensitive_variables("token")
+    @sensitive_variables()
     def authenticate(self, request: Request) -> tuple[Any, dict[str, Any]] | None:
         """The user and the claims, or ``None`` where the request carries no token of ours.
 
@@ -117,7 +117,7 @@ class AsyncZuploJWTAuthentication(ZuploJWTAuthentication):
     resolver, which does no I/O.
     """
 
-    @sensitive_variables("token")
+    @sensitive_variables()
     async def authenticate(  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride] - who uses it awaits it.
         self, request: Request
     ) -> tuple[Any, dict[str, Any]] | None:
@@ -148,13 +148,20 @@ class AsyncZuploJWTAuthentication(ZuploJWTAuthentication):
         """The verified claims. Raises ``TokenError`` or ``KeysUnavailable``."""
         return await averify(token, request)
 
+    @sensitive_variables()
     async def _aget_user(self, claims: dict[str, Any], request: Request) -> Any:
         is_inherited = type(self).get_user is ZuploJWTAuthentication.get_user
         function = get_settings().user_resolver if is_inherited else self.get_user
+
+        # Decorated for the frames below, and without arguments that the frames between would show.
+        @sensitive_variables()
+        def get_user() -> Any:
+            return self.get_user(claims, request)
+
         if function is token_user or iscoroutinefunction(function):  # pyright: ignore[reportDeprecated] - asyncio's is.
-            user = self.get_user(claims, request)
+            user = get_user()
         else:
-            user = await sync_to_async(self.get_user)(claims, request)
+            user = await sync_to_async(get_user)()
         return await user if isawaitable(user) else user
 
 

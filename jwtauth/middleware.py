@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, Final
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
@@ -10,7 +11,12 @@ from django.urls import Resolver404, resolve
 from rest_framework.exceptions import APIException, NotAuthenticated
 
 from .admission import Admission, Outcome, is_forced, is_open
-from .authentication import ZuploJWTAuthentication, header_of, is_reusable
+from .authentication import (
+    AsyncZuploJWTAuthentication,
+    ZuploJWTAuthentication,
+    header_of,
+    is_reusable,
+)
 from .conf import get_settings
 from .responses import vary_on_header
 from .signals import request_reported
@@ -40,7 +46,11 @@ class TokenRequiredMiddleware:
         self.get_response = get_response
         self._is_async = iscoroutinefunction(get_response)  # pyright: ignore[reportDeprecated] - asyncio's is.
         self._admission = Admission(self.authentication_class, is_async=self._is_async)
-        self._is_reusable = is_reusable(self.authentication_class)
+        # An own authenticate() may admit requests that a view's class would not.
+        self._is_reusable = is_reusable(self.authentication_class) and (
+            self.authentication_class.authenticate
+            in {ZuploJWTAuthentication.authenticate, AsyncZuploJWTAuthentication.authenticate}
+        )
         if self._is_async:
             markcoroutinefunction(self)
             # Django would run a synchronous method in a thread.
@@ -84,7 +94,9 @@ class TokenRequiredMiddleware:
         return self._reject(request, outcome)
 
     async def _aprocess_view(self, *args: Any) -> Any:
-        return type(self).process_view(self, *args)
+        response = type(self).process_view(self, *args)
+        # A subclass may override it with a coroutine function.
+        return await response if isawaitable(response) else response
 
     def _decide(self, request: Any, error: APIException | None) -> HttpResponseBase | None:
         """Return the response that rejects the request, or ``None`` if it is served."""

@@ -46,7 +46,10 @@ def require_active(user: Any) -> Any:
         is_active = user is not None and user.is_authenticated and user.is_active
     except AttributeError as error:
         raise _not_a_user(user) from error
-    if isinstance(user, type):
+    # Methods of these names would always be true.
+    if isinstance(user, type) or (
+        user is not None and (callable(user.is_authenticated) or callable(user.is_active))
+    ):
         raise _not_a_user(user)
     if not is_active:
         raise TokenError("user_refused", "The token's user is not accepted.")

@@ -118,7 +118,12 @@ def fetcher_for(issuer: IssuerSettings) -> JWKSFetcher:
 
 def jwks_cache_for(issuer: IssuerSettings, settings: Settings) -> JWKSCache:
     """Return what the processes of this deployment share about this issuer."""
-    return JWKSCache(settings.cache, issuer.issuer, issuer.jwks_url or issuer.discovery_url or "")
+    return JWKSCache(
+        settings.cache,
+        issuer.issuer,
+        issuer.jwks_url or issuer.discovery_url or "",
+        longest_hold=max(issuer.jwks_cooldown, issuer.jwks_timeout, 1),
+    )
 
 
 def key_source_of(issuer: str) -> KeySource | LocalKeys:

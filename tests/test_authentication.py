@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import secrets
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -534,6 +535,26 @@ def test_report_of_what_is_no_fault_of_the_token_hides_it_too(
         returned(function(token, RequestFactory().get("/", headers={"Host": "evil.example"})))
 
     assert_hides(reported(caught.value), token, "audience_of_the_host")
+
+
+@pytest.mark.parametrize("judge", [ZuploJWTAuthentication, AsyncZuploJWTAuthentication])
+def test_report_of_a_resolver_that_fails_hides_the_claims(
+    issuer: LoopbackIssuer, settings: Settings, judge: Any
+) -> None:
+    def resolver(claims: dict[str, Any], _: Any) -> None:
+        raise LookupError(len(claims))
+
+    settings.JWTAUTH = {"ISSUER": issuer.url, "USER_RESOLVER": resolver}
+    # Not a literal, since the report quotes the source.
+    claim = secrets.token_hex()
+    request = request_with(f"Bearer {issuer.token(secret=claim)}")
+
+    with pytest.raises(LookupError) as caught:
+        returned(judge().authenticate(request))
+
+    report = reported(caught.value)
+    assert "resolver" in report
+    assert claim not in report
 
 
 def returned(result: Any) -> Any:

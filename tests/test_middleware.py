@@ -578,6 +578,21 @@ class AsyncOwnMiddleware(TokenRequiredMiddleware):
     authentication_class = AsyncNamed
 
 
+class AsyncProcessView(TokenRequiredMiddleware):
+    async def process_view(self, request: Any, view_func: Any, /, *args: Any) -> Any:  # type: ignore[override]
+        return super().process_view(request, view_func, *args)
+
+
+def test_subclass_for_event_loops_may_override_process_view_with_a_coroutine(
+    settings: Settings, issuer: LoopbackIssuer
+) -> None:
+    settings.MIDDLEWARE = [f"{__name__}.AsyncProcessView"]
+    site = Site(is_async=True)
+
+    assert site.get("/closed/function/", issuer.token(sub="a")).status_code == 200
+    assert_challenged(site.get("/closed/function/"))
+
+
 @pytest.mark.parametrize("middleware", ["OwnMiddleware", "AsyncOwnMiddleware"])
 def test_subclass_may_name_another_class_of_either_kind(
     site: Site, settings: Settings, issuer: LoopbackIssuer, middleware: str

@@ -234,3 +234,24 @@ def test_permissions_see_who_authenticated(
     settings.ROOT_URLCONF = (path("", response),)
 
     assert site.get("/", issuer.token()).json() == "ZuploJWTAuthentication"
+
+
+class LocalProbes(ZuploJWTAuthentication):
+    """Admits requests without a token, which a view need not want."""
+
+    def authenticate(self, request: Any) -> Any:
+        return super().authenticate(request) or (TokenUser({"iss": "", "sub": "probe"}), {})
+
+
+class ProbesMiddleware(TokenRequiredMiddleware):
+    authentication_class = LocalProbes
+
+
+def test_identity_that_an_own_authenticate_gives_is_not_reused(
+    settings: Settings, issuer: LoopbackIssuer
+) -> None:
+    settings.MIDDLEWARE = [f"{__name__}.ProbesMiddleware"]
+
+    assert Site(is_async=False).get("/ours/").json() == {"user": "AnonymousUser", "auth": None}
+    token = issuer.token(sub="alice")
+    assert Site(is_async=False).get("/ours/", token).json()["user"] == "alice"

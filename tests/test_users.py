@@ -182,6 +182,12 @@ NOT_USERS: dict[str, Callable[[dict[str, Any]], Any]] = {
     "model": lambda _: User,
     "manager": lambda _: User.objects,
     "queryset": lambda _: User.objects.none(),
+    "is_active as a method": lambda _: SimpleNamespace(
+        is_authenticated=True, is_active=lambda: False
+    ),
+    "is_authenticated as a method": lambda _: SimpleNamespace(
+        is_authenticated=lambda: False, is_active=True
+    ),
     "without is_authenticated": lambda _: SimpleNamespace(is_active=True),
     "without is_active": lambda _: SimpleNamespace(is_authenticated=True),
 }

@@ -77,7 +77,11 @@ class LocalKeys:
 
     def _read(self) -> _Parsed:
         jwks, latest = self._load(), self._latest
-        if jwks != latest.jwks:
+        try:
+            is_new = jwks != latest.jwks
+        except RecursionError:  # A member is nested too deeply to be compared.
+            is_new = True
+        if is_new:
             # One assignment, so that other threads read either set as a whole.
             self._latest = latest = _parse(jwks, latest.keys)
         return latest
@@ -97,8 +101,14 @@ def _parse(jwks: object, previous: KeySet) -> _Parsed:
     return _Parsed(_copied(jwks), keys, None if len(keys) else "JWKS has no usable key")
 
 
-def _copied(value: Any) -> Any:
-    """Copy the containers that JSON has; whatever else is in them may not be copyable."""
-    if isinstance(value, dict):
-        return {name: _copied(member) for name, member in value.items()}
-    return [_copied(item) for item in value] if isinstance(value, list) else value
+def _copied(jwks: object) -> object:
+    """Copy what the keys are made of; nothing here descends into deeper members."""
+    if not isinstance(jwks, dict) or not isinstance(jwks.get("keys"), list):
+        return jwks
+    return {**jwks, "keys": [_copied_key(key) for key in jwks["keys"]]}
+
+
+def _copied_key(key: object) -> object:
+    if not isinstance(key, dict):
+        return key
+    return {name: [*member] if isinstance(member, list) else member for name, member in key.items()}

@@ -65,7 +65,8 @@ class Refresher:
         self._shared = shared
         self._clock = clock
         # Documents and failures of the shared cache count once: what was replaced stays replaced.
-        self._seen: deque[str] = deque(maxlen=_REMEMBERED_IDS)
+        self._seen_documents: deque[str] = deque(maxlen=_REMEMBERED_IDS)
+        self._seen_failures: deque[str] = deque(maxlen=_REMEMBERED_IDS)
         self._view = SharedView()
         self._bypass_caches = False
         self._signals: list[tuple[Signal, dict[str, Any]]] = []
@@ -90,10 +91,10 @@ class Refresher:
         return self._send_signals
 
     def _guarded(self, call: Call, work: Callable[[], None]) -> Callable[[], None]:
-        # Importing a cache's client and connecting are not part of the time that requests wait.
-        self._shared.warm_up()
-        call.started_at = self._clock.monotonic()
         try:
+            # Importing the cache's client and connecting do not count as waiting for keys.
+            self._shared.warm_up()
+            call.started_at = self._clock.monotonic()
             work()
         except Exception as error:
             logger.exception("%s: refreshing the keys failed unexpectedly.", self._state.issuer)
@@ -177,8 +178,8 @@ class Refresher:
         state, looked_at = self._state, self._clock.monotonic()
         state.next_look_at = looked_at + LOOK_INTERVAL
         view = self._view = self._shared.read()
-        if view.document is not None and view.document.id not in self._seen:
-            self._seen.append(view.document.id)
+        if view.document is not None and view.document.id not in self._seen_documents:
+            self._seen_documents.append(view.document.id)
             if self._is_newer(view.document, view.claim):
                 self._adopt(view.document)
         if view.claim is not None:
@@ -206,13 +207,17 @@ class Refresher:
                 "%s: the shared cache holds no usable keys (%s).", self._state.issuer, error
             )
             return
+        is_known = self._state.snapshot is not None
         self._state.install(keys, document.text, document.claim, self._fetched_at(document))
+        if is_known and self._view.failure is None:
+            # Its publisher deleted the failure, which is older whatever the clocks and Age say.
+            self._state.failure = None
 
     def _adopt_failure(self, failure: SharedFailure) -> None:
         state, policy, now = self._state, self._state.policy, self._clock.monotonic()
         known = state.failure
-        if failure.id not in self._seen:
-            self._seen.append(failure.id)
+        if failure.id not in self._seen_failures:
+            self._seen_failures.append(failure.id)
             # When it happened is unknown. While the lease says that the back-off lasts, it is taken
             # to have happened just now, and each look asks again.
             wait = policy.backoff(failure.failures) if self._view.backing_off else 0
@@ -277,7 +282,7 @@ class Refresher:
         state.failure = None
         state.install(keys, document.text, claim, began_at - age)
         shared = SharedDocument(secrets.token_hex(8), document.text, began_time - age, claim)
-        self._seen.append(shared.id)
+        self._seen_documents.append(shared.id)
         keep_for = policy.ttl + policy.stale_ttl
         self._shared.publish(shared, keep_for=keep_for, claim_for=claim_for, lease=lease)
         self._signals.append((keys_refreshed, {"keys": len(keys)}))
@@ -304,6 +309,6 @@ class Refresher:
         next_try_at = now + self._state.policy.backoff(count)
         failure = Failure(secrets.token_hex(8), count, now, next_try_at, answered, reason)
         self._state.failure = failure
-        self._seen.append(failure.id)
+        self._seen_failures.append(failure.id)
         self._signals.append((keys_refresh_failed, {"reason": reason, "failures": count}))
         return failure

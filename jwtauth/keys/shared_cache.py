@@ -92,15 +92,25 @@ _Entry: TypeAlias = SharedDocument | SharedFailure | _Holder
 
 
 class JWKSCache:
-    """One issuer's part of the Django cache ``alias``."""
+    """One issuer's part of the Django cache ``alias``.
+
+    No process holds the lease or the claim for more than ``longest_hold`` seconds.
+    """
 
     def __init__(
-        self, alias: str, issuer: str, location: str, *, monotonic: Monotonic = time.monotonic
+        self,
+        alias: str,
+        issuer: str,
+        location: str,
+        *,
+        longest_hold: float = 3600,
+        monotonic: Monotonic = time.monotonic,
     ) -> None:
         self._alias = alias
         # An issuer may be longer than a cache key, or contain what Memcached rejects.
         digest = hashlib.sha256(json.dumps([issuer, location]).encode()).hexdigest()[:40]
         self._prefix = f"jwtauth:{_SCHEMA}:{digest}"
+        self._longest_hold = longest_hold
         self._monotonic = monotonic
         self._first_seen: dict[str, tuple[object, float]] = {}
 
@@ -112,7 +122,8 @@ class JWKSCache:
     def read(self) -> SharedView:
         """Read all entries at once."""
         keys = [self._key(name) for name in ("jwks", "failure", "lease", "claim")]
-        entries: dict[str, Any] = self._run(lambda cache: cache.get_many(keys), {})
+        # Copied in the job: a client that returns anything else fails there.
+        entries: dict[str, Any] = self._run(lambda cache: dict(cache.get_many(keys)), {})
         jwks, failure, lease, claim = (entries.get(key) for key in keys)
         leaseholder, claimant = self._holder("lease", lease), self._holder("claim", claim)
         return SharedView(
@@ -235,7 +246,8 @@ class JWKSCache:
         if known != entry:
             since = now
         self._first_seen[name] = entry, since
-        return _Holder(id_, seconds, fetching) if now - since <= seconds + _GRACE else None
+        is_overdue = now - since > min(seconds, self._longest_hold) + _GRACE
+        return None if is_overdue else _Holder(id_, seconds, fetching)
 
     def _set(self, cache: BaseCache, name: str, value: _Entry, seconds: float) -> None:
         cache.set(self._key(name), _entry(value), _whole(seconds))

@@ -41,7 +41,8 @@ def parse(segment: bytes) -> Header:
     # No extension is understood here, so each one named is one too many (RFC 7515 §4.1.11).
     if not parameters.keys().isdisjoint(("crit", "b64", "zip")):
         raise TokenError("malformed_token", "The token's header asks for an extension.")
-    return Header(algorithm, kid, typ)
+    # As in a JWK, an empty kid names no key.
+    return Header(algorithm, kid or None, typ)
 
 
 def _is_string_or_absent(parameters: dict[str, object], name: str) -> bool:

@@ -203,3 +203,20 @@ def test_unknown_key_needs_no_second_look() -> None:
 
     assert keys.confirm_unknown(current, search) is current
     assert source.calls == 1
+
+
+@pytest.mark.parametrize("is_callable", [False, True])
+def test_key_that_is_nested_deeply_does_not_affect_the_others(*, is_callable: bool) -> None:
+    key = SigningKey.generate("EdDSA")
+
+    def load() -> dict[str, Any]:
+        nested: Any = 1
+        for _ in range(5000):
+            nested = [nested]
+        odd = {"kty": "OKP", "x": nested, "odd": nested}
+        return {"keys": [odd, {**key.public_jwk(), "odd": nested}]}
+
+    source = LocalKeys("https://local.test", load if is_callable else load())
+
+    assert len(source.current()) == 1
+    assert source.current() is not None

@@ -189,6 +189,25 @@ def test_success_of_one_process_ends_the_back_off_of_all(deployment: Deployment)
     assert deployment.issuer.fetches == fetches
 
 
+@pytest.mark.parametrize(("age", "ahead"), [(5, 0), (0, -30), (0, 30)])
+def test_success_of_another_process_ends_a_failure_whatever_its_age(
+    deployment: Deployment, age: float, ahead: float
+) -> None:
+    source, neighbour = deployment.warm_process(), deployment.process(ahead=ahead)
+    deployment.issuer.failure = "it is unreachable"
+    deployment.clock.advance(600)
+    source.current()
+    deployment.clock.advance(1)
+    deployment.issuer.failure = None
+    deployment.issuer.age = age
+    neighbour.refresh()
+    deployment.clock.advance(1)
+    source._refresher._look()
+
+    assert source.status().reason is None
+    assert not source._state.failed_lately
+
+
 def test_idle_process_learns_of_the_failures_of_others(deployment: Deployment) -> None:
     busy, idle = deployment.warm_process(), deployment.warm_process()
     deployment.issuer.failure = "it is unreachable"

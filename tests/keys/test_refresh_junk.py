@@ -94,6 +94,21 @@ def test_planted_keys_are_used_until_they_expire_and_never_again(
     assert not any(find(source, planted) for source in [*sources, deployment.process()])
 
 
+def test_planted_keys_are_not_adopted_again_however_often_the_issuer_fails() -> None:
+    deployment = Deployment(ttl=600, stale_ttl=3600, cooldown=10)
+    source, planted = deployment.process(), SigningKey.generate("EdDSA")
+    plant(deployment, jwks([planted]), ago=-(10**9))
+    deployment.issuer.failure = "it is unreachable"
+
+    while deployment.clock.passed < 600 + 3600:
+        source.current()
+        deployment.clock.advance(10)
+
+    for _ in range(200):
+        assert unavailable(source, planted)
+        deployment.clock.advance(10)
+
+
 def test_older_keys_than_its_own_are_not_adopted(deployment: Deployment) -> None:
     source = deployment.warm_process()
     deployment.clock.advance(31)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.core.cache import caches
+from django.core.cache.backends.locmem import LocMemCache
 from django.core.management import call_command
 from django.db import connection, connections, transaction
 from hypothesis import given
@@ -362,6 +363,29 @@ def test_holder_that_outlives_its_time_is_replaced(clock: Clock, acquire: Any) -
     assert acquire(cache, 50) is None
     clock.now += 0.1
     assert acquire(cache, 50) is not None
+
+
+@pytest.mark.parametrize("acquire", [JWKSCache.acquire_lease, JWKSCache.claim_refetch])
+def test_holder_with_a_longer_time_than_any_process_takes_is_replaced(
+    clock: Clock, acquire: Any
+) -> None:
+    assert acquire(jwks_cache(), 2**31) is not None
+    cache = jwks_cache(monotonic=clock, longest_hold=10)
+    assert acquire(cache, 5) is None
+    clock.now += 11
+    assert acquire(cache, 5) is None
+
+    clock.now += 0.1
+    assert acquire(cache, 5) is not None
+
+
+@pytest.mark.parametrize("entries", [None, [], "junk", 7])
+def test_client_that_returns_no_entries_counts_as_failing(
+    monkeypatch: pytest.MonkeyPatch, entries: object
+) -> None:
+    monkeypatch.setattr(LocMemCache, "get_many", lambda _self, _keys: entries)
+
+    assert jwks_cache().read() == NOTHING
 
 
 def test_claim_that_outlives_its_time_is_not_reported(clock: Clock) -> None:

@@ -30,8 +30,8 @@ def test_key_id_and_type_may_be_missing() -> None:
     assert _parse({"alg": "EdDSA"}) == Header("EdDSA", None, None)
 
 
-def test_they_may_be_empty() -> None:
-    assert _parse({"alg": "", "kid": "", "typ": ""}) == Header("", "", "")
+def test_they_may_be_empty_and_an_empty_kid_names_no_key() -> None:
+    assert _parse({"alg": "", "kid": "", "typ": ""}) == Header("", None, "")
 
 
 @pytest.mark.parametrize("name", ["jwk", "jku", "x5u", "x5c", "x5t", "x5t#S256", "cty", "nonce"])
