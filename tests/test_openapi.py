@@ -34,7 +34,7 @@ from rest_framework.views import APIView
 from jwtauth.authentication import AsyncZuploJWTAuthentication, ZuploJWTAuthentication
 from jwtauth.openapi import ZuploJWTScheme
 from jwtauth.permissions import TokenHasScope
-from jwtauth.testing import LoopbackIssuer
+from tests.faults import FaultyIssuer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -357,12 +357,12 @@ def test_what_is_answered_is_described(
     tokens: dict[str, str | None] = {"none": None, "refused": "no token at all"}
     seen = set()
 
-    with LoopbackIssuer(trusted=False) as issuer:
+    with FaultyIssuer(trusted=False) as issuer:
         settings.JWTAUTH = {"ISSUER": issuer.url, "JWKS_TIMEOUT": 1}
         tokens |= {"good": issuer.token(scope="read"), "narrow": issuer.token()}
         for token in tokens.values():
             seen.add(ask(view, token))
-    with LoopbackIssuer(trusted=False) as away:
+    with FaultyIssuer(trusted=False) as away:
         settings.JWTAUTH = {"ISSUER": away.url, "JWKS_TIMEOUT": 1}
         away.stop()
         seen.add(ask(view, away.token()))
