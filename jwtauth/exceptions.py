@@ -5,6 +5,11 @@ from __future__ import annotations
 from math import ceil
 
 
+def gettext_noop(message: str) -> str:
+    """Mark a message for ``makemessages``, which looks for this name; here, Django is unknown."""
+    return message
+
+
 class TokenError(Exception):
     """A token was refused.
 
@@ -41,7 +46,7 @@ class KeysUnavailable(Exception):  # noqa: N818 - the name is part of the public
     issuer: str | None = None
 
     code = "keys_unavailable"
-    message = "The keys to verify this token are not available at the moment."
+    message = gettext_noop("The keys to verify this token are not available at the moment.")
 
     def __init__(self, retry_after: float = 1) -> None:
         super().__init__(retry_after)

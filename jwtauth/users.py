@@ -16,6 +16,7 @@ from django.contrib.auth import get_user_model
 from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.db import DataError, IntegrityError, router, transaction
 from django.db.models import CharField, TextField
+from django.utils.translation import gettext_noop as _
 
 from .conf import get_settings
 from .exceptions import TokenError
@@ -52,7 +53,7 @@ def require_active(user: Any) -> Any:
     ):
         raise _not_a_user(user)
     if not is_active:
-        raise TokenError("user_refused", "The token's user is not accepted.")
+        raise TokenError("user_refused", _("The token's user is not accepted."))
     return user
 
 
@@ -70,9 +71,9 @@ def _identifier(claims: Claims, claim: str, *, required: bool) -> str | int | No
     """Return the value of the claim that identifies the user. Raise ``TokenError``."""
     value: str | int | None = claims.get(claim)
     if value is None and required:
-        raise TokenError("missing_claim", "The token lacks the claim that identifies its user.")
+        raise TokenError("missing_claim", _("The token lacks the claim that identifies its user."))
     if type(value) not in (str, int, NoneType) or (value == "" and required):
-        raise TokenError("invalid_claim", "The user ID claim must be a string or an integer.")
+        raise TokenError("invalid_claim", _("The user ID claim must be a string or an integer."))
     return value
 
 
@@ -268,7 +269,7 @@ def _username(claims: Claims, model: Any) -> Any:
         text = f"{_digest(claims['iss'])}:{text}"
     field = model._meta.get_field(model.USERNAME_FIELD)  # noqa: SLF001 - as above.
     is_email = field.name == model.get_email_field_name()
-    unusable = TokenError("invalid_claim", "The user ID claim cannot be used as a user name.")
+    unusable = TokenError("invalid_claim", _("The user ID claim cannot be used as a user name."))
     try:
         name = field.to_python(text)
         if not isinstance(field, CharField | TextField):

@@ -10,8 +10,8 @@ from django.core.cache import caches
 
 from jwtauth import events
 from jwtauth.keys.clock import Clock
-from jwtauth.testing import LoopbackIssuer
 from jwtauth.tokens import verifier
+from tests.faults import FaultyIssuer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,9 +35,9 @@ def _no_rejections_yet(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def issuer(settings: Settings) -> Iterator[LoopbackIssuer]:
+def issuer(settings: Settings) -> Iterator[FaultyIssuer]:
     """An issuer over real HTTP, the only one that the app trusts."""
-    with LoopbackIssuer(trusted=False) as running:
+    with FaultyIssuer(trusted=False) as running:
         settings.JWTAUTH = {"ISSUER": running.url}
         yield running
 

@@ -13,7 +13,8 @@ import requests
 from django.test import Client
 
 import jwtauth
-from jwtauth.testing import Answer, LoopbackIssuer, SigningKey
+from jwtauth.testing import SigningKey
+from tests.faults import Answer, FaultyIssuer
 
 from .challenge import read_refusal
 from .requesting import PATH, ask, verdict
@@ -42,7 +43,7 @@ class Refused(NamedTuple):
 
     code: str
     detail: str
-    token: Callable[[LoopbackIssuer], str]
+    token: Callable[[FaultyIssuer], str]
     settings: dict[str, Any] = {}  # noqa: RUF012 - of a tuple, and nobody changes it
 
 
@@ -111,19 +112,19 @@ REFUSED = [
 ids = [case.code for case in REFUSED]
 
 
-def gone(issuer: LoopbackIssuer) -> None:
+def gone(issuer: FaultyIssuer) -> None:
     issuer.stop()
 
 
-def broken(issuer: LoopbackIssuer) -> None:
+def broken(issuer: FaultyIssuer) -> None:
     issuer.jwks_answer = Answer(status=500)
 
 
-def elsewhere(issuer: LoopbackIssuer) -> None:
+def elsewhere(issuer: FaultyIssuer) -> None:
     issuer.jwks_answer = Answer(status=302, headers={"Location": issuer.jwks_url})
 
 
-def without_keys(issuer: LoopbackIssuer) -> None:
+def without_keys(issuer: FaultyIssuer) -> None:
     issuer.keys = []
 
 
@@ -147,7 +148,7 @@ def assert_unavailable(response: Any) -> None:
 
 @pytest.mark.parametrize("algorithm", ["EdDSA", "Ed25519", "RS256"])
 def test_good_token_is_answered_with_all_of_its_claims(
-    issuer: LoopbackIssuer, algorithm: str
+    issuer: FaultyIssuer, algorithm: str
 ) -> None:
     custom = {"roles": ["admin", {"deep": [None, True, 1.5, -3]}], "naïve": '"\\\u2028 😀'}
     now = int(time.time())
@@ -162,7 +163,7 @@ def test_good_token_is_answered_with_all_of_its_claims(
     assert "WWW-Authenticate" not in response.headers
 
 
-def test_claims_nested_twenty_levels_are_served(issuer: LoopbackIssuer) -> None:
+def test_claims_nested_twenty_levels_are_served(issuer: FaultyIssuer) -> None:
     value: Any = "leaf"
     for _ in range(18):
         value = [value]
@@ -172,14 +173,14 @@ def test_claims_nested_twenty_levels_are_served(issuer: LoopbackIssuer) -> None:
     assert response.json()["user"]["deep"] == value
 
 
-def test_token_without_a_subject_is_good(issuer: LoopbackIssuer) -> None:
+def test_token_without_a_subject_is_good(issuer: FaultyIssuer) -> None:
     response = ask(issuer.token(sub=...))
 
     assert response.status_code == 200
     assert "sub" not in response.json()["user"]
 
 
-def test_token_is_good_again_and_again_for_one_fetch(issuer: LoopbackIssuer) -> None:
+def test_token_is_good_again_and_again_for_one_fetch(issuer: FaultyIssuer) -> None:
     token = issuer.token()
 
     assert [verdict(token) for _ in range(3)] == ["granted"] * 3
@@ -187,7 +188,7 @@ def test_token_is_good_again_and_again_for_one_fetch(issuer: LoopbackIssuer) -> 
     assert issuer.fetches == 1
 
 
-def test_method_that_the_view_does_not_have_is_another_matter(issuer: LoopbackIssuer) -> None:
+def test_method_that_the_view_does_not_have_is_another_matter(issuer: FaultyIssuer) -> None:
     headers = {"Authorization": f"Bearer {issuer.token()}"}
 
     assert Client().post(PATH, headers=headers).status_code == 405
@@ -199,7 +200,7 @@ def test_method_that_the_view_does_not_have_is_another_matter(issuer: LoopbackIs
 
 @pytest.mark.parametrize("authorization", [None, "Basic dXNlcjpwYXNz", "Negotiate", "token"])
 def test_request_without_a_token_of_ours_is_challenged_and_told_no_more(
-    issuer: LoopbackIssuer, authorization: str | None
+    issuer: FaultyIssuer, authorization: str | None
 ) -> None:
     response = ask(**{} if authorization is None else {"Authorization": authorization})
 
@@ -214,7 +215,7 @@ def test_request_without_a_token_of_ours_is_challenged_and_told_no_more(
 
 @pytest.mark.parametrize("case", REFUSED, ids=ids)
 def test_refused_token_is_told_why_in_body_and_challenge(
-    issuer: LoopbackIssuer, settings: Settings, case: Refused
+    issuer: FaultyIssuer, settings: Settings, case: Refused
 ) -> None:
     settings.JWTAUTH = {"ISSUER": issuer.url, **case.settings}
 
@@ -232,7 +233,7 @@ def test_refused_token_is_told_why_in_body_and_challenge(
 
 @pytest.mark.parametrize("case", REFUSED, ids=ids)
 def test_refusal_repeats_nothing_of_the_token(
-    issuer: LoopbackIssuer, settings: Settings, case: Refused
+    issuer: FaultyIssuer, settings: Settings, case: Refused
 ) -> None:
     settings.JWTAUTH = {"ISSUER": issuer.url, **case.settings}
     token = case.token(issuer)
@@ -263,7 +264,7 @@ def test_package_knows_no_other_code() -> None:
 @pytest.mark.parametrize(
     "name", ["malformed_token", "token_expired", "invalid_audience", "untrusted_issuer"]
 )
-def test_token_that_could_never_pass_causes_no_fetch(issuer: LoopbackIssuer, name: str) -> None:
+def test_token_that_could_never_pass_causes_no_fetch(issuer: FaultyIssuer, name: str) -> None:
     (case,) = (case for case in REFUSED if case.code == name)
 
     assert verdict(case.token(issuer)) == name
@@ -273,7 +274,7 @@ def test_token_that_could_never_pass_causes_no_fetch(issuer: LoopbackIssuer, nam
 # A scope that is missing.
 
 
-def test_missing_scope_is_named(issuer: LoopbackIssuer, settings: Settings) -> None:
+def test_missing_scope_is_named(issuer: FaultyIssuer, settings: Settings) -> None:
     settings.ROOT_URLCONF = "tests.views"
 
     response = ask(issuer.token(scope="read"), "/scoped/")
@@ -289,13 +290,13 @@ def test_missing_scope_is_named(issuer: LoopbackIssuer, settings: Settings) -> N
     )
 
 
-def test_scope_that_is_there_opens_the_view(issuer: LoopbackIssuer, settings: Settings) -> None:
+def test_scope_that_is_there_opens_the_view(issuer: FaultyIssuer, settings: Settings) -> None:
     settings.ROOT_URLCONF = "tests.views"
 
     assert ask(issuer.token(scope="read write"), "/scoped/").json() == {"allowed": True}
 
 
-def test_missing_token_is_no_missing_scope(issuer: LoopbackIssuer, settings: Settings) -> None:
+def test_missing_token_is_no_missing_scope(issuer: FaultyIssuer, settings: Settings) -> None:
     settings.ROOT_URLCONF = "tests.views"
 
     response = ask(None, "/scoped/")
@@ -309,7 +310,7 @@ def test_missing_token_is_no_missing_scope(issuer: LoopbackIssuer, settings: Set
 
 @pytest.mark.parametrize("fail", FAILURES)
 def test_issuer_without_an_answer_is_no_fault_of_the_token(
-    issuer: LoopbackIssuer, fail: Callable[[LoopbackIssuer], None]
+    issuer: FaultyIssuer, fail: Callable[[FaultyIssuer], None]
 ) -> None:
     token = issuer.token()
     fail(issuer)
@@ -322,7 +323,7 @@ def test_issuer_without_an_answer_is_no_fault_of_the_token(
 
 
 def test_unknown_key_is_no_fault_of_the_token_while_the_issuer_cannot_be_asked(
-    issuer: LoopbackIssuer, clock: Hands
+    issuer: FaultyIssuer, clock: Hands
 ) -> None:
     old = issuer.token()
     assert verdict(old) == "granted"
@@ -338,7 +339,7 @@ def test_unknown_key_is_no_fault_of_the_token_while_the_issuer_cannot_be_asked(
 
 @pytest.mark.parametrize("name", ["malformed_token", "token_expired", "untrusted_issuer"])
 def test_token_that_could_never_pass_is_refused_without_keys(
-    issuer: LoopbackIssuer, name: str
+    issuer: FaultyIssuer, name: str
 ) -> None:
     (case,) = (case for case in REFUSED if case.code == name)
     issuer.stop()
@@ -353,7 +354,7 @@ def request(server: LiveServer, **headers: str | bytes) -> requests.Response:
     return requests.get(f"{server.url}{PATH}", headers=headers, timeout=TIMEOUT)
 
 
-def test_good_token_passes_a_real_server(live_server: LiveServer, issuer: LoopbackIssuer) -> None:
+def test_good_token_passes_a_real_server(live_server: LiveServer, issuer: FaultyIssuer) -> None:
     for algorithm in ("EdDSA", "RS256"):
         answer = request(
             live_server, Authorization=f"Bearer {issuer.token(algorithm=algorithm, sub='é')}"
@@ -362,7 +363,7 @@ def test_good_token_passes_a_real_server(live_server: LiveServer, issuer: Loopba
         assert (answer.status_code, answer.json()["user"]["sub"]) == (200, "é")
 
 
-def test_real_server_challenges(live_server: LiveServer, issuer: LoopbackIssuer) -> None:
+def test_real_server_challenges(live_server: LiveServer, issuer: FaultyIssuer) -> None:
     answer = request(live_server)
 
     assert answer.status_code == 401
@@ -370,18 +371,14 @@ def test_real_server_challenges(live_server: LiveServer, issuer: LoopbackIssuer)
 
 
 @pytest.mark.parametrize("case", REFUSED[:7], ids=ids[:7])
-def test_real_server_says_why(
-    live_server: LiveServer, issuer: LoopbackIssuer, case: Refused
-) -> None:
+def test_real_server_says_why(live_server: LiveServer, issuer: FaultyIssuer, case: Refused) -> None:
     answer = request(live_server, Authorization=f"Bearer {case.token(issuer)}")
 
     assert (answer.status_code, answer.json()["code"]) == (401, case.code)
     assert read_refusal(answer.headers["WWW-Authenticate"]) == case.detail
 
 
-def test_real_server_says_when_to_come_back(
-    live_server: LiveServer, issuer: LoopbackIssuer
-) -> None:
+def test_real_server_says_when_to_come_back(live_server: LiveServer, issuer: FaultyIssuer) -> None:
     token = issuer.token()
     issuer.stop()
 
@@ -390,7 +387,7 @@ def test_real_server_says_when_to_come_back(
 
 @pytest.mark.parametrize("octets", [b"\xff\xfe", "é".encode(), b"a\x00b", b"\x80.\x81.\x82"])
 def test_octets_that_are_no_text_are_refused(
-    live_server: LiveServer, issuer: LoopbackIssuer, octets: bytes
+    live_server: LiveServer, issuer: FaultyIssuer, octets: bytes
 ) -> None:
     answer = request(live_server, Authorization=b"Bearer " + octets)
 

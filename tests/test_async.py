@@ -22,8 +22,8 @@ import jwtauth
 from jwtauth.authentication import AsyncZuploJWTAuthentication, ZuploJWTAuthentication
 from jwtauth.decorators import token_required
 from jwtauth.exceptions import KeysUnavailable, TokenError
-from jwtauth.testing import LoopbackIssuer
 from jwtauth.users import TokenUser
+from tests.faults import FaultyIssuer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def issuer(settings: Settings) -> Iterator[LoopbackIssuer]:
-    with LoopbackIssuer(trusted=False) as running:
+def issuer(settings: Settings) -> Iterator[FaultyIssuer]:
+    with FaultyIssuer(trusted=False) as running:
         settings.JWTAUTH = {"ISSUER": running.url}
         yield running
 
@@ -68,18 +68,18 @@ def with_token(token: str | None) -> dict[str, Any]:
     return {} if token is None else {"headers": {"Authorization": f"Bearer {token}"}}
 
 
-async def test_averify_token_gives_the_claims(issuer: LoopbackIssuer) -> None:
+async def test_averify_token_gives_the_claims(issuer: FaultyIssuer) -> None:
     claims = await jwtauth.averify_token(issuer.token(role="admin"))
     assert claims["role"] == "admin"
 
 
-async def test_averify_token_refuses_as_verify_token_does(issuer: LoopbackIssuer) -> None:
+async def test_averify_token_refuses_as_verify_token_does(issuer: FaultyIssuer) -> None:
     with pytest.raises(TokenError) as caught:
         await jwtauth.averify_token(issuer.token(lifetime=-1))
     assert caught.value.code == "token_expired"
 
 
-async def test_averify_token_says_that_keys_are_unavailable(issuer: LoopbackIssuer) -> None:
+async def test_averify_token_says_that_keys_are_unavailable(issuer: FaultyIssuer) -> None:
     token = issuer.token()
     issuer.stop()
     with pytest.raises(KeysUnavailable):
@@ -87,7 +87,7 @@ async def test_averify_token_says_that_keys_are_unavailable(issuer: LoopbackIssu
 
 
 async def test_the_loop_goes_on_while_the_first_tokens_wait_for_the_issuer(
-    issuer: LoopbackIssuer,
+    issuer: FaultyIssuer,
 ) -> None:
     issuer.hold()
     tokens = [issuer.token(n=n) for n in range(50)]
@@ -102,7 +102,7 @@ async def test_the_loop_goes_on_while_the_first_tokens_wait_for_the_issuer(
 
 
 async def test_an_unknown_key_is_waited_for_once_and_then_refused(
-    issuer: LoopbackIssuer, settings: Settings
+    issuer: FaultyIssuer, settings: Settings
 ) -> None:
     settings.JWTAUTH = {"ISSUER": issuer.url, "JWKS_COOLDOWN": 0.001}
     await jwtauth.averify_token(issuer.token())
@@ -113,7 +113,7 @@ async def test_an_unknown_key_is_waited_for_once_and_then_refused(
 
 
 async def test_an_issuer_that_hangs_costs_its_deadline_and_no_more(
-    issuer: LoopbackIssuer, settings: Settings
+    issuer: FaultyIssuer, settings: Settings
 ) -> None:
     settings.JWTAUTH = {"ISSUER": issuer.url, "JWKS_TIMEOUT": 0.2}
     issuer.hold()
@@ -122,7 +122,7 @@ async def test_an_issuer_that_hangs_costs_its_deadline_and_no_more(
     issuer.release()
 
 
-async def test_a_view_of_adrf_is_opened_by_a_token(issuer: LoopbackIssuer) -> None:
+async def test_a_view_of_adrf_is_opened_by_a_token(issuer: FaultyIssuer) -> None:
     request = AsyncRequestFactory().get("/", **with_token(issuer.token(sub="ada")))
     response = await view_of_adrf(request)
     assert response.status_code == 200
@@ -133,7 +133,7 @@ async def test_a_view_of_adrf_is_opened_by_a_token(issuer: LoopbackIssuer) -> No
     ("token", "status"), [(None, 401), ("a.b.c", 401)], ids=["no token", "junk"]
 )
 async def test_a_view_of_adrf_stays_shut(
-    issuer: LoopbackIssuer, token: str | None, status: int
+    issuer: FaultyIssuer, token: str | None, status: int
 ) -> None:
     request = AsyncRequestFactory().get("/", **with_token(token))
     # In a task of its own, as a server runs it.
@@ -143,7 +143,7 @@ async def test_a_view_of_adrf_stays_shut(
 
 
 async def test_another_user_resolver_runs_outside_of_the_loop(
-    issuer: LoopbackIssuer, settings: Settings
+    issuer: FaultyIssuer, settings: Settings
 ) -> None:
     def resolve(claims: dict[str, Any], request: Any) -> Any:
         with pytest.raises(RuntimeError):
@@ -157,17 +157,17 @@ async def test_another_user_resolver_runs_outside_of_the_loop(
     assert (await view_of_adrf(request)).data["user"] == "ada"
 
 
-async def test_an_async_view_of_django_is_opened_by_a_token(issuer: LoopbackIssuer) -> None:
+async def test_an_async_view_of_django_is_opened_by_a_token(issuer: FaultyIssuer) -> None:
     response = await aview(AsyncRequestFactory().get("/", **with_token(issuer.token(sub="ada"))))
     assert json.loads(response.content)["user"] == "ada"
 
 
-def test_a_view_of_django_is_opened_by_a_token(issuer: LoopbackIssuer) -> None:
+def test_a_view_of_django_is_opened_by_a_token(issuer: FaultyIssuer) -> None:
     response = view(RequestFactory().get("/", **with_token(issuer.token(sub="ada"))))
     assert json.loads(response.content)["user"] == "ada"
 
 
-def test_a_view_of_django_answers_as_rest_framework_does(issuer: LoopbackIssuer) -> None:
+def test_a_view_of_django_answers_as_rest_framework_does(issuer: FaultyIssuer) -> None:
     response = view(RequestFactory().get("/", **with_token(issuer.token(lifetime=-1))))
     assert response.status_code == 401
     assert json.loads(response.content)["code"] == "token_expired"
@@ -180,7 +180,7 @@ class ClassBased(DjangoView):
 
 
 async def test_the_user_that_an_async_view_awaits_is_not_that_of_the_session(
-    issuer: LoopbackIssuer,
+    issuer: FaultyIssuer,
 ) -> None:
     request: Any = AsyncRequestFactory().get("/", **with_token(issuer.token(sub="ada")))
     # As Django's AuthenticationMiddleware leaves it.
@@ -190,7 +190,7 @@ async def test_the_user_that_an_async_view_awaits_is_not_that_of_the_session(
 
 
 async def test_an_async_class_based_view_of_django_is_opened_by_a_token(
-    issuer: LoopbackIssuer,
+    issuer: FaultyIssuer,
 ) -> None:
     guarded: Any = token_required(ClassBased.as_view())
     response = await guarded(AsyncRequestFactory().get("/", **with_token(issuer.token(sub="ada"))))
@@ -203,7 +203,7 @@ def test_a_view_of_django_is_awaited_only_where_it_was_before() -> None:
 
 
 async def test_default_users_are_made_in_the_loop_and_those_of_a_subclass_outside_of_it(
-    issuer: LoopbackIssuer, monkeypatch: pytest.MonkeyPatch
+    issuer: FaultyIssuer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     threads: list[int] = []
 
@@ -224,7 +224,7 @@ async def test_default_users_are_made_in_the_loop_and_those_of_a_subclass_outsid
 
 
 def test_a_refusal_of_the_projects_own_is_no_challenge(
-    issuer: LoopbackIssuer, settings: Settings
+    issuer: FaultyIssuer, settings: Settings
 ) -> None:
     def resolve(claims: dict[str, Any], request: Any) -> Any:
         raise PermissionDenied
@@ -244,7 +244,7 @@ def test_a_refusal_of_the_projects_own_is_no_challenge(
     ],
 )
 def test_a_refusal_of_the_projects_own_is_told_in_its_words(
-    issuer: LoopbackIssuer, settings: Settings, detail: Any, body: dict[str, Any]
+    issuer: FaultyIssuer, settings: Settings, detail: Any, body: dict[str, Any]
 ) -> None:
     def resolve(claims: dict[str, Any], request: Any) -> Any:
         raise PermissionDenied(detail)
@@ -255,14 +255,14 @@ def test_a_refusal_of_the_projects_own_is_told_in_its_words(
 
 
 async def test_an_async_view_of_django_without_a_token_is_challenged(
-    issuer: LoopbackIssuer,
+    issuer: FaultyIssuer,
 ) -> None:
     response = await aview(AsyncRequestFactory().get("/"))
     assert response.status_code == 401
     assert response["WWW-Authenticate"] == 'Bearer realm="api"'
 
 
-async def test_a_view_of_django_says_when_to_come_back(issuer: LoopbackIssuer) -> None:
+async def test_a_view_of_django_says_when_to_come_back(issuer: FaultyIssuer) -> None:
     token = issuer.token()
     issuer.stop()
     response = await aview(AsyncRequestFactory().get("/", **with_token(token)))
@@ -294,7 +294,7 @@ class OwnVerifier(AsyncZuploJWTAuthentication):
 
 @pytest.mark.parametrize("override", [PlainOverride, CoroutineOverride])
 async def test_a_subclass_that_catches_every_exception_still_waits_for_keys(
-    issuer: LoopbackIssuer, override: type[AsyncZuploJWTAuthentication]
+    issuer: FaultyIssuer, override: type[AsyncZuploJWTAuthentication]
 ) -> None:
     issuer.hold()
     request: Any = RequestFactory().get("/", **with_token(issuer.token(n=1)))
@@ -307,7 +307,7 @@ async def test_a_subclass_that_catches_every_exception_still_waits_for_keys(
     assert authenticated[1]["n"] == 1
 
 
-async def test_a_subclass_may_verify_without_waiting(issuer: LoopbackIssuer) -> None:
+async def test_a_subclass_may_verify_without_waiting(issuer: FaultyIssuer) -> None:
     request: Any = RequestFactory().get("/", **with_token("whatever"))
 
     authenticated = await OwnVerifier().authenticate(request)

@@ -35,9 +35,10 @@ from jwtauth import (
 )
 from jwtauth.checks import CHECK_IDS, check_cache
 from jwtauth.fields import BY_KEY, FIELDS
-from jwtauth.testing import Answer, LoopbackIssuer, SigningKey
+from jwtauth.testing import SigningKey
 from jwtauth.tokens.jose_keys import ED25519_LIBRARY
 from jwtauth.validation import validate
+from tests.faults import Answer, FaultyIssuer
 
 from .keys.certificates import Authority
 from .management.running import run
@@ -290,19 +291,19 @@ def test_commands_in_console_blocks_can_be_given() -> None:
 @pytest.fixture
 def gateway(
     tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[LoopbackIssuer]:
+) -> Iterator[FaultyIssuer]:
     """The issuer of the pages: behind TLS, with one key, and a cache that is shared."""
     authority = Authority(tmp_path)
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority.path))
     context = authority.server_context("127.0.0.1")
-    with LoopbackIssuer(ssl_context=context, trusted=False) as issuer:
+    with FaultyIssuer(ssl_context=context, trusted=False) as issuer:
         issuer.keys = [SigningKey.generate()]
         settings.JWTAUTH = {"ISSUER": issuer.url, "AUDIENCE": "https://backend.example.com"}
         settings.CACHES = {"default": {"BACKEND": "tests.management.caches.SharedCache"}}
         yield issuer
 
 
-def test_commands_print_what_the_page_shows(gateway: LoopbackIssuer, settings: Settings) -> None:
+def test_commands_print_what_the_page_shows(gateway: FaultyIssuer, settings: Settings) -> None:
     shown = [block.text for block in page("how-to/commands.md").of("text")]
     token = gateway.token(sub="alice", aud="https://another.example.com")
 
@@ -454,7 +455,7 @@ def test_site_is_built_without_a_warning_and_has_what_is_public(tmp_path: Path) 
     public = [
         "jwtauth.verify_token",
         "jwtauth.averify_token",
-        *(f"jwtauth.testing.{n}" for n in jwtauth.testing.__all__ if n != "RecordedRequest"),
+        *(f"jwtauth.testing.{n}" for n in jwtauth.testing.__all__),
         *(f"jwtauth.users.{n}" for n in ("token_user", "model_user", "ModelUserResolver")),
     ]
     for module in (authentication, decorators, exceptions, middleware, permissions, users):

@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from pytest_django import Settings
     from rest_framework.request import Request
 
-    from jwtauth.testing import LoopbackIssuer
+    from tests.faults import FaultyIssuer
 
 
 SESSION = "django.contrib.sessions.middleware.SessionMiddleware"
@@ -64,7 +64,7 @@ def site(request: pytest.FixtureRequest) -> Site:
 
 
 @pytest.fixture(autouse=True)
-def _protected(settings: Settings, issuer: LoopbackIssuer) -> None:
+def _protected(settings: Settings, issuer: FaultyIssuer) -> None:
     settings.ROOT_URLCONF = "tests.site"
     settings.MIDDLEWARE = [MIDDLEWARE]
 
@@ -81,7 +81,7 @@ def assert_challenged(response: Any) -> None:
 
 @pytest.mark.parametrize("name", ALL)
 def test_valid_token_opens_every_view_and_sets_its_user(
-    site: Site, issuer: LoopbackIssuer, name: str
+    site: Site, issuer: FaultyIssuer, name: str
 ) -> None:
     response = site.get(f"/closed/{name}", issuer.token(sub="alice"))
 
@@ -94,11 +94,11 @@ def test_valid_token_opens_every_view_and_sets_its_user(
         assert response.json() == {"user": "alice", "auth": "alice"}
 
 
-def test_valid_token_opens_the_protected_view(site: Site, issuer: LoopbackIssuer) -> None:
+def test_valid_token_opens_the_protected_view(site: Site, issuer: FaultyIssuer) -> None:
     assert site.get("/protected/", issuer.token(sub="alice")).json()["user"]["sub"] == "alice"
 
 
-def test_streams_are_served_and_protected(site: Site, issuer: LoopbackIssuer) -> None:
+def test_streams_are_served_and_protected(site: Site, issuer: FaultyIssuer) -> None:
     path = "/closed/async-stream/" if site.is_async else "/closed/stream/"
     assert_challenged(site.get(path))
 
@@ -107,7 +107,7 @@ def test_streams_are_served_and_protected(site: Site, issuer: LoopbackIssuer) ->
     assert response.headers["Vary"] == "Authorization"
 
 
-def test_accepted_request_reaches_an_unknown_path(site: Site, issuer: LoopbackIssuer) -> None:
+def test_accepted_request_reaches_an_unknown_path(site: Site, issuer: FaultyIssuer) -> None:
     response = site.get("/nothing/here/", issuer.token())
 
     assert response.status_code == 404
@@ -115,7 +115,7 @@ def test_accepted_request_reaches_an_unknown_path(site: Site, issuer: LoopbackIs
 
 
 def test_users_of_the_session_are_replaced_and_log_in_is_not_required(
-    site: Site, issuer: LoopbackIssuer, settings: Settings
+    site: Site, issuer: FaultyIssuer, settings: Settings
 ) -> None:
     settings.SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"
     settings.MIDDLEWARE = [
@@ -137,7 +137,7 @@ def test_users_of_the_session_are_replaced_and_log_in_is_not_required(
 @pytest.mark.parametrize("name", [*ALL, "nothing/", "broken/"])
 @pytest.mark.parametrize("authorization", [None, "Basic dXNlcjpwYXNz", "Token x"])
 def test_request_without_a_token_is_challenged(
-    site: Site, issuer: LoopbackIssuer, name: str, authorization: str | None
+    site: Site, issuer: FaultyIssuer, name: str, authorization: str | None
 ) -> None:
     headers = {} if authorization is None else {"Authorization": authorization}
 
@@ -146,14 +146,14 @@ def test_request_without_a_token_is_challenged(
 
 
 @pytest.mark.parametrize("method", ["OPTIONS", "HEAD", "POST", "TRACE", "PROPFIND"])
-def test_every_method_needs_a_token(site: Site, issuer: LoopbackIssuer, method: str) -> None:
+def test_every_method_needs_a_token(site: Site, issuer: FaultyIssuer, method: str) -> None:
     for name in ALL:
         assert site.get(f"/closed/{name}", method=method).status_code == 401
         assert site.get(f"/closed/{name}", issuer.token(), method=method).status_code != 401
 
 
 @pytest.mark.parametrize("name", [*ALL, "nothing/"])
-def test_rejected_token_is_told_why(site: Site, issuer: LoopbackIssuer, name: str) -> None:
+def test_rejected_token_is_told_why(site: Site, issuer: FaultyIssuer, name: str) -> None:
     response = site.get(f"/closed/{name}", issuer.token(lifetime=-1))
 
     assert response.status_code == 401
@@ -163,7 +163,7 @@ def test_rejected_token_is_told_why(site: Site, issuer: LoopbackIssuer, name: st
 
 
 def test_view_is_not_called_and_no_later_middleware_runs(
-    site: Site, settings: Settings, issuer: LoopbackIssuer
+    site: Site, settings: Settings, issuer: FaultyIssuer
 ) -> None:
     settings.MIDDLEWARE = [MIDDLEWARE, "tests.test_middleware.never"]
 
@@ -188,7 +188,7 @@ def never(get_response: Any) -> Any:
 
 
 def test_permission_denied_by_the_resolver_is_a_403(
-    site: Site, settings: Settings, issuer: LoopbackIssuer
+    site: Site, settings: Settings, issuer: FaultyIssuer
 ) -> None:
     def resolver(claims: dict[str, Any], request: Any) -> Any:
         raise PermissionDenied("Not you.")
@@ -204,9 +204,7 @@ def test_permission_denied_by_the_resolver_is_a_403(
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_marked_view_is_served_without_a_token(
-    site: Site, issuer: LoopbackIssuer, name: str
-) -> None:
+def test_marked_view_is_served_without_a_token(site: Site, issuer: FaultyIssuer, name: str) -> None:
     response = site.get(f"/open/{name}")
 
     assert response.status_code == 200
@@ -218,7 +216,7 @@ def test_marked_view_is_served_without_a_token(
 @pytest.mark.parametrize("name", [*OF_DJANGO, *WITHOUT_CLASSES])
 @pytest.mark.parametrize("lifetime", [None, -1])
 def test_marked_view_is_served_with_a_rejected_token(
-    site: Site, issuer: LoopbackIssuer, name: str, lifetime: int | None
+    site: Site, issuer: FaultyIssuer, name: str, lifetime: int | None
 ) -> None:
     token = "junk" if lifetime is None else issuer.token(lifetime=lifetime)
     response = site.get(f"/open/{name}", token)
@@ -229,7 +227,7 @@ def test_marked_view_is_served_with_a_rejected_token(
 
 @pytest.mark.parametrize("name", WITH_OUR_CLASS)
 def test_marked_view_with_our_class_rejects_the_token_itself(
-    site: Site, issuer: LoopbackIssuer, name: str
+    site: Site, issuer: FaultyIssuer, name: str
 ) -> None:
     with listening() as heard:
         response = site.get(f"/open/{name}", issuer.token(lifetime=-1))
@@ -241,7 +239,7 @@ def test_marked_view_with_our_class_rejects_the_token_itself(
 
 @pytest.mark.parametrize("name", [*OF_DJANGO, *WITH_OUR_CLASS])
 def test_marked_view_finds_the_user_of_a_valid_token(
-    site: Site, issuer: LoopbackIssuer, name: str
+    site: Site, issuer: FaultyIssuer, name: str
 ) -> None:
     assert site.get("/protected/", issuer.token()).status_code == 200
 
@@ -323,7 +321,7 @@ def test_exempt_path_passes_and_its_neighbours_do_not(
 
 
 def test_token_of_an_exempt_path_is_not_read(
-    site: Site, settings: Settings, issuer: LoopbackIssuer
+    site: Site, settings: Settings, issuer: FaultyIssuer
 ) -> None:
     configure(settings, EXEMPT_PATHS=["/closed/function/"])
 
@@ -397,7 +395,7 @@ def test_urls_of_an_earlier_middleware_are_the_ones_that_count(
 @pytest.mark.parametrize("inner", ["other_urls_middleware", "rewritten_path_middleware"])
 @pytest.mark.parametrize("token", [None, "junk"])
 def test_view_that_a_later_middleware_leads_to_is_protected(
-    site: Site, settings: Settings, issuer: LoopbackIssuer, inner: str, token: str | None
+    site: Site, settings: Settings, issuer: FaultyIssuer, inner: str, token: str | None
 ) -> None:
     settings.MIDDLEWARE = [MIDDLEWARE, f"{__name__}.{inner}"]
     # A marked view does not wait for the keys.
@@ -411,7 +409,7 @@ def test_view_that_a_later_middleware_leads_to_is_protected(
 
 
 def test_exempt_path_that_a_later_middleware_rewrites_is_protected(
-    site: Site, settings: Settings, issuer: LoopbackIssuer
+    site: Site, settings: Settings, issuer: FaultyIssuer
 ) -> None:
     configure(settings, EXEMPT_PATHS=["/free/"])
     settings.MIDDLEWARE = [MIDDLEWARE, f"{__name__}.rewritten_path_middleware"]
@@ -436,7 +434,7 @@ def test_paths_are_resolved_in_the_language_of_the_request(site: Site, settings:
 
 
 @pytest.mark.parametrize("name", ["function/", "async-function/", "for-anybody/", "nothing/"])
-def test_unavailable_keys_are_a_503(site: Site, issuer: LoopbackIssuer, name: str) -> None:
+def test_unavailable_keys_are_a_503(site: Site, issuer: FaultyIssuer, name: str) -> None:
     token = issuer.token()
     issuer.stop()
 
@@ -462,9 +460,7 @@ def test_unavailable_keys_are_a_503(site: Site, issuer: LoopbackIssuer, name: st
     )
 
 
-def test_marked_view_does_not_wait_for_keys_and_others_do(
-    site: Site, issuer: LoopbackIssuer
-) -> None:
+def test_marked_view_does_not_wait_for_keys_and_others_do(site: Site, issuer: FaultyIssuer) -> None:
     issuer.hold()
     try:
         for name in ("function/", "async-function/"):
@@ -483,7 +479,7 @@ def test_marked_view_does_not_wait_for_keys_and_others_do(
 
 
 def test_view_with_our_class_behind_a_mark_waits_for_keys_itself(
-    site: Site, issuer: LoopbackIssuer
+    site: Site, issuer: FaultyIssuer
 ) -> None:
     assert site.get("/open/for-anybody/", issuer.token(sub="alice")).json()["auth"] == "alice"
 
@@ -496,7 +492,7 @@ def raising(*_: object) -> Any:
 
 
 def test_errors_of_the_projects_own_code_are_not_rejections(
-    site: Site, settings: Settings, issuer: LoopbackIssuer
+    site: Site, settings: Settings, issuer: FaultyIssuer
 ) -> None:
     configure(settings, USER_RESOLVER=raising)
 
@@ -507,7 +503,7 @@ def test_errors_of_the_projects_own_code_are_not_rejections(
 
 
 def test_host_that_is_not_allowed_stays_a_bad_request(
-    site: Site, settings: Settings, issuer: LoopbackIssuer
+    site: Site, settings: Settings, issuer: FaultyIssuer
 ) -> None:
     configure(settings, AUDIENCE=lambda request: request.build_absolute_uri())
 
@@ -524,7 +520,7 @@ def test_wrong_settings_open_nothing(site: Site, settings: Settings) -> None:
             site.get(f"/{name}")
 
 
-def test_exceptions_of_views_are_theirs(site: Site, issuer: LoopbackIssuer) -> None:
+def test_exceptions_of_views_are_theirs(site: Site, issuer: FaultyIssuer) -> None:
     with pytest.raises(LookupError, match="broken on purpose"):
         site.get("/closed/broken/", issuer.token())
     client = Client(raise_request_exception=False)
@@ -535,7 +531,7 @@ def test_exceptions_of_views_are_theirs(site: Site, issuer: LoopbackIssuer) -> N
 
 @pytest.mark.django_db(transaction=True)
 def test_transactions_of_requests_are_the_views(
-    settings: Settings, issuer: LoopbackIssuer, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, issuer: FaultyIssuer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def view(_request: HttpRequest) -> HttpResponse:
         User.objects.create(username="of the view")
@@ -595,7 +591,7 @@ def test_subclass_for_event_loops_may_override_process_view_with_a_coroutine(
 
 @pytest.mark.parametrize("middleware", ["OwnMiddleware", "AsyncOwnMiddleware"])
 def test_subclass_may_name_another_class_of_either_kind(
-    site: Site, settings: Settings, issuer: LoopbackIssuer, middleware: str
+    site: Site, settings: Settings, issuer: FaultyIssuer, middleware: str
 ) -> None:
     settings.MIDDLEWARE = [f"{__name__}.{middleware}"]
 
@@ -608,7 +604,7 @@ def test_subclass_may_name_another_class_of_either_kind(
 
 
 async def test_no_thread_is_used_where_the_whole_stack_is_asynchronous(
-    settings: Settings, issuer: LoopbackIssuer, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, issuer: FaultyIssuer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hops: list[Any] = []
     call = SyncToAsync.__call__
@@ -653,7 +649,7 @@ def mails(settings: Settings) -> list[Any]:
 def test_unavailable_keys_send_no_mail_for_each_request(
     site: Site,
     settings: Settings,
-    issuer: LoopbackIssuer,
+    issuer: FaultyIssuer,
     caplog: pytest.LogCaptureFixture,
     name: str,
 ) -> None:
@@ -677,7 +673,7 @@ def test_unavailable_keys_send_no_mail_for_each_request(
     assert record.__dict__["request"].path == f"/{name}"
 
 
-def test_other_errors_still_send_mails(issuer: LoopbackIssuer, mails: list[Any]) -> None:
+def test_other_errors_still_send_mails(issuer: FaultyIssuer, mails: list[Any]) -> None:
     client = Client(raise_request_exception=False)
     client.get("/closed/broken/", headers={"Authorization": f"Bearer {issuer.token()}"})
 
@@ -685,7 +681,7 @@ def test_other_errors_still_send_mails(issuer: LoopbackIssuer, mails: list[Any])
 
 
 def test_report_of_an_error_behind_the_middleware_hides_the_token(
-    issuer: LoopbackIssuer, mails: list[Any]
+    issuer: FaultyIssuer, mails: list[Any]
 ) -> None:
     token = issuer.token()
     client = Client(raise_request_exception=False)
@@ -697,7 +693,7 @@ def test_report_of_an_error_behind_the_middleware_hides_the_token(
     assert not [segment for segment in token.split(".") if segment in sent.body]
 
 
-def test_what_is_kept_on_the_request_shows_no_token(issuer: LoopbackIssuer) -> None:
+def test_what_is_kept_on_the_request_shows_no_token(issuer: FaultyIssuer) -> None:
     token = issuer.token(lifetime=-1)
     response = Client().get("/open/function/", headers={"Authorization": f"Bearer {token}"})
 
@@ -749,7 +745,7 @@ def test_forced_users_pass_with_the_client_of_the_kit(
     assert (seen("/"), seen("/required/"), seen("/view/")) == (stranger, 401, 401)
 
 
-def test_token_comes_before_a_forced_user(issuer: LoopbackIssuer) -> None:
+def test_token_comes_before_a_forced_user(issuer: FaultyIssuer) -> None:
     client = JWTClient(issuer)
     client.force_authenticate(TokenUser({"sub": "forced"}))
     assert client.get("/closed/function/").json()["user"] == "forced"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
-from jwtauth.testing import LoopbackIssuer
+from tests.faults import FaultyIssuer
 
 from .challenge import read_refusal
 from .readme import ROOT
@@ -37,7 +37,7 @@ class Answer(NamedTuple):
 
 
 class Server(NamedTuple):
-    issuer: LoopbackIssuer
+    issuer: FaultyIssuer
     port: int
 
     def ask(self, target: str, token: str | None = None, method: str = "GET") -> Answer:
@@ -56,7 +56,7 @@ class Server(NamedTuple):
 
 
 @contextmanager
-def running(command: list[str], issuer: LoopbackIssuer, **jwtauth: Any) -> Iterator[Server]:
+def running(command: list[str], issuer: FaultyIssuer, **jwtauth: Any) -> Iterator[Server]:
     # It listens before the server is there to accept: no request comes too early.
     with socket.create_server(("127.0.0.1", 0)) as listening:
         process = subprocess.Popen(
@@ -84,7 +84,7 @@ def command(request: pytest.FixtureRequest) -> list[str]:
 def server(command: list[str]) -> Iterator[Server]:
     """A server that has the keys of its issuer."""
     with (
-        LoopbackIssuer(trusted=False) as issuer,
+        FaultyIssuer(trusted=False) as issuer,
         running(command, issuer, EXEMPT_PATHS=["/healthz", "/closed/class/"]) as server,
     ):
         assert server.ask("/closed/function/", issuer.token()).status == 200
@@ -156,7 +156,7 @@ def test_exceptions_of_views_are_a_500(server: Server) -> None:
 
 
 def test_first_tokens_wait_for_the_keys_and_marked_views_do_not(command: list[str]) -> None:
-    with LoopbackIssuer(trusted=False) as issuer, running(command, issuer) as server:
+    with FaultyIssuer(trusted=False) as issuer, running(command, issuer) as server:
         issuer.hold()
         for name in ("function/", "async-function/"):
             assert server.ask(f"/open/{name}", issuer.token(sub="alice")).json()["auth"] is None
@@ -173,7 +173,7 @@ def test_first_tokens_wait_for_the_keys_and_marked_views_do_not(command: list[st
 
 
 def test_unavailable_keys_are_a_503(command: list[str]) -> None:
-    with LoopbackIssuer(trusted=False) as issuer, running(command, issuer) as server:
+    with FaultyIssuer(trusted=False) as issuer, running(command, issuer) as server:
         token = issuer.token()
         issuer.stop()
         for name in ("closed/function/", "closed/async-function/", "nothing/"):

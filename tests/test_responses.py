@@ -6,17 +6,17 @@ import ast
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from babel.messages.mofile import write_mo
-from babel.messages.pofile import read_po
 from django.utils.translation import gettext_lazy, override
 from rest_framework.views import exception_handler
 
 from jwtauth.exceptions import KeysUnavailable, TokenError
 from jwtauth.responses import InsufficientScope, ServiceUnavailable, TokenRefused
 from jwtauth.testing import Issuer
+from tests.catalog import write_catalog
 from tests.challenge import read_refusal
 from tests.readme import ROOT
 from tests.requesting import ask
+from tests.tokens.test_messages import REFUSALS as REJECTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,48 +25,32 @@ if TYPE_CHECKING:
     from pytest_django import Settings
 
 PACKAGE = ROOT / "jwtauth"
-CATALOGS = sorted(PACKAGE.glob("locale/*/LC_MESSAGES/django.po"))
-MARKED = {"gettext_noop": 0, "TokenError": 1}
-"""Functions whose calls hold a message, and the position of it."""
+GERMAN = {
+    "The token has expired.": "Das Token ist abgelaufen.",
+    "The token's scope does not allow this.": "Der Scope des Tokens erlaubt das nicht.",
+    KeysUnavailable.message: "Die Schlüssel sind zurzeit nicht verfügbar.",
+}
 
 
-def messages() -> set[str]:
-    """Every message of the package that may be the ``detail`` of an answer."""
-    return {KeysUnavailable.message}.union(
-        *(
-            texts(node.args[MARKED[node.func.id]])
-            for path in PACKAGE.rglob("*.py")
-            if "management" not in path.parts
-            for node in ast.walk(ast.parse(path.read_text("utf-8")))
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
-            if node.func.id in MARKED and len(node.args) > MARKED[node.func.id]
-        )
-    )
-
-
-def texts(message: ast.expr) -> set[str]:
-    """What a message may say, where it names one of the claims that are points in time."""
-    if isinstance(message, ast.JoinedStr):
-        code = compile(ast.Expression(message), "a message", "eval")
-        return {eval(code, {"name": name}) for name in ("exp", "nbf", "iat")}
-    return {ast.literal_eval(message)}
+def calls(*names: str) -> Iterator[ast.Call]:
+    """Every call of a function with one of these names in the package."""
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", None) in names:
+                yield node
 
 
 @pytest.fixture(scope="module")
-def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The translations as they are in the wheel: in the tree they are text."""
+def catalogs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The catalog of a project that translates some of the messages to German."""
     directory = tmp_path_factory.mktemp("locale")
-    for path in CATALOGS:
-        target = (directory / path.relative_to(PACKAGE / "locale")).with_suffix(".mo")
-        target.parent.mkdir(parents=True)
-        with path.open("rb") as source, target.open("wb") as file:
-            write_mo(file, read_po(source))
+    write_catalog(directory, "de", GERMAN)
     return directory
 
 
 @pytest.fixture
-def issuer(settings: Settings, compiled: Path) -> Iterator[Issuer]:
-    settings.LOCALE_PATHS = [compiled]
+def issuer(settings: Settings, catalogs: Path) -> Iterator[Issuer]:
+    settings.LOCALE_PATHS = [catalogs]
     settings.MIDDLEWARE = ["django.middleware.locale.LocaleMiddleware"]
     with Issuer("https://words.test", ["EdDSA"]) as issuer:
         yield issuer
@@ -100,7 +84,7 @@ def test_keys_that_are_unavailable_are_said_to_be_in_the_language_of_the_request
 
     assert response.status_code == 503
     assert response.json() == {
-        "detail": "Die Schlüssel zum Prüfen dieses Tokens sind zurzeit nicht verfügbar.",
+        "detail": "Die Schlüssel sind zurzeit nicht verfügbar.",
         "code": "keys_unavailable",
     }
 
@@ -152,18 +136,16 @@ def test_codes_are_the_same_in_every_language(issuer: Issuer) -> None:
             assert ask(token, Accept_Language=language).json()["code"] == code
 
 
-@pytest.mark.parametrize("path", CATALOGS, ids=lambda path: path.parts[-3])
-def test_a_translation_has_every_message_and_no_other(path: Path) -> None:
-    with path.open("rb") as file:
-        catalog = read_po(file)
-    translated = {str(message.id): str(message.string) for message in catalog if message.id}
+def test_makemessages_finds_every_message() -> None:
+    """It collects the literal arguments of the functions with these two names."""
+    found = {ast.literal_eval(call.args[0]) for call in calls("_", "gettext_noop")}
 
-    assert translated.keys() == messages()
-    for message, string in translated.items():
-        assert string.endswith(".")
-        assert string != message
-
-
-def test_the_translations_are_found() -> None:
-    assert [path.parts[-3] for path in CATALOGS] == ["de"]
-    assert len(messages()) >= 40
+    assert found >= {message for _, message in REJECTIONS}
+    assert found >= GERMAN.keys()
+    for call in calls("TokenError"):
+        match call.args[1]:
+            case ast.Call(func=ast.Name(id="_")) | ast.Subscript(value=ast.Name(id="_NOT_A_TIME")):
+                pass
+            case other:
+                # Messages that a request may also meet elsewhere.
+                assert ast.literal_eval(other) in found

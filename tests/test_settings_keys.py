@@ -11,8 +11,9 @@ from django.core.cache import caches
 from django.test import override_settings
 
 from jwtauth.fields import BY_KEY
-from jwtauth.testing import Answer, LoopbackIssuer, SigningKey
+from jwtauth.testing import SigningKey
 from jwtauth.users import TokenUser
+from tests.faults import Answer, FaultyIssuer
 
 from .challenge import read
 from .counting import counted_calls, signature_checks
@@ -80,9 +81,9 @@ def test_contract_and_code_have_the_same_keys() -> None:
 
 
 @pytest.fixture
-def second() -> Iterator[LoopbackIssuer]:
+def second() -> Iterator[FaultyIssuer]:
     """Another issuer; whether the app trusts it is for the test to say."""
-    with LoopbackIssuer(trusted=False) as running:
+    with FaultyIssuer(trusted=False) as running:
         yield running
 
 
@@ -140,7 +141,7 @@ by_key = pytest.mark.parametrize("choice", CHOICES, ids=[choice.key for choice i
 
 @shows("ISSUER")
 @by_key
-def test_value_counts_while_it_is_set(issuer: LoopbackIssuer, choice: Choice) -> None:
+def test_value_counts_while_it_is_set(issuer: FaultyIssuer, choice: Choice) -> None:
     issuer.discovery_answer = Answer(status=404)
     token = issuer.token(**choice.token)
 
@@ -154,7 +155,7 @@ def test_value_counts_while_it_is_set(issuer: LoopbackIssuer, choice: Choice) ->
 @shows(*(choice.key for choice in CHOICES), per_issuer=True)
 @by_key
 def test_value_of_one_issuer_is_no_other_issuers(
-    issuer: LoopbackIssuer, second: LoopbackIssuer, settings: Settings, choice: Choice
+    issuer: FaultyIssuer, second: FaultyIssuer, settings: Settings, choice: Choice
 ) -> None:
     issuer.discovery_answer = second.discovery_answer = Answer(status=404)
     settings.JWTAUTH = {
@@ -171,7 +172,7 @@ def test_value_of_one_issuer_is_no_other_issuers(
 
 @shows("ISSUER", "ISSUERS")
 def test_only_issuers_that_are_named_are_trusted(
-    issuer: LoopbackIssuer, second: LoopbackIssuer, settings: Settings
+    issuer: FaultyIssuer, second: FaultyIssuer, settings: Settings
 ) -> None:
     assert [verdict(each.token()) for each in (issuer, second)] == ["granted", "untrusted_issuer"]
 
@@ -193,8 +194,8 @@ def test_only_issuers_that_are_named_are_trusted(
     ],
 )
 def test_keys_are_never_shared_between_issuers(
-    issuer: LoopbackIssuer,
-    second: LoopbackIssuer,
+    issuer: FaultyIssuer,
+    second: FaultyIssuer,
     settings: Settings,
     kids: tuple[str | None, str | None],
     code: str,
@@ -209,7 +210,7 @@ def test_keys_are_never_shared_between_issuers(
 
 @shows("JWKS_URL", per_issuer=True)
 def test_keys_are_where_they_are_said_to_be(
-    issuer: LoopbackIssuer, second: LoopbackIssuer, settings: Settings
+    issuer: FaultyIssuer, second: FaultyIssuer, settings: Settings
 ) -> None:
     # What is not served there any more than by a domain that only forwards requests.
     places = issuer.jwks_url, second.jwks_url
@@ -232,7 +233,7 @@ def test_keys_are_where_they_are_said_to_be(
 
 @shows("DISCOVERY", per_issuer=True)
 def test_keys_are_where_the_issuer_says_that_they_are(
-    issuer: LoopbackIssuer, second: LoopbackIssuer, settings: Settings
+    issuer: FaultyIssuer, second: FaultyIssuer, settings: Settings
 ) -> None:
     settings.JWTAUTH = {"ISSUER": issuer.url, "DISCOVERY": True}
     elsewhere = {"issuer": issuer.url, "jwks_uri": second.jwks_url}
@@ -244,7 +245,7 @@ def test_keys_are_where_the_issuer_says_that_they_are(
 
 @shows("JWKS", per_issuer=True)
 def test_keys_in_the_setting_are_used_and_none_are_fetched(
-    issuer: LoopbackIssuer, second: LoopbackIssuer, settings: Settings
+    issuer: FaultyIssuer, second: FaultyIssuer, settings: Settings
 ) -> None:
     settings.JWTAUTH = {"ISSUER": issuer.url, "JWKS": issuer.jwks()}
     assert verdict(issuer.token()) == "granted"
@@ -261,7 +262,7 @@ def test_keys_in_the_setting_are_used_and_none_are_fetched(
 
 
 def test_error_of_the_callable_that_returns_the_keys_is_raised(
-    issuer: LoopbackIssuer, settings: Settings
+    issuer: FaultyIssuer, settings: Settings
 ) -> None:
     def missing() -> dict[str, Any]:
         raise FileNotFoundError("keys.json")
@@ -274,7 +275,7 @@ def test_error_of_the_callable_that_returns_the_keys_is_raised(
 
 @pytest.mark.parametrize("body", [{"issuer": "https://other.test"}, {"jwks_uri": None}, b"<html>"])
 def test_discovery_that_fails_falls_back_to_nothing(
-    issuer: LoopbackIssuer, settings: Settings, body: Any
+    issuer: FaultyIssuer, settings: Settings, body: Any
 ) -> None:
     settings.JWTAUTH = {"ISSUER": issuer.url, "DISCOVERY": True}
     if isinstance(body, dict):
@@ -289,7 +290,7 @@ def test_discovery_that_fails_falls_back_to_nothing(
 
 
 @shows("AUDIENCE", per_issuer=True)
-def test_audience_may_depend_on_the_request(issuer: LoopbackIssuer, settings: Settings) -> None:
+def test_audience_may_depend_on_the_request(issuer: FaultyIssuer, settings: Settings) -> None:
     settings.JWTAUTH = {
         "ISSUER": issuer.url,
         "AUDIENCE": lambda request: request.build_absolute_uri(),
@@ -303,7 +304,7 @@ def test_audience_may_depend_on_the_request(issuer: LoopbackIssuer, settings: Se
 
 
 def test_audience_that_depends_on_the_request_may_be_not_set(
-    issuer: LoopbackIssuer, settings: Settings
+    issuer: FaultyIssuer, settings: Settings
 ) -> None:
     settings.JWTAUTH = {
         "ISSUER": issuer.url,
@@ -315,7 +316,7 @@ def test_audience_that_depends_on_the_request_may_be_not_set(
     assert verdict(issuer.token(aud=["y", "x"]), f"{PATH}?aud=x") == "granted"
 
 
-def test_audience_is_taken_literally(issuer: LoopbackIssuer, settings: Settings) -> None:
+def test_audience_is_taken_literally(issuer: FaultyIssuer, settings: Settings) -> None:
     settings.JWTAUTH = {"ISSUER": issuer.url, "AUDIENCE": "os.path.join"}
 
     assert verdict(issuer.token(aud="os.path.join")) == "granted"
@@ -323,7 +324,7 @@ def test_audience_is_taken_literally(issuer: LoopbackIssuer, settings: Settings)
 
 
 @pytest.mark.parametrize("aud", [None, "", [], {}])
-def test_any_audience_is_one_too_many_where_none_is_set(issuer: LoopbackIssuer, aud: Any) -> None:
+def test_any_audience_is_one_too_many_where_none_is_set(issuer: FaultyIssuer, aud: Any) -> None:
     assert verdict(issuer.token(aud=aud)) == "invalid_audience"
 
 
@@ -341,7 +342,7 @@ def test_any_audience_is_one_too_many_where_none_is_set(issuer: LoopbackIssuer, 
     ],
 )
 def test_required_claim_is_there_or_equal_or_one_of(
-    issuer: LoopbackIssuer, settings: Settings, demand: Any, value: Any, expected: str
+    issuer: FaultyIssuer, settings: Settings, demand: Any, value: Any, expected: str
 ) -> None:
     settings.JWTAUTH = {"ISSUER": issuer.url, "REQUIRED_CLAIMS": {"claim": demand}}
 
@@ -352,7 +353,7 @@ def test_required_claim_is_there_or_equal_or_one_of(
 
 
 @shows("HEADER")
-def test_token_is_read_from_its_header_alone(issuer: LoopbackIssuer, settings: Settings) -> None:
+def test_token_is_read_from_its_header_alone(issuer: FaultyIssuer, settings: Settings) -> None:
     settings.JWTAUTH = {"ISSUER": issuer.url, "HEADER": "X-Gateway-token"}
     token = issuer.token()
 
@@ -365,7 +366,7 @@ def test_token_is_read_from_its_header_alone(issuer: LoopbackIssuer, settings: S
 @shows("PREFIX")
 @pytest.mark.parametrize("prefix", ["Token", "JWT", "x-scheme"])
 def test_scheme_is_the_prefix_and_the_challenge_names_it(
-    issuer: LoopbackIssuer, settings: Settings, prefix: str
+    issuer: FaultyIssuer, settings: Settings, prefix: str
 ) -> None:
     settings.JWTAUTH = {"ISSUER": issuer.url, "PREFIX": prefix}
     token = issuer.token()
@@ -382,7 +383,7 @@ def test_scheme_is_the_prefix_and_the_challenge_names_it(
 
 @shows("PREFIX")
 def test_bare_token_is_challenged_for_as_a_bearer_token(
-    issuer: LoopbackIssuer, settings: Settings
+    issuer: FaultyIssuer, settings: Settings
 ) -> None:
     settings.JWTAUTH = {"ISSUER": issuer.url, "PREFIX": "", "HEADER": "X-Token"}
 
@@ -395,7 +396,7 @@ def test_bare_token_is_challenged_for_as_a_bearer_token(
 
 @shows("REALM")
 @pytest.mark.parametrize("realm", ["Orders", 'the "orders" \\ api', "a, b=c", "'"])
-def test_realm_is_what_it_is_set_to(issuer: LoopbackIssuer, settings: Settings, realm: str) -> None:
+def test_realm_is_what_it_is_set_to(issuer: FaultyIssuer, settings: Settings, realm: str) -> None:
     settings.JWTAUTH = {"ISSUER": issuer.url, "REALM": realm}
 
     assert read(ask().headers["WWW-Authenticate"]).parameters == {"realm": realm}
@@ -405,7 +406,7 @@ def test_realm_is_what_it_is_set_to(issuer: LoopbackIssuer, settings: Settings, 
 
 @shows("MAX_TOKEN_LENGTH")
 def test_token_may_be_as_long_as_this_and_no_longer(
-    issuer: LoopbackIssuer, settings: Settings
+    issuer: FaultyIssuer, settings: Settings
 ) -> None:
     token = issuer.token(padding="x" * 20_000)
     assert verdict(token) == "token_too_large"
@@ -440,7 +441,7 @@ def resolve_person(claims: dict[str, Any], request: Any) -> Person:
 @shows("USER_RESOLVER")
 @pytest.mark.parametrize("resolver", [resolve_person, "tests.test_settings_keys.resolve_person"])
 def test_user_is_what_the_resolver_returns(
-    issuer: LoopbackIssuer, settings: Settings, views: None, resolver: Any
+    issuer: FaultyIssuer, settings: Settings, views: None, resolver: Any
 ) -> None:
     settings.JWTAUTH = {"ISSUER": issuer.url, "USER_RESOLVER": resolver}
 
@@ -454,7 +455,7 @@ def test_user_is_what_the_resolver_returns(
 
 @pytest.mark.parametrize("user", [None, Person("gone", is_active=False)])
 def test_nobody_and_an_inactive_user_are_refused(
-    issuer: LoopbackIssuer, settings: Settings, user: Person | None
+    issuer: FaultyIssuer, settings: Settings, user: Person | None
 ) -> None:
     settings.JWTAUTH = {"ISSUER": issuer.url, "USER_RESOLVER": lambda *_: user}
 
@@ -462,9 +463,7 @@ def test_nobody_and_an_inactive_user_are_refused(
 
 
 @shows("USER_ID_CLAIM")
-def test_user_is_named_by_its_claim(
-    issuer: LoopbackIssuer, settings: Settings, views: None
-) -> None:
+def test_user_is_named_by_its_claim(issuer: FaultyIssuer, settings: Settings, views: None) -> None:
     token = issuer.token(sub="alice", email="alice@example.com")
     by_sub = ask(token, "/whoami/").json()
     assert by_sub == {
@@ -482,7 +481,7 @@ def test_user_is_named_by_its_claim(
 
 
 @shows("SCOPE_CLAIM")
-def test_scopes_are_in_their_claim(issuer: LoopbackIssuer, settings: Settings, views: None) -> None:
+def test_scopes_are_in_their_claim(issuer: FaultyIssuer, settings: Settings, views: None) -> None:
     standard = issuer.token(scope="read write")
     own = issuer.token({"https://example.com/scp": ["read", "write"]})
     assert verdict(standard, "/scoped/") == "granted"
@@ -498,7 +497,7 @@ def test_scopes_are_in_their_claim(issuer: LoopbackIssuer, settings: Settings, v
 
 
 def several(
-    key: str, value: float, issuer: LoopbackIssuer, own: float, second: LoopbackIssuer
+    key: str, value: float, issuer: FaultyIssuer, own: float, second: FaultyIssuer
 ) -> dict[str, Any]:
     """``JWTAUTH`` of two issuers, of which the second has a value of its own."""
     return {"ISSUERS": {issuer.url: {}, second.url: {key: own}}, key: value}
@@ -506,7 +505,7 @@ def several(
 
 @shows("JWKS_TTL", per_issuer=True)
 def test_keys_are_fetched_again_when_they_are_old(
-    issuer: LoopbackIssuer, second: LoopbackIssuer, settings: Settings, clock: Hands
+    issuer: FaultyIssuer, second: FaultyIssuer, settings: Settings, clock: Hands
 ) -> None:
     settings.JWTAUTH = several("JWKS_TTL", 1000, issuer, 100, second)
     tokens = issuer.token(), second.token()
@@ -519,7 +518,7 @@ def test_keys_are_fetched_again_when_they_are_old(
 
 @shows("JWKS_STALE_TTL", per_issuer=True)
 def test_old_keys_serve_for_a_while_without_the_issuer(
-    issuer: LoopbackIssuer, second: LoopbackIssuer, settings: Settings, clock: Hands
+    issuer: FaultyIssuer, second: FaultyIssuer, settings: Settings, clock: Hands
 ) -> None:
     settings.JWTAUTH = {
         **several("JWKS_STALE_TTL", 1000, issuer, 50, second),
@@ -540,7 +539,7 @@ def test_old_keys_serve_for_a_while_without_the_issuer(
 
 @shows("JWKS_COOLDOWN", per_issuer=True)
 def test_issuer_is_asked_for_an_unknown_key_once_in_a_while(
-    issuer: LoopbackIssuer, second: LoopbackIssuer, settings: Settings, clock: Hands
+    issuer: FaultyIssuer, second: FaultyIssuer, settings: Settings, clock: Hands
 ) -> None:
     settings.JWTAUTH = several("JWKS_COOLDOWN", 400, issuer, 10, second)
     for _ in range(2):
@@ -563,7 +562,7 @@ def test_issuer_is_asked_for_an_unknown_key_once_in_a_while(
 
 @shows("JWKS_TIMEOUT", per_issuer=True)
 def test_issuer_that_takes_longer_is_given_up(
-    issuer: LoopbackIssuer, second: LoopbackIssuer, settings: Settings
+    issuer: FaultyIssuer, second: FaultyIssuer, settings: Settings
 ) -> None:
     settings.JWTAUTH = several("JWKS_TIMEOUT", 0.1, issuer, 10, second)
     issuer.jwks_answer = second.jwks_answer = Answer(delay=0.5)
@@ -582,7 +581,7 @@ def restart(settings: Settings) -> None:
 
 @shows("CACHE")
 def test_keys_are_shared_through_their_cache_alone(
-    issuer: LoopbackIssuer, settings: Settings
+    issuer: FaultyIssuer, settings: Settings
 ) -> None:
     backend = "django.core.cache.backends.locmem.LocMemCache"
     settings.CACHES = {
@@ -604,7 +603,7 @@ def test_keys_are_shared_through_their_cache_alone(
 @shows("TOKEN_CACHE_SIZE")
 @pytest.mark.parametrize(("size", "checks"), [(None, 2), (2, 2), (1, 4), (0, 4)])
 def test_signature_is_checked_once_for_tokens_that_are_remembered(
-    issuer: LoopbackIssuer, settings: Settings, size: int | None, checks: int
+    issuer: FaultyIssuer, settings: Settings, size: int | None, checks: int
 ) -> None:
     if size is not None:
         settings.JWTAUTH = {"ISSUER": issuer.url, "TOKEN_CACHE_SIZE": size}
@@ -617,7 +616,7 @@ def test_signature_is_checked_once_for_tokens_that_are_remembered(
 
 
 def test_remembered_token_is_forgotten_with_the_settings(
-    issuer: LoopbackIssuer, settings: Settings
+    issuer: FaultyIssuer, settings: Settings
 ) -> None:
     token = issuer.token()
     assert verdict(token) == "granted"
@@ -633,7 +632,7 @@ def test_remembered_token_is_forgotten_with_the_settings(
 @shows("EXEMPT_PATHS")
 @pytest.mark.parametrize("paths", [["/free/exactly"], ["/free/*"]])
 def test_exempt_paths_need_no_token(
-    issuer: LoopbackIssuer, settings: Settings, paths: list[str]
+    issuer: FaultyIssuer, settings: Settings, paths: list[str]
 ) -> None:
     settings.MIDDLEWARE = ["jwtauth.middleware.TokenRequiredMiddleware"]
     assert ask(path="/free/exactly").status_code == 401
@@ -646,7 +645,7 @@ def test_exempt_paths_need_no_token(
 
 @shows("REPORT_ONLY")
 def test_report_only_serves_what_would_be_rejected(
-    issuer: LoopbackIssuer, settings: Settings
+    issuer: FaultyIssuer, settings: Settings
 ) -> None:
     settings.MIDDLEWARE = ["jwtauth.middleware.TokenRequiredMiddleware"]
     for value, status in ((True, 404), (False, 401)):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 import requests
 
-from jwtauth.testing import LoopbackIssuer
+from tests.faults import FaultyIssuer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,13 +23,13 @@ ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture
-def slow_issuer() -> Iterator[LoopbackIssuer]:
-    with LoopbackIssuer(trusted=False) as running:
+def slow_issuer() -> Iterator[FaultyIssuer]:
+    with FaultyIssuer(trusted=False) as running:
         yield running
 
 
 @pytest.fixture
-def server(slow_issuer: LoopbackIssuer) -> Iterator[str]:
+def server(slow_issuer: FaultyIssuer) -> Iterator[str]:
     """The URL of a uvicorn that trusts the issuer; it listens before it is asked."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
@@ -50,7 +50,7 @@ def server(slow_issuer: LoopbackIssuer) -> Iterator[str]:
 
 
 def test_the_loop_serves_others_while_tokens_wait_for_the_issuer(
-    slow_issuer: LoopbackIssuer, server: str
+    slow_issuer: FaultyIssuer, server: str
 ) -> None:
     headers = {"Authorization": f"Bearer {slow_issuer.token(sub='ada')}"}
     slow_issuer.hold()
@@ -68,7 +68,7 @@ def test_the_loop_serves_others_while_tokens_wait_for_the_issuer(
     assert slow_issuer.fetches == 1
 
 
-def test_refusals_are_those_of_rest_framework(slow_issuer: LoopbackIssuer, server: str) -> None:
+def test_refusals_are_those_of_rest_framework(slow_issuer: FaultyIssuer, server: str) -> None:
     headers = {"Authorization": f"Bearer {slow_issuer.token(lifetime=-1)}"}
     refused = requests.get(f"{server}/protected/", headers=headers, timeout=30)
     assert (refused.status_code, refused.json()["code"]) == (401, "token_expired")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import shutil
 import subprocess
@@ -10,7 +9,6 @@ import sys
 import sysconfig
 import tarfile
 import zipfile
-from gettext import GNUTranslations
 from importlib import metadata
 from pathlib import Path
 
@@ -46,7 +44,7 @@ def package_files() -> set[str]:
     package = {
         str(path.relative_to(ROOT))
         for path in (ROOT / "jwtauth").rglob("*")
-        if path.suffix in {".py", ".po"} or path.name == "py.typed"
+        if path.suffix == ".py" or path.name == "py.typed"
     }
     return package | {"pytest_jwtauth.py"}
 
@@ -91,24 +89,16 @@ def test_what_is_tested_is_what_is_installed() -> None:
 
 def test_the_wheel_holds_the_package_and_its_license_and_nothing_else(wheel: Path) -> None:
     package = package_files()
-    compiled = {name.replace(".po", ".mo") for name in package if name.endswith(".po")}
     metadata = {
         *("METADATA", "RECORD", "WHEEL", "licenses/LICENSE"),
         *("entry_points.txt", "top_level.txt"),
     }
 
     name, version, *_tags = wheel.name.split("-")
-    assert contents(wheel).keys() == package | compiled | {
+    assert contents(wheel).keys() == package | {
         f"{name}-{version}.dist-info/{file}" for file in metadata
     }
     assert "jwtauth/py.typed" in package
-
-
-def test_the_wheel_holds_the_translations_as_django_reads_them(wheel: Path) -> None:
-    octets = contents(wheel)["jwtauth/locale/de/LC_MESSAGES/django.mo"]
-
-    german = GNUTranslations(io.BytesIO(octets))
-    assert german.gettext("The token has expired.") == "Das Token ist abgelaufen."
 
 
 def test_the_sdist_holds_no_tests_and_builds_the_same_wheel_octet_by_octet(
@@ -124,7 +114,7 @@ def test_the_sdist_holds_no_tests_and_builds_the_same_wheel_octet_by_octet(
     metadata = {name for name in files if name.startswith("drf_zuplo_jwt.egg-info/")}
     assert files - metadata == package_files() | {
         *("CHANGELOG.md", "LICENSE", "README.md", "SECURITY.md"),
-        *("MANIFEST.in", "PKG-INFO", "pyproject.toml", "setup.cfg", "setup.py"),
+        *("MANIFEST.in", "PKG-INFO", "pyproject.toml", "setup.cfg"),
     }
     built = build_wheel(sdist, tmp_path)
     assert contents(built) == contents(wheel)

@@ -7,11 +7,9 @@ from typing import Any, assert_type
 
 from jwtauth import testing
 from jwtauth.testing import (
-    Answer,
     Issuer,
     JWTClient,
     LoopbackIssuer,
-    RecordedRequest,
     SigningKey,
 )
 
@@ -74,17 +72,12 @@ def keys(key: SigningKey) -> None:
     assert_type(key.sign(b"message"), bytes)
 
 
-def faults(served: LoopbackIssuer) -> None:
-    served.jwks_answer = Answer(status=500, headers={"Date": None})
-    served.discovery_answer = Answer(body={"issuer": "another"}, delay=0.1)
-    served.jwks_answer = 500  # type: ignore[assignment]  # pyright: ignore[reportAttributeAccessIssue]
-    Answer(500)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+def over_http(served: LoopbackIssuer) -> None:
     assert_type(served.port, int)
     assert_type(served.url, str)
     assert_type(served.fetches, int)
-    assert_type(served.not_modified, int)
-    assert_type(served.requests, list[RecordedRequest])
-    assert_type(served.requests[0].path, str)
+    assert_type(served.start(), None)
+    assert_type(served.stop(), None)
     testing.Client  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
 
 

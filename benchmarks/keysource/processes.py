@@ -10,11 +10,14 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from jwtauth.testing import Answer, LoopbackIssuer
-
 from . import worker
+
+sys.path.append(str(Path(__file__).parents[2]))  # ``tests`` is not installed.
+
+from tests.faults import Answer, FaultyIssuer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -89,7 +92,7 @@ class Issuer:
         return tokens
 
     def answers(self, **answer: Any) -> None:
-        """Answer like this from now on; see ``jwtauth.testing.Answer``."""
+        """Answer like this from now on; see ``tests.faults.Answer``."""
         self._remote.do("answers", **answer)
 
     def answers_with_bad_keys(self) -> None:
@@ -120,7 +123,7 @@ def _serve_issuers(connection: Connection) -> None:
 
 def _serve_one(connection: Connection) -> bool:
     """Serve an issuer until there is to be another, or none."""
-    with LoopbackIssuer(["EdDSA"], trusted=False) as issuer:
+    with FaultyIssuer(["EdDSA"], trusted=False) as issuer:
         jobs: dict[str, Callable[..., Any]] = {
             "fetches": lambda: issuer.fetches,
             "tokens": lambda number: [issuer.token(sub=f"user-{n}") for n in range(number)],

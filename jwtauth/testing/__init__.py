@@ -7,13 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .answer import Answer
 from .issuer import Issuer
 from .keys import SigningKey
 from .loopback import LoopbackIssuer
-from .server import RecordedRequest
 
-__all__ = ["Answer", "Issuer", "JWTClient", "LoopbackIssuer", "RecordedRequest", "SigningKey"]
+__all__ = ["Issuer", "JWTClient", "LoopbackIssuer", "SigningKey"]
 
 if TYPE_CHECKING:
     from .client import JWTClient

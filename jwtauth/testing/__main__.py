@@ -22,7 +22,6 @@ def main() -> None:
         description="Serve an issuer for tests on loopback until standard input ends. "
         "Its first line on standard output is a JSON object with its URLs and private keys.",
     )
-    parser.add_argument("--host", default="127.0.0.1", help="an address of this machine")
     parser.add_argument("--port", type=int, default=0, help="0, the default, takes a free one")
     parser.add_argument("--path", default="/__zuplo/issuer", help="the path of the issuer's URL")
     parser.add_argument(
@@ -33,7 +32,6 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     with LoopbackIssuer(
         options.algorithms,
-        host=options.host,
         port=options.port,
         path=options.path,
         kid=options.kid,

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from jwtauth.exceptions import TokenError
+from jwtauth.exceptions import gettext_noop as _
 
 MAX_NUMERIC_DATE: Final = 253_402_300_799
 """The last second of the year 9999, beyond which no calendar that a view may use can go."""
@@ -50,11 +51,11 @@ class ClaimsPolicy:
         ``token_not_yet_valid``.
         """
         if "exp" not in claims:
-            raise TokenError("missing_claim", "The token has no exp claim.")
+            raise TokenError("missing_claim", _("The token has no exp claim."))
         if now >= _numeric_date(claims, "exp") + self.leeway:
-            raise TokenError("token_expired", "The token has expired.")
+            raise TokenError("token_expired", _("The token has expired."))
         if now < starts_at(claims) - self.leeway:
-            raise TokenError("token_not_yet_valid", "The token is not valid yet.")
+            raise TokenError("token_not_yet_valid", _("The token is not valid yet."))
 
     def check_audience(self, claims: Claims, request: Any) -> None:
         """Judge ``aud`` (RFC 7519 §4.1.3) for this request.
@@ -66,19 +67,21 @@ class ClaimsPolicy:
         expected = self._audience(request) if callable(self._audience) else self._audience
         if expected is None:
             if "aud" in claims:
-                raise TokenError("invalid_audience", "The token is meant for an audience.")
+                raise TokenError("invalid_audience", _("The token is meant for an audience."))
             return
         if "aud" not in claims:
-            raise TokenError("missing_claim", "The token has no aud claim.")
+            raise TokenError("missing_claim", _("The token has no aud claim."))
         actual = claims["aud"]
         if type(actual) is str:
             actual = (actual,)
         elif type(actual) is not list or not all(type(value) is str for value in actual):
-            raise TokenError("invalid_audience", "The token's audience is not a string or a list.")
+            raise TokenError(
+                "invalid_audience", _("The token's audience is not a string or a list.")
+            )
         if isinstance(expected, str):
             expected = (expected,)
         if set(expected).isdisjoint(actual):
-            raise TokenError("invalid_audience", "The token is meant for another audience.")
+            raise TokenError("invalid_audience", _("The token is meant for another audience."))
 
     def check_required(self, claims: Claims) -> None:
         """Judge the claims that the configuration demands.
@@ -87,15 +90,17 @@ class ClaimsPolicy:
         """
         for name, acceptable in self._required.items():
             if name not in claims:
-                raise TokenError("missing_claim", "The token lacks a claim that is required.")
+                raise TokenError("missing_claim", _("The token lacks a claim that is required."))
             if acceptable is not None and _comparable(claims[name]) not in acceptable:
-                raise TokenError("invalid_claim", "A claim of the token has a value not accepted.")
+                raise TokenError(
+                    "invalid_claim", _("A claim of the token has a value not accepted.")
+                )
 
 
 def check_subject(claims: Claims) -> None:
     """Judge ``sub`` (RFC 7519 §4.1.2), which may be missing. Raises ``TokenError``."""
     if type(claims.get("sub", "")) is not str:
-        raise TokenError("invalid_claim", "The token's sub claim is not a string.")
+        raise TokenError("invalid_claim", _("The token's sub claim is not a string."))
 
 
 def starts_at(claims: Claims) -> float:
@@ -106,11 +111,18 @@ def starts_at(claims: Claims) -> float:
     )
 
 
+_NOT_A_TIME = {
+    "exp": _("The token's exp claim is not a point in time."),
+    "nbf": _("The token's nbf claim is not a point in time."),
+    "iat": _("The token's iat claim is not a point in time."),
+}
+
+
 def _numeric_date(claims: Claims, name: str) -> float:
     value = claims[name]
     # bool is an int to isinstance(), not to JSON.
     if type(value) not in (int, float) or not 0 <= value <= MAX_NUMERIC_DATE:
-        raise TokenError("invalid_claim", f"The token's {name} claim is not a point in time.")
+        raise TokenError("invalid_claim", _NOT_A_TIME[name])
     seconds: float = value
     return seconds
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from jwtauth.exceptions import TokenError
+from jwtauth.exceptions import gettext_noop as _
 
 from . import base64url, strict_json
 
@@ -28,19 +29,19 @@ def parse(segment: bytes) -> Header:
     try:
         parameters = strict_json.loads(base64url.decode(segment))
     except ValueError:
-        raise TokenError("malformed_token", "The token's header cannot be decoded.") from None
+        raise TokenError("malformed_token", _("The token's header cannot be decoded.")) from None
     if type(parameters) is not dict:
-        raise TokenError("malformed_token", "The token's header is not a JSON object.")
+        raise TokenError("malformed_token", _("The token's header is not a JSON object."))
     algorithm, kid, typ = (parameters.get(name) for name in ("alg", "kid", "typ"))
     if type(algorithm) is not str:
-        raise TokenError("malformed_token", "The token's header names no algorithm.")
+        raise TokenError("malformed_token", _("The token's header names no algorithm."))
     if not _is_string_or_absent(parameters, "kid") or len(kid or "") > MAX_KID_LENGTH:
-        raise TokenError("malformed_token", "The token's key id is not a usable string.")
+        raise TokenError("malformed_token", _("The token's key id is not a usable string."))
     if not _is_string_or_absent(parameters, "typ"):
-        raise TokenError("malformed_token", "The token's type is not a string.")
+        raise TokenError("malformed_token", _("The token's type is not a string."))
     # No extension is understood here, so each one named is one too many (RFC 7515 §4.1.11).
     if not parameters.keys().isdisjoint(("crit", "b64", "zip")):
-        raise TokenError("malformed_token", "The token's header asks for an extension.")
+        raise TokenError("malformed_token", _("The token's header asks for an extension."))
     # As in a JWK, an empty kid names no key.
     return Header(algorithm, kid or None, typ)
 

@@ -6,6 +6,7 @@ from abc import abstractmethod
 from typing import TYPE_CHECKING, Protocol
 
 from jwtauth.exceptions import TokenError
+from jwtauth.exceptions import gettext_noop as _
 
 from . import header
 
@@ -82,11 +83,11 @@ class TrustedIssuer:
     def check_header(self, parsed: Header) -> None:
         """Raise ``TokenError``: ``algorithm_not_allowed`` or ``invalid_type``."""
         if parsed.algorithm not in self.algorithms:
-            raise TokenError("algorithm_not_allowed", "The token's algorithm is not allowed.")
+            raise TokenError("algorithm_not_allowed", _("The token's algorithm is not allowed."))
         if self.token_types is not None and (
             parsed.typ is None or header.media_type(parsed.typ) not in self.token_types
         ):
-            raise TokenError("invalid_type", "The token's type is not accepted.")
+            raise TokenError("invalid_type", _("The token's type is not accepted."))
 
     def find_signing_key(
         self, parsed: Header, signing_input: bytes, signature: bytes, search: KeySearch | None
@@ -119,12 +120,12 @@ class TrustedIssuer:
                 break
             keys = newer
         if search.tried:
-            raise TokenError("invalid_signature", "The token's signature is not valid.")
-        raise TokenError("unknown_key", "The token's key is not among the keys of its issuer.")
+            raise TokenError("invalid_signature", _("The token's signature is not valid."))
+        raise TokenError("unknown_key", _("The token's key is not among the keys of its issuer."))
 
 
 def rejection_for_fault(error: Exception) -> TokenError:
     """Return the rejection for a fault of ours: no token may cause more than that."""
-    rejection = TokenError("malformed_token", "The token could not be verified.")
+    rejection = TokenError("malformed_token", _("The token could not be verified."))
     rejection.unexpected = type(error).__name__
     return rejection

@@ -13,6 +13,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
 from jwtauth.exceptions import KeysUnavailable, TokenError
+from jwtauth.exceptions import gettext_noop as _
 
 from . import base64url, header, strict_json
 from .claims import check_subject
@@ -67,13 +68,13 @@ class Verifier:
         raises to have the caller wait, and what the project's own callables raise.
         """
         if not isinstance(token, str):
-            raise TokenError("malformed_token", "The token is not a string.")
+            raise TokenError("malformed_token", _("The token is not a string."))
         if len(token) > self._max_token_length:
-            raise TokenError("token_too_large", "The token is too large.")
+            raise TokenError("token_too_large", _("The token is too large."))
         try:
             octets = token.encode("ascii")
         except UnicodeEncodeError:
-            raise TokenError("malformed_token", "The token is not ASCII text.") from None
+            raise TokenError("malformed_token", _("The token is not ASCII text.")) from None
         digest = sha256(octets).digest()
         cached = self._token_cache.get(digest)
         if cached is not None:
@@ -90,11 +91,13 @@ class Verifier:
         try:
             segments = octets.split(b".", 3)
             if len(segments) != 3:  # noqa: PLR2004 - RFC 7515 §7.1
-                raise TokenError("malformed_token", "The token does not have three segments.")  # noqa: TRY301
+                raise TokenError("malformed_token", _("The token does not have three segments."))  # noqa: TRY301
             header_segment, payload_segment, signature_segment = segments
             parsed = self._headers.get(header_segment) or header.parse(header_segment)
             if parsed.algorithm not in self.algorithms:
-                raise TokenError("algorithm_not_allowed", "The token's algorithm is not allowed.")  # noqa: TRY301
+                raise TokenError(  # noqa: TRY301
+                    "algorithm_not_allowed", _("The token's algorithm is not allowed.")
+                )
             claims = parse_claims(payload_segment)
             issuer = self.trusted_issuer(claims)
             issuer.check_header(parsed)
@@ -129,13 +132,13 @@ class Verifier:
         Raises ``TokenError``: ``missing_claim``, ``invalid_claim`` or ``untrusted_issuer``.
         """
         if "iss" not in claims:
-            raise TokenError("missing_claim", "The token has no iss claim.")
+            raise TokenError("missing_claim", _("The token has no iss claim."))
         url = claims["iss"]
         if type(url) is not str:
-            raise TokenError("invalid_claim", "The token's iss claim is not a string.")
+            raise TokenError("invalid_claim", _("The token's iss claim is not a string."))
         issuer = self.issuers.get(url)
         if issuer is None:
-            error = TokenError("untrusted_issuer", "The token's issuer is not trusted.")
+            error = TokenError("untrusted_issuer", _("The token's issuer is not trusted."))
             error.claimed_issuer = url
             raise error
         return issuer
@@ -146,9 +149,9 @@ def parse_claims(segment: bytes) -> Claims:
     try:
         claims = strict_json.loads(base64url.decode(segment))
     except ValueError:
-        raise TokenError("malformed_token", "The token's payload cannot be decoded.") from None
+        raise TokenError("malformed_token", _("The token's payload cannot be decoded.")) from None
     if type(claims) is not dict:
-        raise TokenError("malformed_token", "The token's payload is not a JSON object.")
+        raise TokenError("malformed_token", _("The token's payload is not a JSON object."))
     return claims
 
 
@@ -156,7 +159,7 @@ def _decode_signature(segment: bytes) -> bytes:
     try:
         return base64url.decode(segment)
     except Exception:  # noqa: BLE001 - whatever it is, the signature is the token's.
-        raise TokenError("malformed_token", "The token's signature cannot be decoded.") from None
+        raise TokenError("malformed_token", _("The token's signature cannot be decoded.")) from None
 
 
 def _unix_time() -> float:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from jwtauth.testing import LoopbackIssuer
 from jwtauth.tokens.algorithms import ALGORITHMS
+from tests.faults import FaultyIssuer
 
 from .forgeries import KEYS
 from .siege import Siege
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="session")
-def gateway() -> Iterator[LoopbackIssuer]:
+def gateway() -> Iterator[FaultyIssuer]:
     """The issuer, the same for all tests here. Its keys have no ``kid``."""
-    with LoopbackIssuer(KEYS, trusted=False) as issuer:
+    with FaultyIssuer(KEYS, trusted=False) as issuer:
         yield issuer
 
 
 @pytest.fixture(scope="session")
-def named_gateway() -> Iterator[LoopbackIssuer]:
+def named_gateway() -> Iterator[FaultyIssuer]:
     """Another one, whose keys have a ``kid``."""
-    with LoopbackIssuer(KEYS, kid=True, trusted=False) as issuer:
+    with FaultyIssuer(KEYS, kid=True, trusted=False) as issuer:
         yield issuer
 
 
@@ -36,7 +36,7 @@ def named_gateway() -> Iterator[LoopbackIssuer]:
 def besiege(settings: Settings, caplog: pytest.LogCaptureFixture) -> Callable[..., Siege]:
     """Have the app trust an issuer, load its keys, and allow all of their algorithms."""
 
-    def besiege(issuer: LoopbackIssuer) -> Siege:
+    def besiege(issuer: FaultyIssuer) -> Siege:
         settings.JWTAUTH = {
             "ISSUER": issuer.url,
             "ALGORITHMS": list(ALGORITHMS),
@@ -53,13 +53,13 @@ def besiege(settings: Settings, caplog: pytest.LogCaptureFixture) -> Callable[..
 
 
 @pytest.fixture
-def siege(besiege: Callable[..., Siege], gateway: LoopbackIssuer) -> Siege:
+def siege(besiege: Callable[..., Siege], gateway: FaultyIssuer) -> Siege:
     """An app that has the keys of the gateway."""
     return besiege(gateway)
 
 
 @pytest.fixture
-def named_siege(besiege: Callable[..., Siege], named_gateway: LoopbackIssuer) -> Siege:
+def named_siege(besiege: Callable[..., Siege], named_gateway: FaultyIssuer) -> Siege:
     """An app that has the keys of the gateway whose keys have a ``kid``."""
     return besiege(named_gateway)
 

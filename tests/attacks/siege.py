@@ -16,10 +16,10 @@ from tests.challenge import read_refusal
 from .forgeries import NONE_OF_YOURS, PROTECTED
 
 if TYPE_CHECKING:
-    from jwtauth.testing import LoopbackIssuer
+    from tests.faults import FaultyIssuer
 
 
-Forge = Callable[["LoopbackIssuer"], str]
+Forge = Callable[["FaultyIssuer"], str]
 
 CODES: Final = frozenset(
     {
@@ -59,7 +59,7 @@ def attack(name: str, forge: Forge | str, *codes: str, hidden: Iterable[str] = (
 
 def attacks(
     values: Mapping[str, Any] | Iterable[Any],
-    forge: Callable[[LoopbackIssuer, Any], str],
+    forge: Callable[[FaultyIssuer, Any], str],
     *codes: str,
     prefix: str = "",
 ) -> list[Any]:
@@ -75,7 +75,7 @@ def attacks(
 class Siege:
     """An app that trusts ``issuer`` and has its keys."""
 
-    def __init__(self, issuer: LoopbackIssuer, caplog: pytest.LogCaptureFixture) -> None:
+    def __init__(self, issuer: FaultyIssuer, caplog: pytest.LogCaptureFixture) -> None:
         self.issuer = issuer
         self._caplog = caplog
         caplog.set_level(logging.DEBUG)
@@ -89,7 +89,7 @@ class Siege:
         extra = {} if authorization is None else {"HTTP_AUTHORIZATION": authorization}
         return Client().get(path, **extra)  # type: ignore[arg-type]
 
-    def use_up_the_fetch_of(self, issuer: LoopbackIssuer) -> None:
+    def use_up_the_fetch_of(self, issuer: FaultyIssuer) -> None:
         """Send a forged token, the only one in a cooldown that causes a fetch."""
         fetches = issuer.fetches
         assert self.request(issuer.token(key=SigningKey.generate())).status_code == 401

@@ -22,7 +22,7 @@ from .siege import Attack, Siege, attack, attacks
 if TYPE_CHECKING:
     from pytest_django import Settings
 
-    from jwtauth.testing import LoopbackIssuer
+    from tests.faults import FaultyIssuer
 
 
 _NONE: Final = ("none", "None", "NONE", "nOnE", " none", "none\0", "", "null", "nil")
@@ -40,11 +40,11 @@ _NO_NAMES: Final[tuple[Any, ...]] = (
 )
 
 
-def _without_signature(issuer: LoopbackIssuer, algorithm: Any) -> str:
+def _without_signature(issuer: FaultyIssuer, algorithm: Any) -> str:
     return with_signature(issuer.token(headers={"alg": algorithm}), b"")
 
 
-def _with_signature(issuer: LoopbackIssuer, algorithm: Any) -> str:
+def _with_signature(issuer: FaultyIssuer, algorithm: Any) -> str:
     return issuer.token(headers={"alg": algorithm})
 
 
@@ -95,7 +95,7 @@ def test_a_public_key_taken_for_a_shared_secret(
             siege.assert_refused(token, "invalid_signature")
 
 
-def _under_the_key_for(issuer: LoopbackIssuer, pair: tuple[str, str]) -> str:
+def _under_the_key_for(issuer: FaultyIssuer, pair: tuple[str, str]) -> str:
     algorithm, other = pair
     headers = {"kid": key_of(issuer, other).kid}
     return issuer.token(algorithm=algorithm, key=SigningKey.generate(algorithm), headers=headers)

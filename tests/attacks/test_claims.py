@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from jwtauth.testing import LoopbackIssuer
 from tests.challenge import read
+from tests.faults import FaultyIssuer
 from tests.forging import (
     text_of,
 )
@@ -36,7 +36,7 @@ _NO_NUMBERS: Final = ("1e400", "-1e400")
 _PAST_DATES: Final = ("0", "0.0", "-0.0", "1.5", "1e9", "1600000000.5")
 
 
-def _with_date(issuer: LoopbackIssuer, date: tuple[str, str]) -> str:
+def _with_date(issuer: FaultyIssuer, date: tuple[str, str]) -> str:
     name, text = date
     exp = "" if name == "exp" else '"exp":9999999999,'
     return issuer.sign(f'{{"iss":"{issuer.url}",{exp}"{name}":{text}}}'.encode())
@@ -115,7 +115,7 @@ def test_an_issuer_that_is_not_exactly_ours(siege: Siege, attacked: Attack) -> N
 
 def test_a_trusted_issuer_with_the_key_of_another(either_siege: Siege, settings: Settings) -> None:
     siege, has_kids = either_siege, either_siege.issuer.kid
-    with LoopbackIssuer(KEYS, kid=has_kids, trusted=False) as other:
+    with FaultyIssuer(KEYS, kid=has_kids, trusted=False) as other:
         shared = {name: value for name, value in settings.JWTAUTH.items() if name != "ISSUER"}
         settings.JWTAUTH = {**shared, "ISSUERS": {siege.issuer.url: {}, other.url: {}}}
         siege.assert_granted(siege.issuer.token())

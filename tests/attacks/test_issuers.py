@@ -14,7 +14,8 @@ from django.core.cache import caches
 from django.core.exceptions import ImproperlyConfigured
 
 from jwtauth.signals import keys_refresh_failed
-from jwtauth.testing import Answer, LoopbackIssuer, SigningKey
+from jwtauth.testing import SigningKey
+from tests.faults import Answer, FaultyIssuer
 from tests.keys.certificates import Authority
 from tests.requesting import ask, verdict
 
@@ -81,7 +82,7 @@ NO_ANSWERS: Final = {
 
 @pytest.mark.parametrize("answer", NO_ANSWERS.values(), ids=NO_ANSWERS.keys())
 def test_an_answer_that_is_none_changes_nothing(
-    issuer: LoopbackIssuer, clock: Hands, answer: Answer
+    issuer: FaultyIssuer, clock: Hands, answer: Answer
 ) -> None:
     assert verdict(issuer.token()) == "granted"
     issuer.jwks_answer = answer
@@ -95,7 +96,7 @@ def test_an_answer_that_is_none_changes_nothing(
 
 @pytest.mark.parametrize("answer", NO_ANSWERS.values(), ids=NO_ANSWERS.keys())
 def test_an_answer_that_is_none_is_no_fault_of_a_token(
-    issuer: LoopbackIssuer, answer: Answer
+    issuer: FaultyIssuer, answer: Answer
 ) -> None:
     issuer.jwks_answer = answer
 
@@ -112,7 +113,7 @@ NO_USABLE_KEYS: Final = {
 
 @pytest.mark.parametrize("jwks", NO_USABLE_KEYS.values(), ids=NO_USABLE_KEYS.keys())
 def test_a_set_without_a_usable_key_ends_the_old_one_when_its_time_is_over(
-    issuer: LoopbackIssuer, clock: Hands, jwks: Any
+    issuer: FaultyIssuer, clock: Hands, jwks: Any
 ) -> None:
     assert verdict(issuer.token()) == "granted"
     issuer.jwks_answer = Answer(body=jwks)
@@ -138,8 +139,8 @@ def test_a_set_without_a_usable_key_ends_the_old_one_when_its_time_is_over(
     "location",
     ["{other}", "{own}?again", "/elsewhere", "file:///etc/passwd", "http://169.254.169.254/", ""],
 )
-def test_a_redirect_is_not_followed(issuer: LoopbackIssuer, status: int, location: str) -> None:
-    with LoopbackIssuer(["EdDSA"], trusted=False) as other:
+def test_a_redirect_is_not_followed(issuer: FaultyIssuer, status: int, location: str) -> None:
+    with FaultyIssuer(["EdDSA"], trusted=False) as other:
         target = location.format(other=other.jwks_url, own=issuer.jwks_url)
         issuer.jwks_answer = Answer(status=status, headers={"Location": target})
         other.keys = issuer.keys
@@ -168,7 +169,7 @@ _BAD_URLS: Final = (
 @pytest.mark.parametrize("url", _BAD_URLS)
 @pytest.mark.parametrize("key", ["JWKS_URL", "ISSUER"])
 def test_another_scheme_is_an_error_of_the_configuration(
-    issuer: LoopbackIssuer, settings: Settings, key: str, url: str
+    issuer: FaultyIssuer, settings: Settings, key: str, url: str
 ) -> None:
     settings.JWTAUTH = {**settings.JWTAUTH, key: url}
 
@@ -211,7 +212,7 @@ def test_only_a_good_certificate_is_accepted(  # noqa: PLR0913 - a table with th
 ) -> None:
     caplog.set_level(logging.INFO, "jwtauth")
     context = authority.server_context(name, lifetime=dt.timedelta(days=days), trusted=trusted)
-    with LoopbackIssuer(["EdDSA"], ssl_context=context, trusted=False) as issuer:
+    with FaultyIssuer(["EdDSA"], ssl_context=context, trusted=False) as issuer:
         settings.JWTAUTH = {"ISSUER": issuer.url}
 
         if good:
@@ -234,7 +235,7 @@ SLOW: Final = {
 
 @pytest.mark.parametrize("answer", SLOW.values(), ids=SLOW.keys())
 def test_a_slow_issuer_is_given_up_at_the_deadline(
-    issuer: LoopbackIssuer, settings: Settings, answer: Answer
+    issuer: FaultyIssuer, settings: Settings, answer: Answer
 ) -> None:
     settings.JWTAUTH = {**settings.JWTAUTH, "JWKS_TIMEOUT": SHORT}
     issuer.jwks_answer = answer
@@ -244,7 +245,7 @@ def test_a_slow_issuer_is_given_up_at_the_deadline(
 
 @pytest.mark.parametrize("answer", SLOW.values(), ids=SLOW.keys())
 def test_a_slow_issuer_keeps_no_token_waiting_whose_key_is_known(
-    issuer: LoopbackIssuer, settings: Settings, clock: Hands, answer: Answer
+    issuer: FaultyIssuer, settings: Settings, clock: Hands, answer: Answer
 ) -> None:
     settings.JWTAUTH = {**settings.JWTAUTH, "JWKS_TIMEOUT": SHORT}
     assert verdict(issuer.token()) == "granted"
@@ -263,13 +264,13 @@ def test_a_slow_issuer_keeps_no_token_waiting_whose_key_is_known(
 
 
 @pytest.fixture
-def discovered(issuer: LoopbackIssuer, settings: Settings) -> LoopbackIssuer:
+def discovered(issuer: FaultyIssuer, settings: Settings) -> FaultyIssuer:
     """An issuer whose keys are found by its metadata."""
     settings.JWTAUTH = {"ISSUER": issuer.url, "DISCOVERY": True}
     return issuer
 
 
-def test_a_document_of_this_very_issuer_is_followed(discovered: LoopbackIssuer) -> None:
+def test_a_document_of_this_very_issuer_is_followed(discovered: FaultyIssuer) -> None:
     assert verdict(discovered.token()) == "granted"
     assert [request.path.rpartition("/")[2] for request in discovered.requests] == [
         "openid-configuration",
@@ -277,8 +278,8 @@ def test_a_document_of_this_very_issuer_is_followed(discovered: LoopbackIssuer) 
     ]
 
 
-def test_keys_on_another_host_are_fetched_there(discovered: LoopbackIssuer) -> None:
-    with LoopbackIssuer(["EdDSA"], trusted=False) as other:
+def test_keys_on_another_host_are_fetched_there(discovered: FaultyIssuer) -> None:
+    with FaultyIssuer(["EdDSA"], trusted=False) as other:
         document = {**discovered.discovery(), "jwks_uri": other.jwks_url}
         discovered.discovery_answer = Answer(body=document)
 
@@ -312,7 +313,7 @@ def _filled_in(value: Any, url: str) -> Any:
 
 @pytest.mark.parametrize("changes", FOREIGN.values(), ids=FOREIGN.keys())
 def test_a_foreign_document_is_refused_and_nothing_else_tried(
-    discovered: LoopbackIssuer, caplog: pytest.LogCaptureFixture, changes: dict[str, Any]
+    discovered: FaultyIssuer, caplog: pytest.LogCaptureFixture, changes: dict[str, Any]
 ) -> None:
     changes = {name: _filled_in(value, discovered.url) for name, value in changes.items()}
     discovered.discovery_answer = Answer(body={**discovered.discovery(), **changes})
@@ -324,7 +325,7 @@ def test_a_foreign_document_is_refused_and_nothing_else_tried(
 
 
 @pytest.mark.parametrize("answer", NO_ANSWERS.values(), ids=NO_ANSWERS.keys())
-def test_no_document_is_no_reason_to_guess(discovered: LoopbackIssuer, answer: Answer) -> None:
+def test_no_document_is_no_reason_to_guess(discovered: FaultyIssuer, answer: Answer) -> None:
     if answer.status == 200 and answer.body is None and not answer.size:
         answer = Answer(body=b"")
     discovered.discovery_answer = answer
@@ -346,7 +347,7 @@ def _let_the_cooldown_pass(clock: Hands) -> None:
     ("kid", "code"), [(None, "invalid_signature"), ("unknown-{}", "unknown_key")]
 )
 def test_a_flood_of_forged_tokens_causes_one_fetch_in_a_cooldown(
-    issuer: LoopbackIssuer, clock: Hands, kid: str | None, code: str
+    issuer: FaultyIssuer, clock: Hands, kid: str | None, code: str
 ) -> None:
     assert verdict(issuer.token()) == "granted"
     forger = SigningKey.generate()
@@ -364,7 +365,7 @@ def test_a_flood_of_forged_tokens_causes_one_fetch_in_a_cooldown(
 
 
 def test_a_flood_of_bad_signatures_of_a_known_key_causes_one_fetch_in_a_cooldown(
-    issuer: LoopbackIssuer, clock: Hands
+    issuer: FaultyIssuer, clock: Hands
 ) -> None:
     issuer.keys = [SigningKey.generate(kid="known")]
     forger = SigningKey.generate(kid="known")
@@ -383,7 +384,7 @@ def test_a_flood_of_bad_signatures_of_a_known_key_causes_one_fetch_in_a_cooldown
 
 @pytest.mark.parametrize("kid", [..., "unknown-{}"], ids=["no kid", "kid"])
 def test_a_flood_while_the_issuer_fails_costs_no_good_token(
-    issuer: LoopbackIssuer, clock: Hands, kid: Any
+    issuer: FaultyIssuer, clock: Hands, kid: Any
 ) -> None:
     assert verdict(issuer.token()) == "granted"
     issuer.jwks_answer = Answer(status=500)
@@ -399,7 +400,7 @@ def test_a_flood_while_the_issuer_fails_costs_no_good_token(
 
 
 def test_a_flood_while_no_keys_were_ever_there_asks_the_issuer_seldom(
-    issuer: LoopbackIssuer,
+    issuer: FaultyIssuer,
 ) -> None:
     issuer.jwks_answer = Answer(status=500)
 

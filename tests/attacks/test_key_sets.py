@@ -15,10 +15,11 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from jwtauth.testing import Answer, LoopbackIssuer, SigningKey
+from jwtauth.testing import SigningKey
 from jwtauth.tokens import base64url
 from jwtauth.tokens.algorithms import ALGORITHMS
 from jwtauth.tokens.jwks import KeySet
+from tests.faults import Answer, FaultyIssuer
 from tests.forging import compact, encode, nested, signature_of, taken_apart, with_signature
 
 from .siege import Siege
@@ -38,11 +39,11 @@ class ForeignKey(NamedTuple):
     token: str
 
 
-MakeKey: TypeAlias = "Callable[[LoopbackIssuer, str | None], ForeignKey]"
+MakeKey: TypeAlias = "Callable[[FaultyIssuer, str | None], ForeignKey]"
 
 
 @pytest.fixture
-def siege(issuer: LoopbackIssuer, settings: Settings, caplog: pytest.LogCaptureFixture) -> Siege:
+def siege(issuer: FaultyIssuer, settings: Settings, caplog: pytest.LogCaptureFixture) -> Siege:
     """Return an app that allows every algorithm and has not fetched its issuer's keys yet."""
     settings.JWTAUTH = {**settings.JWTAUTH, "ALGORITHMS": list(ALGORITHMS), "JWKS_COOLDOWN": 3600}
     return Siege(issuer, caplog)
@@ -58,7 +59,7 @@ def _publish(siege: Siege, body: object) -> None:
 def _members(algorithm: str, **changes: Any) -> MakeKey:
     """Return a key with these members, and a token that it signed."""
 
-    def make(issuer: LoopbackIssuer, kid: str | None) -> ForeignKey:
+    def make(issuer: FaultyIssuer, kid: str | None) -> ForeignKey:
         key = SigningKey.generate(algorithm, kid)
         jwk = {**key.public_jwk(), **changes}
         return ForeignKey(jwk, issuer.token(algorithm=algorithm, key=key))
@@ -69,7 +70,7 @@ def _members(algorithm: str, **changes: Any) -> MakeKey:
 def _respelled(algorithm: str, member: str, respell: Callable[[bytes], str]) -> MakeKey:
     """Return a key with another spelling of a member, which begins with a zero if it can."""
 
-    def make(issuer: LoopbackIssuer, kid: str | None) -> ForeignKey:
+    def make(issuer: FaultyIssuer, kid: str | None) -> ForeignKey:
         key = SigningKey.generate(algorithm, kid)
         while algorithm == "ES256" and _octets(key, member)[0]:
             key = SigningKey.generate(algorithm, kid)
@@ -87,32 +88,32 @@ def _octets(key: SigningKey, member: str) -> bytes:
 
 
 def _private(algorithm: str) -> MakeKey:
-    def make(issuer: LoopbackIssuer, kid: str | None) -> ForeignKey:
+    def make(issuer: FaultyIssuer, kid: str | None) -> ForeignKey:
         key = SigningKey.generate(algorithm, kid)
         return ForeignKey(key.private_jwk(), issuer.token(algorithm=algorithm, key=key))
 
     return make
 
 
-def _shared_secret(issuer: LoopbackIssuer, kid: str | None) -> ForeignKey:
+def _shared_secret(issuer: FaultyIssuer, kid: str | None) -> ForeignKey:
     secret = b"s" * 32
     jwk = {"kty": "oct", "k": encode(secret), "alg": "HS256", "use": "sig"}
     return _with_kid(jwk, kid, issuer.token(algorithm="HS256", key=secret, headers=_header(kid)))
 
 
-def _secret_named_for_rs256(issuer: LoopbackIssuer, kid: str | None) -> ForeignKey:
+def _secret_named_for_rs256(issuer: FaultyIssuer, kid: str | None) -> ForeignKey:
     secret = b"s" * 32
     jwk = {"kty": "oct", "k": encode(secret), "alg": "RS256", "use": "sig"}
     headers = {"alg": "RS256", **_header(kid)}
     return _with_kid(jwk, kid, issuer.token(algorithm="HS256", key=secret, headers=headers))
 
 
-def _short_rsa(issuer: LoopbackIssuer, kid: str | None) -> ForeignKey:
+def _short_rsa(issuer: FaultyIssuer, kid: str | None) -> ForeignKey:
     key = SigningKey(rsa.generate_private_key(65537, 1024), "RS256", kid)
     return ForeignKey(key.public_jwk(), issuer.token(algorithm="RS256", key=key))
 
 
-def _exponent_one(issuer: LoopbackIssuer, kid: str | None) -> ForeignKey:
+def _exponent_one(issuer: FaultyIssuer, kid: str | None) -> ForeignKey:
     """Return a key with e = 1: the signature is the padded digest itself."""
     token = issuer.token(algorithm="RS256", headers=_header(kid))
     digest = hashlib.sha256(token.rpartition(".")[0].encode()).digest()
@@ -126,7 +127,7 @@ def _exponent(value: bytes) -> MakeKey:
     return _members("RS256", e=encode(value))
 
 
-def _x25519(issuer: LoopbackIssuer, kid: str | None) -> ForeignKey:
+def _x25519(issuer: FaultyIssuer, kid: str | None) -> ForeignKey:
     x = encode(X25519PrivateKey.generate().public_key().public_bytes_raw())
     jwk = {"kty": "OKP", "crv": "X25519", "x": x}
     foreign = SigningKey.generate()
@@ -136,7 +137,7 @@ def _x25519(issuer: LoopbackIssuer, kid: str | None) -> ForeignKey:
 def _small_order(y: int) -> MakeKey:
     """Return a point of order 1 or 2, under which many signatures with S = 0 are valid."""
 
-    def make(issuer: LoopbackIssuer, kid: str | None) -> ForeignKey:
+    def make(issuer: FaultyIssuer, kid: str | None) -> ForeignKey:
         point = y.to_bytes(32, "little")
         signature = (1).to_bytes(32, "little") + bytes(32)
         forged = (
@@ -157,7 +158,7 @@ def _openssl_accepts(token: str, point: bytes) -> bool:
     return False
 
 
-def _other_curve(issuer: LoopbackIssuer, kid: str | None) -> ForeignKey:
+def _other_curve(issuer: FaultyIssuer, kid: str | None) -> ForeignKey:
     """Return a key on P-384 that claims to be on P-256."""
     key = SigningKey.generate("ES384", kid)
     jwk = {**key.public_jwk(), "crv": "P-256", "alg": "ES256"}

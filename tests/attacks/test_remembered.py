@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from jwtauth.testing import LoopbackIssuer
 from jwtauth.verification import get_verifier
+from tests.faults import FaultyIssuer
 from tests.requesting import verdict
 
 from .forgeries import (
@@ -41,7 +41,7 @@ def test_a_remembered_token_after_its_end(siege: Siege, monkeypatch: pytest.Monk
 def test_a_remembered_token_after_its_key_left(
     siege: Siege, settings: Settings, clock: Hands
 ) -> None:
-    with LoopbackIssuer(KEYS, trusted=False) as issuer:
+    with FaultyIssuer(KEYS, trusted=False) as issuer:
         settings.JWTAUTH = {"ISSUER": issuer.url}
         token, fine = issuer.token(), issuer.token(algorithm="RS256")
         for _ in range(2):

@@ -10,8 +10,9 @@ import pytest
 from django.core.cache import caches
 
 from jwtauth.conf import get_settings
-from jwtauth.testing import LoopbackIssuer, SigningKey
+from jwtauth.testing import SigningKey
 from jwtauth.verification import jwks_cache_for
+from tests.faults import FaultyIssuer
 from tests.forging import encode, nested
 from tests.requesting import verdict
 
@@ -77,13 +78,13 @@ JUNK: Final[dict[str, Any]] = {
 
 
 @pytest.fixture
-def entry(issuer: LoopbackIssuer) -> str:
+def entry(issuer: FaultyIssuer) -> str:
     """The name under which the processes share the issuer's keys."""
     settings = get_settings()
     return jwks_cache_for(settings.issuers[issuer.url], settings)._key("jwks")
 
 
-def _put(issuer: LoopbackIssuer, entry: str, content: Any) -> None:
+def _put(issuer: FaultyIssuer, entry: str, content: Any) -> None:
     """Write that entry, the good key set where it stands for it."""
     if isinstance(content, str):
         good = json.dumps(json.dumps(issuer.jwks()))
@@ -91,7 +92,7 @@ def _put(issuer: LoopbackIssuer, entry: str, content: Any) -> None:
     caches["default"].set(entry, content, None)
 
 
-def test_what_another_process_wrote_spares_the_fetch(issuer: LoopbackIssuer, entry: str) -> None:
+def test_what_another_process_wrote_spares_the_fetch(issuer: FaultyIssuer, entry: str) -> None:
     _put(issuer, entry, _document())
 
     assert verdict(issuer.token()) == "granted"
@@ -99,7 +100,7 @@ def test_what_another_process_wrote_spares_the_fetch(issuer: LoopbackIssuer, ent
 
 
 @pytest.mark.parametrize("content", JUNK.values(), ids=JUNK.keys())
-def test_junk_is_as_good_as_nothing(issuer: LoopbackIssuer, entry: str, content: Any) -> None:
+def test_junk_is_as_good_as_nothing(issuer: FaultyIssuer, entry: str, content: Any) -> None:
     _put(issuer, entry, content)
 
     assert verdict(issuer.token()) == "granted"
@@ -107,7 +108,7 @@ def test_junk_is_as_good_as_nothing(issuer: LoopbackIssuer, entry: str, content:
     assert issuer.fetches == 1
 
 
-def test_keys_of_no_use_are_of_none_here_either(issuer: LoopbackIssuer, entry: str) -> None:
+def test_keys_of_no_use_are_of_none_here_either(issuer: FaultyIssuer, entry: str) -> None:
     mixed = {"keys": [*UNUSABLE["keys"], *issuer.jwks()["keys"]]}
     _put(issuer, entry, _document(text=json.dumps(mixed)))
 
@@ -120,10 +121,10 @@ def test_keys_of_no_use_are_of_none_here_either(issuer: LoopbackIssuer, entry: s
 
 
 def test_the_keys_of_one_issuer_are_never_taken_for_those_of_another(
-    issuer: LoopbackIssuer, settings: Settings, entry: str
+    issuer: FaultyIssuer, settings: Settings, entry: str
 ) -> None:
     _put(issuer, entry, _document())
-    with LoopbackIssuer(["EdDSA"], trusted=False) as other:
+    with FaultyIssuer(["EdDSA"], trusted=False) as other:
         settings.JWTAUTH = {"ISSUERS": {issuer.url: {}, other.url: {}}}
 
         assert verdict(issuer.token()) == "granted"
@@ -146,7 +147,7 @@ FAILURES: Final = (
 
 @pytest.mark.parametrize("content", FAILURES)
 def test_a_failure_that_nobody_had_keeps_no_keys_from_being_fetched(
-    issuer: LoopbackIssuer, entry: str, content: Any
+    issuer: FaultyIssuer, entry: str, content: Any
 ) -> None:
     caches["default"].set(entry.replace(":jwks", ":failure"), content, None)
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from jwtauth.testing import LoopbackIssuer, SigningKey
+from tests.faults import FaultyIssuer
 from tests.forging import (
     as_der,
     encode,
@@ -26,6 +26,8 @@ from .siege import attacks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from jwtauth.testing import SigningKey
 
     from .siege import Attack, Siege
 
@@ -60,18 +62,18 @@ _MORE_CHANGES: Final[dict[str, dict[str, Callable[[bytes], bytes]]]] = {
 }
 
 
-def _changed(issuer: LoopbackIssuer, how: tuple[str, Callable[[bytes], bytes]]) -> str:
+def _changed(issuer: FaultyIssuer, how: tuple[str, Callable[[bytes], bytes]]) -> str:
     algorithm, change = how
     token = issuer.token(algorithm=algorithm)
     return with_signature(token, change(signature_of(token)))
 
 
-def _of_another(issuer: LoopbackIssuer, algorithm: str) -> str:
+def _of_another(issuer: FaultyIssuer, algorithm: str) -> str:
     other = issuer.token(algorithm=algorithm, sub="admin")
     return with_signature(issuer.token(algorithm=algorithm), signature_of(other))
 
 
-def _over_another_payload(issuer: LoopbackIssuer, algorithm: str) -> str:
+def _over_another_payload(issuer: FaultyIssuer, algorithm: str) -> str:
     payload = issuer.token(sub=NONE_OF_YOURS).split(".")[1]
     return with_segment(issuer.token(algorithm=algorithm), 1, payload)
 
@@ -123,7 +125,7 @@ def _certificate_of(key: SigningKey) -> str:
 
 def test_a_key_in_the_header_is_ignored(either_siege: Siege) -> None:
     siege = either_siege
-    with LoopbackIssuer(["EdDSA"], trusted=False) as forger:
+    with FaultyIssuer(["EdDSA"], trusted=False) as forger:
         for algorithm in KEYS:
             key = forgers_key(siege.issuer, algorithm)
             forger.keys = [key]

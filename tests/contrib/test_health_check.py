@@ -11,8 +11,9 @@ from health_check.exceptions import ServiceUnavailable, ServiceWarning
 from health_check.views import HealthCheckView
 
 from jwtauth.contrib.health_check import IssuerKeys
-from jwtauth.testing import Answer, Issuer, LoopbackIssuer
+from jwtauth.testing import Issuer
 from jwtauth.verification import key_source_of
+from tests.faults import Answer, FaultyIssuer
 
 if TYPE_CHECKING:
     import pytest
@@ -28,13 +29,13 @@ async def asked(issuer: str | None = None) -> Any:
     return (await IssuerKeys(issuer=issuer).get_result()).error
 
 
-async def test_a_cold_process_asks_once_and_is_healthy(issuer: LoopbackIssuer) -> None:
+async def test_a_cold_process_asks_once_and_is_healthy(issuer: FaultyIssuer) -> None:
     assert [await asked() for _ in range(3)] == [None] * 3
     assert issuer.fetches == 1
 
 
 async def test_keys_that_are_refreshed_ahead_are_healthy(
-    issuer: LoopbackIssuer, clock: Hands
+    issuer: FaultyIssuer, clock: Hands
 ) -> None:
     await asked()
     clock.advance(TTL - 10)
@@ -43,7 +44,7 @@ async def test_keys_that_are_refreshed_ahead_are_healthy(
     assert await asked() is None
 
 
-async def test_an_idle_process_asks_before_it_judges(issuer: LoopbackIssuer, clock: Hands) -> None:
+async def test_an_idle_process_asks_before_it_judges(issuer: FaultyIssuer, clock: Hands) -> None:
     await asked()
     clock.advance(TTL + 1)
 
@@ -52,7 +53,7 @@ async def test_an_idle_process_asks_before_it_judges(issuer: LoopbackIssuer, clo
 
 
 async def test_stale_keys_are_a_warning_that_says_since_when_and_why(
-    issuer: LoopbackIssuer, clock: Hands
+    issuer: FaultyIssuer, clock: Hands
 ) -> None:
     await asked()
     issuer.stop()
@@ -68,7 +69,7 @@ async def test_stale_keys_are_a_warning_that_says_since_when_and_why(
 
 
 async def test_no_keys_are_unhealthy_and_the_issuer_is_asked_no_more_than_for_requests(
-    issuer: LoopbackIssuer,
+    issuer: FaultyIssuer,
 ) -> None:
     issuer.jwks_answer = Answer(status=500)
     for _ in range(5):
@@ -81,7 +82,7 @@ async def test_no_keys_are_unhealthy_and_the_issuer_is_asked_no_more_than_for_re
 
 
 async def test_keys_that_are_too_old_to_serve_are_unhealthy(
-    issuer: LoopbackIssuer, clock: Hands
+    issuer: FaultyIssuer, clock: Hands
 ) -> None:
     await asked()
     issuer.stop()
@@ -106,9 +107,9 @@ async def test_of_several_issuers_each_problem_is_named_and_the_worst_counts(
     settings: Settings, clock: Hands
 ) -> None:
     with (
-        LoopbackIssuer(trusted=False) as well,
-        LoopbackIssuer(trusted=False) as stale,
-        LoopbackIssuer(trusted=False) as gone,
+        FaultyIssuer(trusted=False) as well,
+        FaultyIssuer(trusted=False) as stale,
+        FaultyIssuer(trusted=False) as gone,
     ):
         settings.JWTAUTH = {"ISSUERS": {each.url: {} for each in (well, stale, gone)}}
         gone.stop()
@@ -128,7 +129,7 @@ async def test_of_several_issuers_each_problem_is_named_and_the_worst_counts(
         assert await asked(well.url) is None
 
 
-async def test_an_issuer_that_is_not_trusted_is_unhealthy(issuer: LoopbackIssuer) -> None:
+async def test_an_issuer_that_is_not_trusted_is_unhealthy(issuer: FaultyIssuer) -> None:
     error = await asked("https://evil.test")
 
     assert type(error) is ServiceUnavailable
@@ -137,7 +138,7 @@ async def test_an_issuer_that_is_not_trusted_is_unhealthy(issuer: LoopbackIssuer
 
 
 async def test_the_view_of_django_health_check_serves_it(
-    issuer: LoopbackIssuer, clock: Hands
+    issuer: FaultyIssuer, clock: Hands
 ) -> None:
     path = "jwtauth.contrib.health_check.IssuerKeys"
     view: Any = HealthCheckView.as_view(checks=[path, (path, {"issuer": issuer.url})])
@@ -157,7 +158,7 @@ async def test_the_view_of_django_health_check_serves_it(
 
 
 async def test_a_thread_that_cannot_be_started_is_the_reason(
-    issuer: LoopbackIssuer, monkeypatch: pytest.MonkeyPatch
+    issuer: FaultyIssuer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(_thread: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from jwtauth.keys.fetch import Document, FetchError, JWKSFetcher
-from jwtauth.testing import LoopbackIssuer
+from tests.faults import FaultyIssuer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,12 +19,12 @@ WAIT = 10
 """Seconds after which an event that should have happened at once counts as missing."""
 
 
-def serving(**options: Any) -> LoopbackIssuer:
+def serving(**options: Any) -> FaultyIssuer:
     """Create an issuer that serves its key set over HTTP and is not in the settings."""
-    return LoopbackIssuer(["EdDSA"], trusted=False, **options)
+    return FaultyIssuer(["EdDSA"], trusted=False, **options)
 
 
-def fetcher(issuer: LoopbackIssuer, *, discovery: bool = False) -> JWKSFetcher:
+def fetcher(issuer: FaultyIssuer, *, discovery: bool = False) -> JWKSFetcher:
     """Create a fetcher for the issuer's keys."""
     return JWKSFetcher(
         issuer.url,
@@ -39,17 +39,17 @@ def fetcher_at(url: str) -> JWKSFetcher:
     return JWKSFetcher(url, jwks_url=url, discovery_url=None, allow_plain_http=True)
 
 
-def fetch(issuer: LoopbackIssuer) -> Document:
+def fetch(issuer: FaultyIssuer) -> Document:
     """Fetch the issuer's keys with a new fetcher."""
     return fetcher(issuer).fetch(TIMEOUT)
 
 
-def text(issuer: LoopbackIssuer, *, discovery: bool = False) -> str:
+def text(issuer: FaultyIssuer, *, discovery: bool = False) -> str:
     """Return the text that the issuer serves."""
     return fetcher(issuer, discovery=discovery).fetch(TIMEOUT).text
 
 
-def reason(issuer: LoopbackIssuer, *, discovery: bool = False) -> str:
+def reason(issuer: FaultyIssuer, *, discovery: bool = False) -> str:
     """Return why fetching from the issuer fails."""
     return reason_of(fetcher(issuer, discovery=discovery))
 

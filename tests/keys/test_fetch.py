@@ -19,7 +19,7 @@ from urllib3.connection import HTTPConnection
 
 import jwtauth
 from jwtauth.keys.fetch import MAX_BODY, MAX_HEADERS, Document
-from jwtauth.testing import Answer, LoopbackIssuer
+from tests.faults import Answer, FaultyIssuer
 
 from .fetching import TIMEOUT, fetch, fetcher_at, reason, reason_of, serving, text
 from .listening import dripping, saying
@@ -33,7 +33,7 @@ CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
 @pytest.fixture
-def issuer() -> Iterator[LoopbackIssuer]:
+def issuer() -> Iterator[FaultyIssuer]:
     with serving() as issuer:
         yield issuer
 
@@ -50,7 +50,7 @@ def little_memory() -> Iterator[None]:
     assert peak < 2_000_000
 
 
-def test_key_set_is_returned_as_the_issuer_wrote_it(issuer: LoopbackIssuer) -> None:
+def test_key_set_is_returned_as_the_issuer_wrote_it(issuer: FaultyIssuer) -> None:
     assert json.loads(text(issuer)) == issuer.jwks()
     assert issuer.fetches == 1
 
@@ -64,7 +64,7 @@ def test_both_protocols_are_supported(protocol: str, length: Mapping[str, None])
         assert json.loads(text(issuer)) == issuer.jwks()
 
 
-def test_request_names_the_client_and_sends_no_credentials(issuer: LoopbackIssuer) -> None:
+def test_request_names_the_client_and_sends_no_credentials(issuer: FaultyIssuer) -> None:
     fetch(issuer)
 
     assert dict(issuer.requests[0].headers) == {
@@ -76,7 +76,7 @@ def test_request_names_the_client_and_sends_no_credentials(issuer: LoopbackIssue
 
 
 def test_netrc_file_is_not_used(
-    issuer: LoopbackIssuer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    issuer: FaultyIssuer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     netrc = tmp_path / "netrc"
     netrc.write_text("default login somebody password secret\n")
@@ -93,7 +93,7 @@ def test_netrc_file_is_not_used(
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_redirect_is_not_followed(issuer: LoopbackIssuer, status: int) -> None:
+def test_redirect_is_not_followed(issuer: FaultyIssuer, status: int) -> None:
     with serving() as elsewhere:
         issuer.jwks_answer = Answer(status=status, headers={"Location": elsewhere.jwks_url})
 
@@ -101,7 +101,7 @@ def test_redirect_is_not_followed(issuer: LoopbackIssuer, status: int) -> None:
         assert elsewhere.requests == []
 
 
-def test_body_of_a_redirect_is_not_read(issuer: LoopbackIssuer) -> None:
+def test_body_of_a_redirect_is_not_read(issuer: FaultyIssuer) -> None:
     issuer.jwks_answer = Answer(
         status=302, headers={"Location": issuer.jwks_url, "Content-Encoding": "gzip"}, size=math.inf
     )
@@ -112,7 +112,7 @@ def test_body_of_a_redirect_is_not_read(issuer: LoopbackIssuer) -> None:
 @pytest.mark.parametrize(
     "status", [201, 204, 206, 300, 302, 304, 400, 401, 403, 404, 406, 429, 500, 503, 599]
 )
-def test_any_other_status_than_200_is_an_error(issuer: LoopbackIssuer, status: int) -> None:
+def test_any_other_status_than_200_is_an_error(issuer: FaultyIssuer, status: int) -> None:
     issuer.jwks_answer = Answer(status=status, headers={"Retry-After": "1"})
 
     assert reason(issuer) == f"the issuer answered with status {status}"
@@ -123,7 +123,7 @@ def test_any_other_status_than_200_is_an_error(issuer: LoopbackIssuer, status: i
     "coding", ["", "identity", "Identity", "utf-8", "UTF-8", "aws-chunked", "none", "gzip", "br"]
 )
 def test_plain_body_is_read_whatever_its_content_encoding_says(
-    issuer: LoopbackIssuer, coding: str
+    issuer: FaultyIssuer, coding: str
 ) -> None:
     issuer.jwks_answer = Answer(headers={"Content-Encoding": coding})
 
@@ -132,7 +132,7 @@ def test_plain_body_is_read_whatever_its_content_encoding_says(
 
 @pytest.mark.parametrize("coding", ["gzip", "x-gzip", "GZIP", "aws-chunked", None])
 def test_gzip_body_is_decompressed_whatever_its_content_encoding_says(
-    issuer: LoopbackIssuer, coding: str | None
+    issuer: FaultyIssuer, coding: str | None
 ) -> None:
     body = gzip.compress(json.dumps(issuer.jwks()).encode())
     issuer.jwks_answer = Answer(body=body, headers={"Content-Encoding": coding})
@@ -154,21 +154,21 @@ def test_gzip_body_is_decompressed_whatever_its_content_encoding_says(
     ids=["no end", "middle", "magic number", "header", "checksum", "gzip of no text", "no text"],
 )
 def test_body_that_cannot_be_decoded_is_an_error(
-    issuer: LoopbackIssuer, body: bytes, problem: str
+    issuer: FaultyIssuer, body: bytes, problem: str
 ) -> None:
     issuer.jwks_answer = Answer(body=body)
 
     assert reason(issuer) == problem
 
 
-def test_gzip_bomb_is_rejected_without_using_memory(issuer: LoopbackIssuer) -> None:
+def test_gzip_bomb_is_rejected_without_using_memory(issuer: FaultyIssuer) -> None:
     issuer.jwks_answer = Answer(body=gzip.compress(b" " * 200_000_000, 9))
 
     with little_memory():
         assert reason(issuer) == "the answer is larger than 512 KiB"
 
 
-def test_gzip_body_may_be_as_large_as_a_plain_one(issuer: LoopbackIssuer) -> None:
+def test_gzip_body_may_be_as_large_as_a_plain_one(issuer: FaultyIssuer) -> None:
     issuer.jwks_answer = Answer(body=gzip.compress(b" " * MAX_BODY))
     assert len(text(issuer)) == MAX_BODY
 
@@ -177,7 +177,7 @@ def test_gzip_body_may_be_as_large_as_a_plain_one(issuer: LoopbackIssuer) -> Non
 
 
 @pytest.mark.parametrize("encode", [bytes, gzip.compress])
-def test_byte_order_mark_is_dropped(issuer: LoopbackIssuer, encode: Any) -> None:
+def test_byte_order_mark_is_dropped(issuer: FaultyIssuer, encode: Any) -> None:
     issuer.jwks_answer = Answer(body=encode(b'\xef\xbb\xbf{"keys": []}'))
 
     assert text(issuer) == '{"keys": []}'
@@ -185,7 +185,7 @@ def test_byte_order_mark_is_dropped(issuer: LoopbackIssuer, encode: Any) -> None
 
 @pytest.mark.parametrize("length", [{}, {"Content-Length": None}])
 def test_body_may_be_as_large_as_the_limit_and_no_larger(
-    issuer: LoopbackIssuer, length: Mapping[str, None]
+    issuer: FaultyIssuer, length: Mapping[str, None]
 ) -> None:
     issuer.jwks_answer = Answer(size=MAX_BODY, headers=length)
     assert len(text(issuer)) == MAX_BODY
@@ -195,7 +195,7 @@ def test_body_may_be_as_large_as_the_limit_and_no_larger(
 
 
 @pytest.mark.parametrize("size", [200_000_000, math.inf])
-def test_huge_body_is_given_up_at_the_limit(issuer: LoopbackIssuer, size: float) -> None:
+def test_huge_body_is_given_up_at_the_limit(issuer: FaultyIssuer, size: float) -> None:
     issuer.jwks_answer = Answer(size=size)
 
     with little_memory():
@@ -279,9 +279,7 @@ def test_answer_that_is_not_http_is_an_error(answer: bytes, problem: str) -> Non
 
 
 @pytest.mark.parametrize("headers", [{}, {"Content-Length": "10000"}])
-def test_body_that_breaks_off_is_an_error(
-    issuer: LoopbackIssuer, headers: Mapping[str, str]
-) -> None:
+def test_body_that_breaks_off_is_an_error(issuer: FaultyIssuer, headers: Mapping[str, str]) -> None:
     issuer.jwks_answer = Answer(size=5_000, headers=headers, reset_after=100)
 
     assert reason(issuer) == "the connection to the issuer failed: Connection reset by peer"
@@ -292,7 +290,7 @@ def test_body_that_is_shorter_than_its_content_length_is_an_error() -> None:
         assert reason_of(fetcher_at(server.url)) == "the request failed (IncompleteRead)"
 
 
-def test_issuer_that_does_not_listen_is_unreachable(issuer: LoopbackIssuer) -> None:
+def test_issuer_that_does_not_listen_is_unreachable(issuer: FaultyIssuer) -> None:
     issuer.stop()
     assert reason(issuer) == "the connection to the issuer failed: Connection refused"
 
@@ -316,14 +314,14 @@ def test_name_that_does_not_resolve_is_the_reason() -> None:
     ],
 )
 def test_headers_that_take_long_to_parse_are_not_parsed(
-    issuer: LoopbackIssuer, headers: Mapping[str, str]
+    issuer: FaultyIssuer, headers: Mapping[str, str]
 ) -> None:
     issuer.jwks_answer = Answer(headers=headers)
 
     assert reason(issuer) == "the headers are larger than 16 KiB"
 
 
-def test_headers_may_be_as_large_as_the_limit(issuer: LoopbackIssuer) -> None:
+def test_headers_may_be_as_large_as_the_limit(issuer: FaultyIssuer) -> None:
     issuer.jwks_answer = Answer(headers={f"X-{number}": "x" * 1_000 for number in range(15)})
 
     assert json.loads(text(issuer)) == issuer.jwks()
@@ -331,7 +329,7 @@ def test_headers_may_be_as_large_as_the_limit(issuer: LoopbackIssuer) -> None:
 
 @pytest.mark.parametrize("parameters", ["boundary*=x; boundary*0=y", "boundary*=undefined'x'y"])
 def test_headers_on_which_the_parser_fails_are_an_error(
-    issuer: LoopbackIssuer, parameters: str
+    issuer: FaultyIssuer, parameters: str
 ) -> None:
     issuer.jwks_answer = Answer(headers={"Content-Type": f"multipart/mixed; {parameters}"})
 
@@ -339,7 +337,7 @@ def test_headers_on_which_the_parser_fails_are_an_error(
 
 
 def test_thread_that_cannot_start_is_an_error(
-    issuer: LoopbackIssuer, monkeypatch: pytest.MonkeyPatch
+    issuer: FaultyIssuer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def start(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
@@ -351,7 +349,7 @@ def test_thread_that_cannot_start_is_an_error(
     assert json.loads(text(issuer)) == issuer.jwks()
 
 
-def test_platform_without_fork_and_dup_can_fetch(issuer: LoopbackIssuer) -> None:
+def test_platform_without_fork_and_dup_can_fetch(issuer: FaultyIssuer) -> None:
     program = (
         "import os, sys\n"
         "del os.register_at_fork, os.dup, os.fork\n"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from jwtauth.keys.fetch import Document, FetchError
-from jwtauth.testing import Answer, LoopbackIssuer
+from tests.faults import Answer, FaultyIssuer
 
 from .fetching import TIMEOUT, fetch, fetcher, reason, serving
 
@@ -19,17 +19,17 @@ DATE = "Sun, 09 Sep 2001 01:46:40 GMT"
 
 
 @pytest.fixture
-def issuer() -> Iterator[LoopbackIssuer]:
+def issuer() -> Iterator[FaultyIssuer]:
     with serving(etag=True) as issuer:
         yield issuer
 
 
-def sent(issuer: LoopbackIssuer, header: str) -> list[str | None]:
+def sent(issuer: FaultyIssuer, header: str) -> list[str | None]:
     """Return what each request said in this header."""
     return [request.headers[header] for request in issuer.requests]
 
 
-def test_text_in_use_is_not_transferred_again(issuer: LoopbackIssuer) -> None:
+def test_text_in_use_is_not_transferred_again(issuer: FaultyIssuer) -> None:
     client = fetcher(issuer)
     first = client.fetch(TIMEOUT)
 
@@ -40,7 +40,7 @@ def test_text_in_use_is_not_transferred_again(issuer: LoopbackIssuer) -> None:
     assert issuer.not_modified == 1
 
 
-def test_text_that_has_changed_is_transferred(issuer: LoopbackIssuer) -> None:
+def test_text_that_has_changed_is_transferred(issuer: FaultyIssuer) -> None:
     client = fetcher(issuer)
     first = client.fetch(TIMEOUT)
     issuer.rotate()
@@ -54,7 +54,7 @@ def test_text_that_has_changed_is_transferred(issuer: LoopbackIssuer) -> None:
     assert not client.fetch(TIMEOUT, text_in_use=first.text).unchanged
 
 
-def test_request_without_a_text_in_use_is_unconditional(issuer: LoopbackIssuer) -> None:
+def test_request_without_a_text_in_use_is_unconditional(issuer: FaultyIssuer) -> None:
     client = fetcher(issuer)
     client.fetch(TIMEOUT)
 
@@ -62,7 +62,7 @@ def test_request_without_a_text_in_use_is_unconditional(issuer: LoopbackIssuer) 
     assert sent(issuer, "If-None-Match") == [None, None]
 
 
-def test_text_from_elsewhere_is_not_confirmed(issuer: LoopbackIssuer) -> None:
+def test_text_from_elsewhere_is_not_confirmed(issuer: FaultyIssuer) -> None:
     client = fetcher(issuer)
     client.fetch(TIMEOUT)
 
@@ -72,14 +72,14 @@ def test_text_from_elsewhere_is_not_confirmed(issuer: LoopbackIssuer) -> None:
     assert sent(issuer, "If-None-Match") == [None, None]
 
 
-def test_text_that_another_process_received_is_not_confirmed(issuer: LoopbackIssuer) -> None:
+def test_text_that_another_process_received_is_not_confirmed(issuer: FaultyIssuer) -> None:
     received = fetch(issuer).text
 
     assert not fetcher(issuer).fetch(TIMEOUT, text_in_use=received).unchanged
     assert sent(issuer, "If-None-Match") == [None, None]
 
 
-def test_empty_text_is_not_taken_for_none(issuer: LoopbackIssuer) -> None:
+def test_empty_text_is_not_taken_for_none(issuer: FaultyIssuer) -> None:
     issuer.jwks_answer = Answer(body=b"")
     client = fetcher(issuer)
     client.fetch(TIMEOUT)
@@ -91,7 +91,7 @@ def test_empty_text_is_not_taken_for_none(issuer: LoopbackIssuer) -> None:
     assert sent(issuer, "If-None-Match")[2] is not None
 
 
-def test_answer_without_an_entity_tag_forgets_the_previous_one(issuer: LoopbackIssuer) -> None:
+def test_answer_without_an_entity_tag_forgets_the_previous_one(issuer: FaultyIssuer) -> None:
     client = fetcher(issuer)
     text = client.fetch(TIMEOUT).text
     issuer.etag = False
@@ -102,7 +102,7 @@ def test_answer_without_an_entity_tag_forgets_the_previous_one(issuer: LoopbackI
     assert sent(issuer, "If-None-Match") == [None, None, None]
 
 
-def test_failure_does_not_forget_the_entity_tag(issuer: LoopbackIssuer) -> None:
+def test_failure_does_not_forget_the_entity_tag(issuer: FaultyIssuer) -> None:
     client = fetcher(issuer)
     text = client.fetch(TIMEOUT).text
     issuer.jwks_answer = Answer(status=500)
@@ -115,7 +115,7 @@ def test_failure_does_not_forget_the_entity_tag(issuer: LoopbackIssuer) -> None:
 
 @pytest.mark.parametrize("discovery", [False, True])
 def test_304_to_an_unconditional_request_is_an_error(
-    issuer: LoopbackIssuer, *, discovery: bool
+    issuer: FaultyIssuer, *, discovery: bool
 ) -> None:
     issuer.jwks_answer = issuer.discovery_answer = Answer(status=304)
 
@@ -123,7 +123,7 @@ def test_304_to_an_unconditional_request_is_an_error(
 
 
 @pytest.mark.parametrize("etag", ['"a"', 'W/"a b"', '"' + "x" * 254 + '"'])
-def test_entity_tag_is_sent_back_unchanged(issuer: LoopbackIssuer, etag: str) -> None:
+def test_entity_tag_is_sent_back_unchanged(issuer: FaultyIssuer, etag: str) -> None:
     issuer.jwks_answer = Answer(headers={"ETag": etag})
     client = fetcher(issuer)
 
@@ -133,7 +133,7 @@ def test_entity_tag_is_sent_back_unchanged(issuer: LoopbackIssuer, etag: str) ->
 
 
 @pytest.mark.parametrize("etag", ["", '"\xe4"', '"\x7f"', '"\t"', '"' + "x" * 255 + '"'])
-def test_entity_tag_that_cannot_be_sent_back_is_ignored(issuer: LoopbackIssuer, etag: str) -> None:
+def test_entity_tag_that_cannot_be_sent_back_is_ignored(issuer: FaultyIssuer, etag: str) -> None:
     issuer.jwks_answer = Answer(headers={"ETag": etag})
     client = fetcher(issuer)
 
@@ -142,7 +142,7 @@ def test_entity_tag_that_cannot_be_sent_back_is_ignored(issuer: LoopbackIssuer, 
     assert sent(issuer, "If-None-Match") == [None, None]
 
 
-def test_discovery_document_is_never_requested_conditionally(issuer: LoopbackIssuer) -> None:
+def test_discovery_document_is_never_requested_conditionally(issuer: FaultyIssuer) -> None:
     client = fetcher(issuer, discovery=True)
     first = client.fetch(TIMEOUT)
 
@@ -169,7 +169,7 @@ def test_discovery_that_moves_to_an_equal_entity_tag_loads_the_new_keys() -> Non
 
 
 @pytest.mark.parametrize("discovery", [False, True])
-def test_no_cache_is_sent_on_demand_only(issuer: LoopbackIssuer, *, discovery: bool) -> None:
+def test_no_cache_is_sent_on_demand_only(issuer: FaultyIssuer, *, discovery: bool) -> None:
     client = fetcher(issuer, discovery=discovery)
     first = client.fetch(TIMEOUT)
     assert set(sent(issuer, "Cache-Control")) == {None}
@@ -200,14 +200,14 @@ def test_no_cache_is_sent_on_demand_only(issuer: LoopbackIssuer, *, discovery: b
     ],
 )
 def test_age_is_the_time_that_the_answer_spent_in_caches(
-    issuer: LoopbackIssuer, header: str | None, age: int
+    issuer: FaultyIssuer, header: str | None, age: int
 ) -> None:
     issuer.jwks_answer = Answer(headers={"Age": header})
 
     assert fetch(issuer).age == age
 
 
-def test_age_of_a_304_is_its_own(issuer: LoopbackIssuer) -> None:
+def test_age_of_a_304_is_its_own(issuer: FaultyIssuer) -> None:
     client = fetcher(issuer)
     issuer.jwks_answer = Answer(headers={"Age": "100"})
     first = client.fetch(TIMEOUT)
@@ -230,7 +230,7 @@ def test_age_of_a_304_is_its_own(issuer: LoopbackIssuer) -> None:
     ],
 )
 def test_time_of_the_answer_is_on_the_issuers_clock(
-    issuer: LoopbackIssuer, headers: dict[str, str | None], sent_at: int | None
+    issuer: FaultyIssuer, headers: dict[str, str | None], sent_at: int | None
 ) -> None:
     issuer.jwks_answer = Answer(headers=headers)
 

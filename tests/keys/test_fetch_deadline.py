@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from jwtauth.keys.url_policy import problem_with
-from jwtauth.testing import Answer, LoopbackIssuer
+from tests.faults import Answer, FaultyIssuer
 
 from .certificates import Authority
 from .fetching import TIMEOUT, WAIT, ending_threads, fetcher, fetcher_at, reason_of, serving
@@ -36,7 +36,7 @@ SERVER_HELLO = b"\x16\x03\x03\x3f\xf0\x02\x00\x3f\xec"
 
 
 @pytest.fixture
-def issuer() -> Iterator[LoopbackIssuer]:
+def issuer() -> Iterator[FaultyIssuer]:
     with serving() as issuer:
         yield issuer
 
@@ -158,7 +158,7 @@ def test_handshake_after_a_late_answer_of_the_proxy_has_only_the_time_left(
         assert_given_up_in_time(fetcher_at("https://gateway.example/jwks"), timeout=2)
 
 
-def test_discovery_and_key_set_share_one_deadline(issuer: LoopbackIssuer) -> None:
+def test_discovery_and_key_set_share_one_deadline(issuer: FaultyIssuer) -> None:
     issuer.discovery_answer = Answer(delay=0.5)
     issuer.jwks_answer = Answer(delay=1.7)
 
@@ -169,7 +169,7 @@ def test_discovery_and_key_set_share_one_deadline(issuer: LoopbackIssuer) -> Non
 
 
 def test_discovery_that_takes_all_the_time_is_not_followed_by_a_request(
-    issuer: LoopbackIssuer, monkeypatch: pytest.MonkeyPatch
+    issuer: FaultyIssuer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def slow_problem_with(*args: Any, **kwargs: Any) -> str | None:
         time.sleep(SHORT)
@@ -208,13 +208,13 @@ def resolver(monkeypatch: pytest.MonkeyPatch) -> Resolver:
     return Resolver(monkeypatch)
 
 
-def keys_url(issuer: LoopbackIssuer, name: str = "gateway.example") -> str:
+def keys_url(issuer: FaultyIssuer, name: str = "gateway.example") -> str:
     """Return the URL of the issuer's keys at a name that the resolver knows."""
     return issuer.jwks_url.replace(f"127.0.0.1:{issuer.port}", name)
 
 
 def test_name_resolution_that_hangs_is_given_up_at_the_deadline(
-    issuer: LoopbackIssuer, resolver: Resolver
+    issuer: FaultyIssuer, resolver: Resolver
 ) -> None:
     resolver.ports = [issuer.port]
     resolver.gate.clear()
@@ -233,7 +233,7 @@ def test_name_resolution_that_hangs_is_given_up_at_the_deadline(
 
 @pytest.mark.parametrize("dead", [1, 3])
 def test_next_address_is_tried_within_the_deadline(
-    issuer: LoopbackIssuer, resolver: Resolver, dead: int
+    issuer: FaultyIssuer, resolver: Resolver, dead: int
 ) -> None:
     with full_listener() as port:
         resolver.ports = [*[port] * dead, issuer.port]
@@ -247,7 +247,7 @@ def test_next_address_is_tried_within_the_deadline(
 
 
 def test_address_that_refuses_connections_takes_no_time_from_the_next(
-    issuer: LoopbackIssuer, resolver: Resolver
+    issuer: FaultyIssuer, resolver: Resolver
 ) -> None:
     unused = socket.create_server(("127.0.0.1", 0))
     port = unused.getsockname()[1]
@@ -292,7 +292,7 @@ def test_dead_addresses_are_given_up_at_the_deadline(resolver: Resolver) -> None
         assert_given_up_in_time(fetcher_at("http://gateway.example/"), timeout=1)
 
 
-def test_name_is_resolved_with_its_final_dot(issuer: LoopbackIssuer, resolver: Resolver) -> None:
+def test_name_is_resolved_with_its_final_dot(issuer: FaultyIssuer, resolver: Resolver) -> None:
     resolver.ports = [issuer.port]
 
     fetcher_at(keys_url(issuer, "gateway.example.")).fetch(TIMEOUT)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from jwtauth.testing import Answer, LoopbackIssuer
+from tests.faults import Answer, FaultyIssuer
 
 from .fetching import reason, serving, text
 
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def issuer() -> Iterator[LoopbackIssuer]:
+def issuer() -> Iterator[FaultyIssuer]:
     with serving() as issuer:
         yield issuer
 
 
-def discovered(issuer: LoopbackIssuer, /, **members: Any) -> Answer:
+def discovered(issuer: FaultyIssuer, /, **members: Any) -> Answer:
     """Change members of the issuer's discovery document."""
     return Answer(body={**issuer.discovery(), **members})
 
 
-def test_discovery_finds_the_key_set(issuer: LoopbackIssuer) -> None:
+def test_discovery_finds_the_key_set(issuer: FaultyIssuer) -> None:
     assert json.loads(text(issuer, discovery=True)) == issuer.jwks()
     assert [request.path.rpartition("/")[2] for request in issuer.requests] == [
         "openid-configuration",
@@ -35,7 +35,7 @@ def test_discovery_finds_the_key_set(issuer: LoopbackIssuer) -> None:
     ]
 
 
-def test_discovery_may_lead_to_another_host(issuer: LoopbackIssuer) -> None:
+def test_discovery_may_lead_to_another_host(issuer: FaultyIssuer) -> None:
     with serving() as elsewhere:
         issuer.discovery_answer = discovered(issuer, jwks_uri=elsewhere.jwks_url)
 
@@ -46,7 +46,7 @@ def test_discovery_may_lead_to_another_host(issuer: LoopbackIssuer) -> None:
     "change", [str.upper, lambda url: f"{url}/", lambda url: url[:-1], lambda url: [url]]
 )
 def test_discovery_document_of_another_issuer_is_rejected(
-    issuer: LoopbackIssuer, change: Any
+    issuer: FaultyIssuer, change: Any
 ) -> None:
     issuer.discovery_answer = discovered(issuer, issuer=change(issuer.url))
 
@@ -65,7 +65,7 @@ def test_discovery_document_of_another_issuer_is_rejected(
     ],
 )
 def test_discovery_leads_only_to_urls_that_the_settings_allow(
-    issuer: LoopbackIssuer, url: str, problem: str
+    issuer: FaultyIssuer, url: str, problem: str
 ) -> None:
     issuer.discovery_answer = discovered(issuer, jwks_uri=url)
 
@@ -87,7 +87,7 @@ def test_discovery_leads_only_to_urls_that_the_settings_allow(
     ],
 )
 def test_discovery_document_that_cannot_be_read_is_rejected(
-    issuer: LoopbackIssuer, body: bytes, problem: str
+    issuer: FaultyIssuer, body: bytes, problem: str
 ) -> None:
     issuer.discovery_answer = Answer(body=body)
 
@@ -97,7 +97,7 @@ def test_discovery_document_that_cannot_be_read_is_rejected(
 
 @pytest.mark.parametrize("url", [None, 7, ["http://127.0.0.1/"]])
 def test_discovery_document_must_contain_the_url_of_the_keys(
-    issuer: LoopbackIssuer, url: Any
+    issuer: FaultyIssuer, url: Any
 ) -> None:
     issuer.discovery_answer = discovered(issuer, jwks_uri=url)
 
@@ -105,9 +105,7 @@ def test_discovery_document_must_contain_the_url_of_the_keys(
 
 
 @pytest.mark.parametrize("encode", [bytes, gzip.compress])
-def test_discovery_document_is_read_as_leniently_as_keys(
-    issuer: LoopbackIssuer, encode: Any
-) -> None:
+def test_discovery_document_is_read_as_leniently_as_keys(issuer: FaultyIssuer, encode: Any) -> None:
     document = json.dumps(issuer.discovery()).encode("utf-8-sig")
     issuer.discovery_answer = Answer(body=encode(document))
 
@@ -115,7 +113,7 @@ def test_discovery_document_is_read_as_leniently_as_keys(
 
 
 def test_discovery_that_fails_does_not_fall_back_to_the_default_url(
-    issuer: LoopbackIssuer,
+    issuer: FaultyIssuer,
 ) -> None:
     issuer.discovery_answer = Answer(status=404)
 
@@ -123,7 +121,7 @@ def test_discovery_that_fails_does_not_fall_back_to_the_default_url(
     assert issuer.fetches == 0
 
 
-def test_discovery_does_not_follow_a_redirect(issuer: LoopbackIssuer) -> None:
+def test_discovery_does_not_follow_a_redirect(issuer: FaultyIssuer) -> None:
     issuer.discovery_answer = Answer(status=302, headers={"Location": issuer.jwks_url})
 
     assert "redirects" in reason(issuer, discovery=True)

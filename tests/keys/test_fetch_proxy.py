@@ -11,7 +11,7 @@ import requests.adapters
 from urllib3.connection import HTTPConnection
 
 from jwtauth.keys.fetch import JWKSFetcher
-from jwtauth.testing import Answer, LoopbackIssuer
+from tests.faults import Answer, FaultyIssuer
 
 from .certificates import Authority
 from .fetching import TIMEOUT, fetcher, fetcher_at, reason_of, serving, text
@@ -29,7 +29,7 @@ if sys.platform != "win32":  # pragma: no branch - variables have no case there.
 
 
 @pytest.fixture
-def issuer() -> Iterator[LoopbackIssuer]:
+def issuer() -> Iterator[FaultyIssuer]:
     with serving() as issuer:
         yield issuer
 
@@ -44,7 +44,7 @@ def authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Authority:
 
 @pytest.mark.parametrize("variable", PLAIN_VARIABLES)
 def test_other_hosts_are_reached_through_the_proxy(
-    issuer: LoopbackIssuer, monkeypatch: pytest.MonkeyPatch, variable: str
+    issuer: FaultyIssuer, monkeypatch: pytest.MonkeyPatch, variable: str
 ) -> None:
     url = issuer.jwks_url.replace(f"127.0.0.1:{issuer.port}", "keys.example")
     with Proxy({"keys.example": issuer.port}) as proxy:
@@ -99,7 +99,7 @@ def test_loopback_over_tls_is_not_reached_through_the_proxy(
 
 
 def test_discovery_on_loopback_may_lead_to_keys_behind_the_proxy(
-    issuer: LoopbackIssuer, monkeypatch: pytest.MonkeyPatch
+    issuer: FaultyIssuer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with serving(path="") as elsewhere, Proxy({"keys.example": elsewhere.port}) as proxy:
         monkeypatch.setenv("http_proxy", proxy.url)
@@ -114,7 +114,7 @@ def test_discovery_on_loopback_may_lead_to_keys_behind_the_proxy(
 
 
 def test_discovery_behind_the_proxy_may_lead_to_keys_on_loopback(
-    issuer: LoopbackIssuer, monkeypatch: pytest.MonkeyPatch
+    issuer: FaultyIssuer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with Proxy({"keys.example": issuer.port}) as proxy:
         monkeypatch.setenv("http_proxy", proxy.url)
@@ -233,7 +233,7 @@ def test_proxy_that_is_unreachable_is_the_reason(monkeypatch: pytest.MonkeyPatch
 
 
 def test_connections_of_another_kind_are_limited_but_opened_their_own_way(
-    issuer: LoopbackIssuer, monkeypatch: pytest.MonkeyPatch
+    issuer: FaultyIssuer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """PySocks opens the connections to a SOCKS proxy."""
     opened: list[str] = []

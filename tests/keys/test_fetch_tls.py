@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from jwtauth.keys.fetch import JWKSFetcher
-from jwtauth.testing import Answer
+from tests.faults import Answer
 
 from .certificates import Authority
 from .fetching import TIMEOUT, fetcher, fetcher_at, reason, reason_of, serving, text

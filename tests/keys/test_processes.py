@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from jwtauth.testing import LoopbackIssuer
+from tests.faults import FaultyIssuer
 
 from .programs import PATIENCE, Program
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def issuer() -> Iterator[LoopbackIssuer]:
-    with LoopbackIssuer(["EdDSA"], trusted=False) as issuer:
+def issuer() -> Iterator[FaultyIssuer]:
+    with FaultyIssuer(["EdDSA"], trusted=False) as issuer:
         yield issuer
 
 
-def test_nothing_is_started_or_asked_before_the_first_token(issuer: LoopbackIssuer) -> None:
+def test_nothing_is_started_or_asked_before_the_first_token(issuer: FaultyIssuer) -> None:
     with Program("start", issuer.url) as program:
         program.expect("started")
         assert program.end() == 0
@@ -31,7 +31,7 @@ def test_nothing_is_started_or_asked_before_the_first_token(issuer: LoopbackIssu
 
 
 def test_children_forked_during_a_refresh_serve_what_they_inherited_and_refresh_on_their_own(
-    issuer: LoopbackIssuer,
+    issuer: FaultyIssuer,
 ) -> None:
     with Program("fork", issuer.url, issuer.token()) as program:
         program.expect("warm")
@@ -49,7 +49,7 @@ def test_children_forked_during_a_refresh_serve_what_they_inherited_and_refresh_
     assert issuer.fetches == 3
 
 
-def test_process_ends_while_the_issuer_is_being_asked(issuer: LoopbackIssuer) -> None:
+def test_process_ends_while_the_issuer_is_being_asked(issuer: FaultyIssuer) -> None:
     issuer.hold()
     with Program("leave", issuer.url) as program:
         program.expect("asking")
@@ -61,7 +61,7 @@ def test_process_ends_while_the_issuer_is_being_asked(issuer: LoopbackIssuer) ->
         assert time.monotonic() - started_at < PATIENCE / 2
 
 
-def test_process_ends_at_a_signal_while_a_request_waits(issuer: LoopbackIssuer) -> None:
+def test_process_ends_at_a_signal_while_a_request_waits(issuer: FaultyIssuer) -> None:
     issuer.hold()
     with Program("leave_while_waiting", issuer.url, issuer.token()) as program:
         program.expect("asking")
@@ -71,7 +71,7 @@ def test_process_ends_at_a_signal_while_a_request_waits(issuer: LoopbackIssuer) 
         assert program.end() == 7
 
 
-def test_process_ends_at_an_interrupt_while_coroutines_wait(issuer: LoopbackIssuer) -> None:
+def test_process_ends_at_an_interrupt_while_coroutines_wait(issuer: FaultyIssuer) -> None:
     issuer.hold()
     with Program("leave_with_waiting_coroutines", issuer.url, issuer.token()) as program:
         program.expect("asking")
@@ -84,13 +84,13 @@ def test_process_ends_at_an_interrupt_while_coroutines_wait(issuer: LoopbackIssu
         assert time.monotonic() - started_at < 5
 
 
-def test_platform_without_forks_imports_and_fetches(issuer: LoopbackIssuer) -> None:
+def test_platform_without_forks_imports_and_fetches(issuer: FaultyIssuer) -> None:
     with Program("", issuer.url, issuer.token(), module="windows") as program:
         program.expect("verified")
         assert program.end() == 0
 
 
-def test_greenlets_go_on_while_the_issuer_is_being_asked(issuer: LoopbackIssuer) -> None:
+def test_greenlets_go_on_while_the_issuer_is_being_asked(issuer: FaultyIssuer) -> None:
     with Program("", issuer.url, issuer.token(), module="greenlets") as program:
         program.expect("warm")
         assert issuer.fetches == 1

@@ -17,8 +17,9 @@ from jwtauth.exceptions import KeysUnavailable, TokenError
 from jwtauth.keys.clock import Clock
 from jwtauth.keys.shared_cache import SharedDocument
 from jwtauth.keys.source import KeySource
-from jwtauth.testing import Answer, LoopbackIssuer, SigningKey
+from jwtauth.testing import SigningKey
 from jwtauth.verification import jwks_cache_for, key_source_of
+from tests.faults import Answer, FaultyIssuer
 
 from .doubles import WAIT, wait_until
 
@@ -36,14 +37,14 @@ def code(token: str) -> str:
     return error.value.code
 
 
-def end_refresh(issuer: LoopbackIssuer) -> None:
+def end_refresh(issuer: FaultyIssuer) -> None:
     """Wait for the refresh that is under way, if any."""
     source = key_source_of(issuer.url)
     assert isinstance(source, KeySource)
     wait_until(lambda: source._single_flight.current is None)
 
 
-def test_fifty_first_requests_cost_one_fetch(issuer: LoopbackIssuer) -> None:
+def test_fifty_first_requests_cost_one_fetch(issuer: FaultyIssuer) -> None:
     issuer.hold()
     with ThreadPoolExecutor(50) as pool:
         answers = [pool.submit(verify_token, issuer.token(n=n)) for n in range(50)]
@@ -56,7 +57,7 @@ def test_fifty_first_requests_cost_one_fetch(issuer: LoopbackIssuer) -> None:
 
 @pytest.mark.parametrize("answer", [Answer(delay=3600), Answer(status=500)])
 def test_known_keys_never_wait_for_the_issuer(
-    issuer: LoopbackIssuer, clock: Hands, answer: Answer
+    issuer: FaultyIssuer, clock: Hands, answer: Answer
 ) -> None:
     verify_token(issuer.token())
     issuer.jwks_answer = answer
@@ -72,7 +73,7 @@ def test_known_keys_never_wait_for_the_issuer(
 
 
 def test_good_tokens_pass_until_the_issuer_has_been_away_for_too_long(
-    issuer: LoopbackIssuer, clock: Hands
+    issuer: FaultyIssuer, clock: Hands
 ) -> None:
     verify_token(issuer.token())
     issuer.stop()
@@ -88,9 +89,7 @@ def test_good_tokens_pass_until_the_issuer_has_been_away_for_too_long(
     assert error.value.retry_after >= 1
 
 
-def test_remembered_token_passes_no_longer_than_its_key(
-    issuer: LoopbackIssuer, clock: Hands
-) -> None:
+def test_remembered_token_passes_no_longer_than_its_key(issuer: FaultyIssuer, clock: Hands) -> None:
     token = issuer.token()
     verify_token(token)
     issuer.rotate()
@@ -101,7 +100,7 @@ def test_remembered_token_passes_no_longer_than_its_key(
     assert code(token) == "invalid_signature"
 
 
-def test_rotation_refuses_nobody(issuer: LoopbackIssuer, clock: Hands) -> None:
+def test_rotation_refuses_nobody(issuer: FaultyIssuer, clock: Hands) -> None:
     verify_token(issuer.token())
     issuer.rotate()
     issuer.jwks_answer = Answer(delay=0.1)
@@ -115,7 +114,7 @@ def test_rotation_refuses_nobody(issuer: LoopbackIssuer, clock: Hands) -> None:
 
 @pytest.mark.parametrize("answer", [Answer(), Answer(status=500), Answer(delay=3600)])
 def test_flood_of_unknown_keys_costs_one_fetch_and_refuses_no_good_token(
-    issuer: LoopbackIssuer, clock: Hands, answer: Answer
+    issuer: FaultyIssuer, clock: Hands, answer: Answer
 ) -> None:
     verify_token(issuer.token())
     issuer.jwks_answer = answer
@@ -143,7 +142,7 @@ def test_flood_of_unknown_keys_costs_one_fetch_and_refuses_no_good_token(
 
 
 def test_flood_while_the_keys_expire_refuses_no_good_token(
-    issuer: LoopbackIssuer, clock: Hands, settings: Settings
+    issuer: FaultyIssuer, clock: Hands, settings: Settings
 ) -> None:
     settings.JWTAUTH = {"ISSUER": issuer.url, "TOKEN_CACHE_SIZE": 0}
     verify_token(issuer.token())
@@ -167,9 +166,9 @@ def test_flood_while_the_keys_expire_refuses_no_good_token(
 
 
 def test_issuer_that_is_away_touches_no_token_of_another(
-    settings: Settings, issuer: LoopbackIssuer
+    settings: Settings, issuer: FaultyIssuer
 ) -> None:
-    with LoopbackIssuer(["EdDSA"], trusted=False) as away:
+    with FaultyIssuer(["EdDSA"], trusted=False) as away:
         settings.JWTAUTH = {"ISSUERS": {issuer.url: {}, away.url: {"JWKS_TIMEOUT": 0.2}}}
         away.hold()
         waiting = threading.Thread(target=lambda: unavailable(away.token()), daemon=True)
@@ -188,7 +187,7 @@ def unavailable(token: str) -> None:
         verify_token(token)
 
 
-def test_tokens_that_could_not_pass_anyway_cause_no_fetch(issuer: LoopbackIssuer) -> None:
+def test_tokens_that_could_not_pass_anyway_cause_no_fetch(issuer: FaultyIssuer) -> None:
     hopeless: list[dict[str, Any]] = [
         {"lifetime": -60},
         {"nbf": time.time() + 60},
@@ -208,7 +207,7 @@ def test_tokens_that_could_not_pass_anyway_cause_no_fetch(issuer: LoopbackIssuer
     assert issuer.fetches == 0
 
 
-def test_idle_process_rejects_a_removed_key(issuer: LoopbackIssuer, clock: Hands) -> None:
+def test_idle_process_rejects_a_removed_key(issuer: FaultyIssuer, clock: Hands) -> None:
     verify_token(issuer.token(n=0))
     old = [issuer.token(n=n) for n in range(64)]
     issuer.rotate()
@@ -230,7 +229,7 @@ def test_idle_process_rejects_a_removed_key(issuer: LoopbackIssuer, clock: Hands
 
 
 def test_key_set_planted_with_the_issuers_entity_tag_is_not_confirmed_by_it(
-    issuer: LoopbackIssuer, clock: Hands
+    issuer: FaultyIssuer, clock: Hands
 ) -> None:
     issuer.jwks_answer = Answer(headers={"ETag": '"1"'})
     verify_token(issuer.token())

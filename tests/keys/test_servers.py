@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 import requests
 
-from jwtauth.testing import Answer, LoopbackIssuer
+from tests.faults import Answer, FaultyIssuer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +24,7 @@ PATIENCE = 30
 
 
 @contextmanager
-def gunicorn(issuer: LoopbackIssuer, cache: str, *options: str) -> Iterator[str]:
+def gunicorn(issuer: FaultyIssuer, cache: str, *options: str) -> Iterator[str]:
     """The URL of an API behind gunicorn with two workers."""
     process = subprocess.Popen(
         [
@@ -62,7 +62,7 @@ def test_workers_of_gunicorn_fetch_once_and_outlive_the_issuer(
 ) -> None:
     cache = redis_server.location
     with (
-        LoopbackIssuer(["EdDSA"], trusted=False) as issuer,
+        FaultyIssuer(["EdDSA"], trusted=False) as issuer,
         gunicorn(issuer, cache, *options) as url,
     ):
         issuer.jwks_answer = Answer(delay=0.2)

@@ -15,9 +15,10 @@ from jwtauth.conf import get_settings
 from jwtauth.diagnosis import duration
 from jwtauth.keys import cache_worker
 from jwtauth.keys.shared_cache import JWKSCache, SharedDocument, SharedFailure
-from jwtauth.testing import Answer, LoopbackIssuer, SigningKey
+from jwtauth.testing import SigningKey
 from jwtauth.tokens.jose_keys import ED25519_LIBRARY
 from jwtauth.verification import jwks_cache_for
+from tests.faults import Answer, FaultyIssuer
 from tests.requesting import verdict
 
 from .caches import SharedCache
@@ -45,19 +46,19 @@ def facts() -> dict[str, Any]:
     return found
 
 
-def shared_keys(issuer: LoopbackIssuer) -> JWKSCache:
+def shared_keys(issuer: FaultyIssuer) -> JWKSCache:
     settings = get_settings()
     return jwks_cache_for(settings.issuers[issuer.url], settings)
 
 
-def share(issuer: LoopbackIssuer, *, age: float, text: str | None = None) -> None:
+def share(issuer: FaultyIssuer, *, age: float, text: str | None = None) -> None:
     """Put keys into the cache, as a process does that fetched them so many seconds ago."""
     text = json.dumps(issuer.jwks()) if text is None else text
     document = SharedDocument("id", text, time.time() - age, None)
     shared_keys(issuer).publish(document, keep_for=600, claim_for=None, lease=None)
 
 
-def test_healthy_issuer_is_told_with_its_keys(issuer: LoopbackIssuer) -> None:
+def test_healthy_issuer_is_told_with_its_keys(issuer: FaultyIssuer) -> None:
     issuer.keys = [SigningKey.generate(kid="first"), SigningKey.generate("RS256", kid="second")]
 
     result = check()
@@ -74,7 +75,7 @@ def test_healthy_issuer_is_told_with_its_keys(issuer: LoopbackIssuer) -> None:
     assert issuer.fetches == 1
 
 
-def test_it_changes_nothing_for_the_processes_that_serve(issuer: LoopbackIssuer) -> None:
+def test_it_changes_nothing_for_the_processes_that_serve(issuer: FaultyIssuer) -> None:
     check()
     issuer.jwks_answer = Answer(status=500)
     check()
@@ -83,7 +84,7 @@ def test_it_changes_nothing_for_the_processes_that_serve(issuer: LoopbackIssuer)
     assert (shared.document, shared.failure, shared.claim) == (None, None, None)
 
 
-def test_json_is_one_object_with_all_facts(issuer: LoopbackIssuer) -> None:
+def test_json_is_one_object_with_all_facts(issuer: FaultyIssuer) -> None:
     result = check("--json")
 
     assert result.code == 0
@@ -130,7 +131,7 @@ def test_json_is_one_object_with_all_facts(issuer: LoopbackIssuer) -> None:
     ],
 )
 def test_answer_without_keys_is_a_failure_with_its_reason(
-    issuer: LoopbackIssuer, answer: Answer, reason: str
+    issuer: FaultyIssuer, answer: Answer, reason: str
 ) -> None:
     issuer.jwks_answer = answer
 
@@ -142,7 +143,7 @@ def test_answer_without_keys_is_a_failure_with_its_reason(
     assert check("--json").json["ok"] is False
 
 
-def test_issuer_that_is_away_is_told_in_the_words_of_the_system(issuer: LoopbackIssuer) -> None:
+def test_issuer_that_is_away_is_told_in_the_words_of_the_system(issuer: FaultyIssuer) -> None:
     issuer.stop()
 
     assert ": failed after" in check().out
@@ -168,7 +169,7 @@ def test_password_of_a_proxy_is_not_told(
 
 
 def test_issuer_that_hangs_is_given_the_time_of_a_request(
-    issuer: LoopbackIssuer, settings: Settings
+    issuer: FaultyIssuer, settings: Settings
 ) -> None:
     settings.JWTAUTH = {"ISSUER": issuer.url, "JWKS_TIMEOUT": 0.05}
     issuer.hold()
@@ -184,7 +185,7 @@ def test_issuer_that_hangs_is_given_the_time_of_a_request(
 
 def test_certificate_that_is_not_trusted_is_told(authority: Authority, settings: Settings) -> None:
     context = authority.server_context("127.0.0.1", trusted=False)
-    with LoopbackIssuer(["EdDSA"], ssl_context=context, trusted=False) as issuer:
+    with FaultyIssuer(["EdDSA"], ssl_context=context, trusted=False) as issuer:
         settings.JWTAUTH = {"ISSUER": issuer.url}
 
         (error,) = facts()["errors"]
@@ -198,7 +199,7 @@ def test_certificate_that_is_trusted_is_told(
 ) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority.path))
     context = authority.server_context("127.0.0.1")
-    with LoopbackIssuer(["EdDSA"], ssl_context=context, trusted=False) as issuer:
+    with FaultyIssuer(["EdDSA"], ssl_context=context, trusted=False) as issuer:
         settings.JWTAUTH = {"ISSUER": issuer.url}
 
         assert " s, certificate accepted\n" in check().out
@@ -206,7 +207,7 @@ def test_certificate_that_is_trusted_is_told(
 
 @pytest.mark.parametrize("discovery", [False, True])
 def test_issuer_with_a_slash_too_many_fails_and_its_own_name_is_shown(
-    issuer: LoopbackIssuer, settings: Settings, *, discovery: bool
+    issuer: FaultyIssuer, settings: Settings, *, discovery: bool
 ) -> None:
     settings.JWTAUTH = {"ISSUER": f"{issuer.url}/", "DISCOVERY": discovery}
 
@@ -235,7 +236,7 @@ def test_issuer_with_a_slash_too_many_fails_and_its_own_name_is_shown(
     ],
 )
 def test_issuer_without_a_discovery_document_is_fine_but_not_confirmed(
-    issuer: LoopbackIssuer, answer: Answer
+    issuer: FaultyIssuer, answer: Answer
 ) -> None:
     issuer.discovery_answer = answer
 
@@ -248,7 +249,7 @@ def test_issuer_without_a_discovery_document_is_fine_but_not_confirmed(
 
 
 def test_name_in_a_discovery_document_cannot_play_tricks_on_the_terminal(
-    issuer: LoopbackIssuer,
+    issuer: FaultyIssuer,
 ) -> None:
     issuer.discovery_answer = Answer(body={"issuer": "\x1b[31mred" + "x" * 1000})
 
@@ -259,7 +260,7 @@ def test_name_in_a_discovery_document_cannot_play_tricks_on_the_terminal(
 
 
 def test_discovery_document_is_fetched_within_the_limits_of_a_request(
-    issuer: LoopbackIssuer, settings: Settings
+    issuer: FaultyIssuer, settings: Settings
 ) -> None:
     settings.JWTAUTH = {"ISSUER": issuer.url, "JWKS_TIMEOUT": 0.2}
     issuer.discovery_answer = Answer(delay=60)
@@ -268,7 +269,7 @@ def test_discovery_document_is_fetched_within_the_limits_of_a_request(
 
 
 def test_issuer_that_is_no_url_is_not_asked_for_its_name(
-    issuer: LoopbackIssuer, settings: Settings
+    issuer: FaultyIssuer, settings: Settings
 ) -> None:
     settings.JWTAUTH = {"ISSUER": "the-gateway", "JWKS_URL": issuer.jwks_url}
 
@@ -276,7 +277,7 @@ def test_issuer_that_is_no_url_is_not_asked_for_its_name(
     assert len(issuer.requests) == 1
 
 
-def test_any_audience_is_no_condition(issuer: LoopbackIssuer, settings: Settings) -> None:
+def test_any_audience_is_no_condition(issuer: FaultyIssuer, settings: Settings) -> None:
     settings.JWTAUTH = {"ISSUER": issuer.url, "VERIFY_AUDIENCE": False}
     assert facts()["requests"] == "are served"
 
@@ -287,7 +288,7 @@ def test_any_audience_is_no_condition(issuer: LoopbackIssuer, settings: Settings
 @pytest.mark.parametrize("arguments", [(), ("--json",)])
 @pytest.mark.parametrize("is_reachable", [True, False])
 def test_query_of_a_url_is_not_shown(
-    issuer: LoopbackIssuer, settings: Settings, arguments: tuple[str], *, is_reachable: bool
+    issuer: FaultyIssuer, settings: Settings, arguments: tuple[str], *, is_reachable: bool
 ) -> None:
     settings.JWTAUTH = {"ISSUER": issuer.url, "JWKS_URL": f"{issuer.jwks_url}?code=secret"}
     if not is_reachable:
@@ -299,7 +300,7 @@ def test_query_of_a_url_is_not_shown(
     assert "secret" not in f"{result.out} {result.error}"
 
 
-def test_discovery_is_asked_where_it_is_on(issuer: LoopbackIssuer, settings: Settings) -> None:
+def test_discovery_is_asked_where_it_is_on(issuer: FaultyIssuer, settings: Settings) -> None:
     settings.JWTAUTH = {"ISSUER": issuer.url, "DISCOVERY": True}
 
     found = facts()
@@ -310,7 +311,7 @@ def test_discovery_is_asked_where_it_is_on(issuer: LoopbackIssuer, settings: Set
     assert len(issuer.requests) == 2
 
 
-def test_what_a_server_says_cannot_play_tricks_on_the_terminal(issuer: LoopbackIssuer) -> None:
+def test_what_a_server_says_cannot_play_tricks_on_the_terminal(issuer: FaultyIssuer) -> None:
     issuer.keys = [SigningKey.generate("EdDSA", "\x1b[31mred")]
     assert r'"\u001b[31mred"' in check().out
 
@@ -322,7 +323,7 @@ def test_what_a_server_says_cannot_play_tricks_on_the_terminal(issuer: LoopbackI
     assert len(error) < 500
 
 
-def test_keys_that_cannot_be_used_are_told_with_the_reason(issuer: LoopbackIssuer) -> None:
+def test_keys_that_cannot_be_used_are_told_with_the_reason(issuer: FaultyIssuer) -> None:
     issuer.jwks_answer = Answer(body={"keys": [*issuer.jwks()["keys"], {"kty": "oct"}]})
 
     result = check()
@@ -333,18 +334,18 @@ def test_keys_that_cannot_be_used_are_told_with_the_reason(issuer: LoopbackIssue
     assert f"Skipped   {skipped['name']}: {skipped['reason']}\n" in result.out
 
 
-def test_skipped_keys_are_named_by_their_kid_or_else_their_position(issuer: LoopbackIssuer) -> None:
+def test_skipped_keys_are_named_by_their_kid_or_else_their_position(issuer: FaultyIssuer) -> None:
     bad = [{"kty": "oct", "kid": "\x1bshared"}, {"kty": "oct"}]
     issuer.jwks_answer = Answer(body={"keys": [*issuer.jwks()["keys"], *bad]})
 
     assert [each["name"] for each in facts()["skipped"]] == [r'"\u001bshared"', "key 4"]
 
 
-def test_key_without_kid_is_shown_too(issuer: LoopbackIssuer) -> None:
+def test_key_without_kid_is_shown_too(issuer: FaultyIssuer) -> None:
     assert "Key       without kid: OKP, for EdDSA, Ed25519" in check().out
 
 
-def test_allowed_algorithm_without_a_key_is_told_but_no_failure(issuer: LoopbackIssuer) -> None:
+def test_allowed_algorithm_without_a_key_is_told_but_no_failure(issuer: FaultyIssuer) -> None:
     del issuer.keys[1]
 
     result = check()
@@ -354,7 +355,7 @@ def test_allowed_algorithm_without_a_key_is_told_but_no_failure(issuer: Loopback
 
 
 def test_key_for_no_allowed_algorithm_is_a_warning(
-    issuer: LoopbackIssuer, settings: Settings
+    issuer: FaultyIssuer, settings: Settings
 ) -> None:
     settings.JWTAUTH = {"ISSUER": issuer.url, "ALGORITHMS": ["EdDSA"]}
     issuer.keys[1].kid = "rsa"
@@ -368,7 +369,7 @@ def test_key_for_no_allowed_algorithm_is_a_warning(
 
 
 def test_issuer_without_a_key_for_any_allowed_algorithm_fails(
-    issuer: LoopbackIssuer, settings: Settings
+    issuer: FaultyIssuer, settings: Settings
 ) -> None:
     settings.JWTAUTH = {"ISSUER": issuer.url, "ALGORITHMS": ["ES256"]}
 
@@ -387,7 +388,7 @@ def test_issuer_without_a_key_for_any_allowed_algorithm_fails(
     ],
 )
 def test_clocks_further_apart_than_leeway_are_a_warning(
-    issuer: LoopbackIssuer, settings: Settings, offset: int, says: str
+    issuer: FaultyIssuer, settings: Settings, offset: int, says: str
 ) -> None:
     issuer.jwks_answer = Answer(headers={"Date": http_date(time.time() + offset)})
 
@@ -407,7 +408,7 @@ def test_clocks_further_apart_than_leeway_are_a_warning(
 
 @pytest.mark.parametrize(("age", "agrees"), [("100", True), ("1" * 50, False), ("soon", False)])
 def test_time_in_a_cache_on_the_way_is_not_taken_for_a_clock_s_error(
-    issuer: LoopbackIssuer, age: str, *, agrees: bool
+    issuer: FaultyIssuer, age: str, *, agrees: bool
 ) -> None:
     date = http_date(time.time() - 100)
     issuer.jwks_answer = Answer(headers={"Date": date, "Age": age})
@@ -416,16 +417,14 @@ def test_time_in_a_cache_on_the_way_is_not_taken_for_a_clock_s_error(
 
 
 @pytest.mark.parametrize("date", [None, "yesterday"])
-def test_issuer_that_does_not_tell_the_time_is_fine(
-    issuer: LoopbackIssuer, date: str | None
-) -> None:
+def test_issuer_that_does_not_tell_the_time_is_fine(issuer: FaultyIssuer, date: str | None) -> None:
     issuer.jwks_answer = Answer(headers={"Date": date})
 
     assert facts()["clock_skew"] is None
     assert "Clock" not in check().out
 
 
-def test_age_of_the_keys_in_the_cache_is_told(issuer: LoopbackIssuer) -> None:
+def test_age_of_the_keys_in_the_cache_is_told(issuer: FaultyIssuer) -> None:
     share(issuer, age=35)
 
     found = facts()
@@ -435,7 +434,7 @@ def test_age_of_the_keys_in_the_cache_is_told(issuer: LoopbackIssuer) -> None:
     assert "Cache     2 keys, fetched 3" in check().out
 
 
-def test_nonsense_in_the_cache_is_no_keys(issuer: LoopbackIssuer) -> None:
+def test_nonsense_in_the_cache_is_no_keys(issuer: FaultyIssuer) -> None:
     share(issuer, age=1, text="nonsense")
 
     assert facts()["cached_keys"] == 0
@@ -451,7 +450,7 @@ def test_nonsense_in_the_cache_is_no_keys(issuer: LoopbackIssuer) -> None:
     ],
 )
 def test_what_requests_meet_without_the_issuer_depends_on_the_cache(
-    issuer: LoopbackIssuer, answer: Answer, age: float, requests: str
+    issuer: FaultyIssuer, answer: Answer, age: float, requests: str
 ) -> None:
     share(issuer, age=age)
     issuer.jwks_answer = answer
@@ -462,7 +461,7 @@ def test_what_requests_meet_without_the_issuer_depends_on_the_cache(
     assert f"Requests  {requests}\n" in result.out
 
 
-def test_failure_that_other_processes_met_is_a_warning(issuer: LoopbackIssuer) -> None:
+def test_failure_that_other_processes_met_is_a_warning(issuer: FaultyIssuer) -> None:
     shared_keys(issuer).report_failure(
         SharedFailure("id", 3, answered=False, reason="no route"),
         keep_for=60,
@@ -477,7 +476,7 @@ def test_failure_that_other_processes_met_is_a_warning(issuer: LoopbackIssuer) -
 
 
 def test_cache_that_processes_cannot_share_is_a_warning(
-    issuer: LoopbackIssuer, use_cache: Callable[[str], None]
+    issuer: FaultyIssuer, use_cache: Callable[[str], None]
 ) -> None:
     use_cache("django.core.cache.backends.locmem.LocMemCache")
 
@@ -497,7 +496,7 @@ def test_cache_that_processes_cannot_share_is_a_warning(
     ],
 )
 def test_cache_that_does_not_work_is_a_failure(
-    issuer: LoopbackIssuer,
+    issuer: FaultyIssuer,
     use_cache: Callable[[str], None],
     monkeypatch: pytest.MonkeyPatch,
     backend: str,
@@ -517,7 +516,7 @@ def test_cache_that_does_not_work_is_a_failure(
     assert f"  ERROR: It does not work: {problem}.\n" in result.out
 
 
-def test_trying_the_cache_out_leaves_nothing_in_it(issuer: LoopbackIssuer) -> None:
+def test_trying_the_cache_out_leaves_nothing_in_it(issuer: FaultyIssuer) -> None:
     check()
 
     cache = caches["default"]
@@ -525,8 +524,8 @@ def test_trying_the_cache_out_leaves_nothing_in_it(issuer: LoopbackIssuer) -> No
     assert cache.keys() == []
 
 
-def test_one_issuer_can_be_asked_alone(issuer: LoopbackIssuer, settings: Settings) -> None:
-    with LoopbackIssuer(["EdDSA"], trusted=False) as other:
+def test_one_issuer_can_be_asked_alone(issuer: FaultyIssuer, settings: Settings) -> None:
+    with FaultyIssuer(["EdDSA"], trusted=False) as other:
         settings.JWTAUTH = {"ISSUERS": {issuer.url: {}, other.url: {}}}
 
         both, one = check("--json"), check("--json", "--issuer", other.url)
@@ -536,7 +535,7 @@ def test_one_issuer_can_be_asked_alone(issuer: LoopbackIssuer, settings: Setting
         assert (issuer.fetches, other.fetches) == (1, 2)
 
 
-def test_asking_a_stranger_is_an_error_that_names_the_issuers(issuer: LoopbackIssuer) -> None:
+def test_asking_a_stranger_is_an_error_that_names_the_issuers(issuer: FaultyIssuer) -> None:
     result = check("--issuer", f"{issuer.url}/")
 
     assert result.code == 1
@@ -547,7 +546,7 @@ def test_asking_a_stranger_is_an_error_that_names_the_issuers(issuer: LoopbackIs
 
 
 def test_keys_in_the_setting_are_listed_and_none_are_fetched(
-    issuer: LoopbackIssuer, settings: Settings
+    issuer: FaultyIssuer, settings: Settings
 ) -> None:
     jwks = {"keys": [*issuer.jwks()["keys"], {"kty": "oct"}]}
     settings.JWTAUTH = {"ISSUER": issuer.url, "JWKS": jwks, "ALGORITHMS": ["EdDSA", "ES256"]}
@@ -579,7 +578,7 @@ def test_keys_in_the_setting_are_listed_and_none_are_fetched(
     ],
 )
 def test_callable_without_keys_is_a_failure(
-    issuer: LoopbackIssuer, settings: Settings, result: Any, error: str, requests: str
+    issuer: FaultyIssuer, settings: Settings, result: Any, error: str, requests: str
 ) -> None:
     results = {} if result is None else {"jwks": result}
     settings.JWTAUTH = {"ISSUERS": {issuer.url: {}, "mine": {"JWKS": lambda: results["jwks"]}}}
@@ -592,7 +591,7 @@ def test_callable_without_keys_is_a_failure(
     assert 'Cache "default"' in checked.out
 
 
-def test_each_issuer_that_fails_is_counted(issuer: LoopbackIssuer, settings: Settings) -> None:
+def test_each_issuer_that_fails_is_counted(issuer: FaultyIssuer, settings: Settings) -> None:
     settings.JWTAUTH = {"ISSUERS": {issuer.url: {}, "http://127.0.0.1:1": {}}}
 
     result = check()
@@ -625,7 +624,7 @@ def test_wrong_settings_are_told_to_programs_too(settings: Settings) -> None:
     assert problem["id"] == "jwtauth.E003"
 
 
-def test_colour_is_what_django_s_options_say(issuer: LoopbackIssuer) -> None:
+def test_colour_is_what_django_s_options_say(issuer: FaultyIssuer) -> None:
     assert "\x1b[" not in check(no_color=True).out
     assert "\x1b[" in check(no_color=False, force_color=True).out
 
@@ -638,7 +637,7 @@ def test_durations_are_told_in_the_unit_that_suits(seconds: float, says: str) ->
     assert duration(seconds) == says
 
 
-def test_what_verifies_ed25519_is_told(issuer: LoopbackIssuer) -> None:
+def test_what_verifies_ed25519_is_told(issuer: FaultyIssuer) -> None:
     assert check().out.startswith(f"Ed25519 is verified by {ED25519_LIBRARY}.\n")
     assert check("--json").json["ed25519"] == ED25519_LIBRARY
     assert ("libsodium" if find_spec("nacl") else "OpenSSL") == ED25519_LIBRARY

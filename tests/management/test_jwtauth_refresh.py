@@ -10,8 +10,8 @@ import pytest
 from jwtauth import verify_token
 from jwtauth.conf import get_settings
 from jwtauth.signals import keys_refreshed
-from jwtauth.testing import Answer, LoopbackIssuer
 from jwtauth.verification import jwks_cache_for, key_source_of
+from tests.faults import Answer, FaultyIssuer
 
 from .running import Result, run
 
@@ -28,7 +28,7 @@ def refresh(*arguments: str, **options: Any) -> Result:
     return run("jwtauth_refresh", *arguments, **options)
 
 
-def shared(issuer: LoopbackIssuer) -> SharedView:
+def shared(issuer: FaultyIssuer) -> SharedView:
     """What the cache holds."""
     settings = get_settings()
     return jwks_cache_for(settings.issuers[issuer.url], settings).read()
@@ -40,7 +40,7 @@ def become_another_process(settings: Settings) -> None:
 
 
 def test_keys_are_there_for_a_process_that_starts_later(
-    issuer: LoopbackIssuer, settings: Settings
+    issuer: FaultyIssuer, settings: Settings
 ) -> None:
     result = refresh()
     become_another_process(settings)
@@ -51,7 +51,7 @@ def test_keys_are_there_for_a_process_that_starts_later(
 
 
 def test_keys_that_are_fresh_are_fetched_all_the_same(
-    issuer: LoopbackIssuer, settings: Settings
+    issuer: FaultyIssuer, settings: Settings
 ) -> None:
     refresh()
     issuer.rotate()
@@ -66,7 +66,7 @@ def test_keys_that_are_fresh_are_fetched_all_the_same(
 
 
 def test_keys_that_did_not_change_are_young_again(
-    issuer: LoopbackIssuer, settings: Settings, clock: Hands
+    issuer: FaultyIssuer, settings: Settings, clock: Hands
 ) -> None:
     issuer.etag = True
     refresh()
@@ -81,7 +81,7 @@ def test_keys_that_did_not_change_are_young_again(
     assert document.fetched_at > time.time() + 590
 
 
-def test_a_failure_that_cools_down_is_not_waited_for(issuer: LoopbackIssuer) -> None:
+def test_a_failure_that_cools_down_is_not_waited_for(issuer: FaultyIssuer) -> None:
     issuer.jwks_answer = Answer(status=500)
     assert refresh().code == 1
     issuer.jwks_answer = Answer()
@@ -90,7 +90,7 @@ def test_a_failure_that_cools_down_is_not_waited_for(issuer: LoopbackIssuer) -> 
     assert issuer.fetches == 2
 
 
-def test_failure_leaves_the_old_keys_and_counts(issuer: LoopbackIssuer, settings: Settings) -> None:
+def test_failure_leaves_the_old_keys_and_counts(issuer: FaultyIssuer, settings: Settings) -> None:
     refresh()
     become_another_process(settings)
     issuer.jwks_answer = Answer(status=500)
@@ -107,7 +107,7 @@ def test_failure_leaves_the_old_keys_and_counts(issuer: LoopbackIssuer, settings
     assert shared(issuer).document is not None
 
 
-def test_failure_without_old_keys_says_no_more_than_the_reason(issuer: LoopbackIssuer) -> None:
+def test_failure_without_old_keys_says_no_more_than_the_reason(issuer: FaultyIssuer) -> None:
     issuer.jwks_answer = Answer(body={"keys": []})
 
     assert refresh().out == f"{issuer.url}: the JWK Set has no usable key\n"
@@ -115,7 +115,7 @@ def test_failure_without_old_keys_says_no_more_than_the_reason(issuer: LoopbackI
 
 @pytest.mark.parametrize("backend", ["BrokenCache", "ForgetfulCache"])
 def test_cache_that_does_not_take_the_keys_is_a_failure(
-    issuer: LoopbackIssuer, use_cache: Callable[[str], None], backend: str
+    issuer: FaultyIssuer, use_cache: Callable[[str], None], backend: str
 ) -> None:
     use_cache(f"tests.management.caches.{backend}")
 
@@ -127,7 +127,7 @@ def test_cache_that_does_not_take_the_keys_is_a_failure(
 
 
 def test_cache_that_processes_cannot_share_is_a_warning(
-    issuer: LoopbackIssuer, use_cache: Callable[[str], None]
+    issuer: FaultyIssuer, use_cache: Callable[[str], None]
 ) -> None:
     use_cache("django.core.cache.backends.locmem.LocMemCache")
 
@@ -137,7 +137,7 @@ def test_cache_that_processes_cannot_share_is_a_warning(
     assert "WARNING: Processes cannot share it" in result.out
 
 
-def test_json_is_one_object_with_the_state_of_each_issuer(issuer: LoopbackIssuer) -> None:
+def test_json_is_one_object_with_the_state_of_each_issuer(issuer: FaultyIssuer) -> None:
     good = refresh("--json")
     issuer.jwks_answer = Answer(status=500)
     bad = refresh("--json")
@@ -160,7 +160,7 @@ def test_json_is_one_object_with_the_state_of_each_issuer(issuer: LoopbackIssuer
     assert bad.json["issuers"][0]["reason"] == "the issuer answered with status 500"
 
 
-def test_keys_in_the_setting_need_no_refresh(issuer: LoopbackIssuer, settings: Settings) -> None:
+def test_keys_in_the_setting_need_no_refresh(issuer: FaultyIssuer, settings: Settings) -> None:
     settings.JWTAUTH = {"ISSUER": issuer.url, "JWKS": issuer.jwks}
 
     result, as_json = refresh(), refresh("--json")
@@ -174,7 +174,7 @@ def test_keys_in_the_setting_need_no_refresh(issuer: LoopbackIssuer, settings: S
 
 
 def test_keys_in_the_setting_that_cannot_be_used_are_a_failure(
-    issuer: LoopbackIssuer, settings: Settings
+    issuer: FaultyIssuer, settings: Settings
 ) -> None:
     settings.JWTAUTH = {"ISSUERS": {issuer.url: {}, "mine": {"JWKS": lambda: {"keys": []}}}}
 
@@ -184,8 +184,8 @@ def test_keys_in_the_setting_that_cannot_be_used_are_a_failure(
     assert result.out == f"{issuer.url}: 2 keys\nmine: JWKS has no usable key\n"
 
 
-def test_one_issuer_can_be_refreshed_alone(issuer: LoopbackIssuer, settings: Settings) -> None:
-    with LoopbackIssuer(["EdDSA"], trusted=False) as other:
+def test_one_issuer_can_be_refreshed_alone(issuer: FaultyIssuer, settings: Settings) -> None:
+    with FaultyIssuer(["EdDSA"], trusted=False) as other:
         settings.JWTAUTH = {"ISSUERS": {issuer.url: {}, other.url: {}}}
 
         result = refresh("--issuer", other.url)
@@ -194,7 +194,7 @@ def test_one_issuer_can_be_refreshed_alone(issuer: LoopbackIssuer, settings: Set
         assert (issuer.fetches, other.fetches) == (0, 1)
 
 
-def test_receivers_hear_of_it(issuer: LoopbackIssuer) -> None:
+def test_receivers_hear_of_it(issuer: FaultyIssuer) -> None:
     heard: list[Any] = []
 
     def receive(*, issuer: str, keys: int, **_: Any) -> None:

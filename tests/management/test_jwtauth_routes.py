@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from pytest_django import Settings
 
-    from jwtauth.testing import LoopbackIssuer
+    from tests.faults import FaultyIssuer
 
 EXPECTED = dict(
     line.split("  ", 1)
@@ -140,7 +140,7 @@ def test_a_request_without_credentials_meets_what_is_said(
 
 
 @pytest.mark.usefixtures("site")
-def test_a_token_passes_what_asks_for_one_and_nothing_else(issuer: LoopbackIssuer) -> None:
+def test_a_token_passes_what_asks_for_one_and_nothing_else(issuer: FaultyIssuer) -> None:
     token = issuer.token(scope="read write", plan="gold")
     client = Client(headers={"Authorization": f"Bearer {token}"})
 
