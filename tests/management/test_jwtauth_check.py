@@ -74,7 +74,7 @@ def test_healthy_issuer_is_told_with_its_keys(issuer: LoopbackIssuer) -> None:
     assert 'Key       "first": OKP, for EdDSA, Ed25519' in result.out
     assert 'Key       "second": RSA, for RS256' in result.out
     assert "agrees with the issuer's" in result.out
-    assert "Issuer    confirmed by its discovery document\n" in result.out
+    assert f'Issuer    "{issuer.url}" in its discovery document\n' in result.out
     assert "Requests  are served, if their aud matches\n" in result.out
     assert "  Backend   tests.management.caches.SharedCache\n" in result.out
     assert result.out.endswith("Nothing fails.\n")
@@ -110,7 +110,7 @@ def test_json_is_one_object_with_all_facts(issuer: LoopbackIssuer) -> None:
             "Key": ["without kid: OKP, for EdDSA, Ed25519", "without kid: RSA, for RS256"],
             "Skipped": [],
             "Clock": "agrees with the issuer's",
-            "Issuer": "confirmed by its discovery document",
+            "Issuer": f'"{issuer.url}" in its discovery document',
             "Cache": "no keys",
             "Requests": "are served, if their aud matches",
         },
@@ -303,7 +303,7 @@ def test_discovery_is_asked_where_it_is_on(issuer: LoopbackIssuer, settings: Set
 
     assert found["Asked"].startswith(f"{issuer.discovery_url}: answered ")
     assert len(found["Key"]) == 2
-    assert found["Issuer"] == "confirmed by its discovery document"
+    assert found["Issuer"] == f'"{issuer.url}" in its discovery document'
 
 
 def test_what_a_server_says_cannot_play_tricks_on_the_terminal(issuer: LoopbackIssuer) -> None:

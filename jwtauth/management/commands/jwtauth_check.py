@@ -98,9 +98,8 @@ def _compare_name(section: Section, issuer: IssuerSettings) -> str | None:
     name = metadata.get("issuer") if isinstance(metadata, dict) else None
     if not isinstance(name, str):
         return None
-    section.facts["Issuer"] = "confirmed by its discovery document"
+    section.facts["Issuer"] = f"{shown(name)} in its discovery document"
     if name != issuer.issuer:
-        section.facts["Issuer"] = f"{shown(name)} in its discovery document"
         section.errors.append(
             f"Its discovery document names the issuer {shown(name)}: tokens with that iss are "
             "rejected. Write it exactly so in ISSUER or ISSUERS."
