@@ -5,13 +5,13 @@ from __future__ import annotations
 import inspect
 import json
 import time
+from abc import abstractmethod
 from argparse import RawDescriptionHelpFormatter
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from django.conf import settings as django_settings
 from django.core.management.base import BaseCommand, CommandError, DjangoHelpFormatter
-from urllib3.exceptions import LocationValueError
 
 from jwtauth.checks import can_be_shared
 from jwtauth.conf import read_settings
@@ -76,9 +76,9 @@ class ReportCommand(BaseCommand):
         else:
             self.report(settings, options)
 
+    @abstractmethod
     def report(self, settings: Settings, options: dict[str, Any]) -> None:
         """Print the report, and ``end`` the command."""
-        raise NotImplementedError
 
     def show(self, text: str) -> None:
         """Print text for people."""
@@ -134,9 +134,9 @@ class IssuerCommand(ReportCommand):
             sections=[asdict(section) for section in sections],
         )
 
+    @abstractmethod
     def issuer_section(self, issuer: IssuerSettings) -> Section:
         """Return the section about an issuer."""
-        raise NotImplementedError
 
 
 def _cache_section(settings: Settings) -> Section | None:
@@ -162,7 +162,7 @@ def add_published_keys(section: Section, issuer: IssuerSettings) -> KeySet | Non
             section.facts["Asked"] = "nobody: the keys are in the setting JWKS"
             keys = KeySet(_jwks_setting(issuer.jwks))
     except FetchError as error:
-        section.errors.append(f"It gives no keys: {error}{_cause(error)}.")
+        section.errors.append(f"It gives no keys: {error}.")
         return None
     except ValueError:
         section.errors.append("Its answer is not a JWK Set.")
@@ -183,22 +183,23 @@ def _fetch(issuer: IssuerSettings, section: Section) -> str:
     document = fetcher_for(issuer).fetch(issuer.jwks_timeout)
     section.facts["Asked"] = f"{url}: answered after {time.time() - asked_at:.2f} s"
     if document.sent_at is not None:
-        # It was sent within that whole second, and between the request and now.
-        ahead, behind = asked_at - (document.sent_at + 1), document.sent_at - time.time()
-        _compare_clocks(ahead, behind, issuer.leeway, section)
+        _compare_clocks(document.sent_at, asked_at, issuer.leeway, section)
     return document.text
 
 
-def _compare_clocks(ahead: float, behind: float, leeway: float, section: Section) -> None:
-    skew = max(ahead, behind)
-    side = "ahead of" if ahead > 0 else "behind"
-    difference = f"{duration(skew)} {side}" if skew > 0 else "agrees with"
+def _compare_clocks(sent_at: int, asked_at: float, leeway: float, section: Section) -> None:
+    # It was sent within that whole second, and between the request and now.
+    ahead, behind = asked_at - (sent_at + 1), sent_at - time.time()
+    if max(ahead, behind) <= 0:
+        section.facts["Clock"] = "agrees with the issuer's"
+        return
+    difference = f"{duration(ahead)} ahead of" if ahead > 0 else f"{duration(behind)} behind"
     section.facts["Clock"] = f"{difference} the issuer's"
-    if skew > leeway:
+    if max(ahead, behind) > leeway:
+        effect = "tokens expire that much early" if ahead > 0 else "tokens just issued are rejected"
         section.warnings.append(
-            f"The clock here is {difference} the issuer's: "
-            f"tokens {'expire that much early' if ahead > 0 else 'just issued are rejected'}. "
-            "Synchronise it, or raise LEEWAY."
+            f"The clock here is {difference} the issuer's: {effect}. Synchronise it, or raise "
+            "LEEWAY."
         )
 
 
@@ -237,17 +238,6 @@ def _without_query(url: str) -> str:
     """Return the URL without its query, which may hold a secret."""
     path, question_mark, _query = url.partition("?")
     return f"{path}?..." if question_mark else path
-
-
-def _cause(error: BaseException) -> str:
-    """Return the message of the operating system or the TLS library, at the bottom of the chain."""
-    cause = error
-    while below := cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__):
-        cause = below
-    # Their messages quote the URL, which may belong to a proxy and contain its password.
-    if cause is error or isinstance(cause, LocationValueError):
-        return ""
-    return f": {_printable(str(cause))}"
 
 
 def _printable(text: str) -> str:
