@@ -155,12 +155,19 @@ def _cache_section(settings: Settings) -> Section | None:
 
 def add_published_keys(section: Section, issuer: IssuerSettings) -> KeySet | None:
     """Load the issuer's keys as a request would. Return ``None`` if there is no JWK Set."""
+    jwks: object = issuer.jwks
+    if callable(issuer.jwks):
+        try:
+            jwks = issuer.jwks()
+        except Exception as error:  # noqa: BLE001 - the project's code may raise anything.
+            section.errors.append(f"The callable JWKS raised {type(error).__name__}.")
+            return None
     try:
         if issuer.jwks is None:
             keys = KeySet.from_text(_fetch(issuer, section))
         else:
             section.facts["Asked"] = "nobody: the keys are in the setting JWKS"
-            keys = KeySet(_jwks_setting(issuer.jwks))
+            keys = KeySet(jwks)
     except FetchError as error:
         section.errors.append(f"It gives no keys: {error}.")
         return None
@@ -201,13 +208,6 @@ def _compare_clocks(sent_at: int, asked_at: float, leeway: float, section: Secti
             f"The clock here is {difference} the issuer's: {effect}. Synchronise it, or raise "
             "LEEWAY."
         )
-
-
-def _jwks_setting(jwks: Any) -> object:
-    try:
-        return jwks() if callable(jwks) else jwks
-    except Exception as error:  # noqa: BLE001 - the project's code may raise anything.
-        raise FetchError(f"the callable JWKS raised {type(error).__name__}") from None
 
 
 def name_of(key: VerificationKey) -> str:

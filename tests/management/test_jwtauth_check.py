@@ -553,7 +553,7 @@ def test_keys_in_the_setting_are_listed_and_none_are_fetched(
     [
         ({"keys": []}, "Its JWK Set holds no key that can be used."),
         ("nonsense", "Its answer is not a JWK Set."),
-        (None, "It gives no keys: the callable JWKS raised KeyError."),
+        (None, "The callable JWKS raised KeyError."),
     ],
 )
 def test_callable_without_keys_is_a_failure(
