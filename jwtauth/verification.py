@@ -17,7 +17,7 @@ from .exceptions import KeysUnavailable, TokenError
 from .keys.fetch import JWKSFetcher
 from .keys.local import LocalKeys
 from .keys.shared_cache import JWKSCache
-from .keys.single_flight import WouldBlock, aretry_when_ready, retry_when_ready
+from .keys.single_flight import WouldBlock, aretry_when_ready, in_background, retry_when_ready
 from .keys.source import KeySource
 from .keys.state import CachePolicy
 from .tokens.claims import ClaimsPolicy
@@ -25,8 +25,12 @@ from .tokens.trusted_issuer import TrustedIssuer
 from .tokens.verifier import Verifier
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from .options import IssuerSettings, Settings
     from .tokens.trusted_issuer import KeySearch
+
+    Spawn = Callable[[Callable[[], None]], None]
 
 _verifier: Verifier | None = None
 _building = threading.Lock()
@@ -42,13 +46,17 @@ def _build() -> Verifier:
     # Two verifiers would be two key sources, each with fetches of its own.
     with _building:
         if _verifier is None:
-            settings = get_settings()
-            _verifier = Verifier(
-                [_trusted(issuer, settings) for issuer in settings.issuers.values()],
-                max_token_length=settings.max_token_length,
-                token_cache_size=settings.token_cache_size,
-            )
+            _verifier = build_verifier(get_settings())
         return _verifier
+
+
+def build_verifier(settings: Settings, spawn: Spawn = in_background) -> Verifier:
+    """Return a new verifier. ``spawn`` runs the fetches that its tokens cause."""
+    return Verifier(
+        [_trusted(issuer, settings, spawn) for issuer in settings.issuers.values()],
+        max_token_length=settings.max_token_length,
+        token_cache_size=settings.token_cache_size,
+    )
 
 
 @sensitive_variables()
@@ -131,7 +139,7 @@ def key_source_of(issuer: str) -> KeySource | LocalKeys:
     return cast("KeySource | LocalKeys", get_verifier().issuers[issuer].keys)
 
 
-def _trusted(issuer: IssuerSettings, settings: Settings) -> TrustedIssuer:
+def _trusted(issuer: IssuerSettings, settings: Settings, spawn: Spawn) -> TrustedIssuer:
     return TrustedIssuer(
         issuer.issuer,
         algorithms=issuer.algorithms,
@@ -142,17 +150,18 @@ def _trusted(issuer: IssuerSettings, settings: Settings) -> TrustedIssuer:
             required_claims=issuer.required_claims,
             leeway=issuer.leeway,
         ),
-        keys=_keys_of(issuer, settings),
+        keys=_keys_of(issuer, settings, spawn),
     )
 
 
-def _keys_of(issuer: IssuerSettings, settings: Settings) -> KeySource | LocalKeys:
+def _keys_of(issuer: IssuerSettings, settings: Settings, spawn: Spawn) -> KeySource | LocalKeys:
     if issuer.jwks is not None:
         return LocalKeys(issuer.issuer, issuer.jwks)
     policy = CachePolicy(
         issuer.jwks_ttl, issuer.jwks_stale_ttl, issuer.jwks_cooldown, issuer.jwks_timeout
     )
-    return KeySource(issuer.issuer, fetcher_for(issuer), jwks_cache_for(issuer, settings), policy)
+    shared = jwks_cache_for(issuer, settings)
+    return KeySource(issuer.issuer, fetcher_for(issuer), shared, policy, spawn=spawn)
 
 
 def _after_fork() -> None:

@@ -575,12 +575,12 @@ class AsyncOwnMiddleware(TokenRequiredMiddleware):
 
 
 class AsyncProcessView(TokenRequiredMiddleware):
-    async def process_view(self, request: Any, view_func: Any, /, *args: Any) -> Any:  # type: ignore[override]
+    async def process_view(self, request: Any, view_func: Any, /, *args: Any) -> Any:
         return super().process_view(request, view_func, *args)
 
 
 def test_subclass_for_event_loops_may_override_process_view_with_a_coroutine(
-    settings: Settings, issuer: LoopbackIssuer
+    settings: Settings, issuer: FaultyIssuer
 ) -> None:
     settings.MIDDLEWARE = [f"{__name__}.AsyncProcessView"]
     site = Site(is_async=True)

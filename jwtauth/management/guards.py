@@ -7,7 +7,7 @@ they wrap and check nothing, and reports those that hide what they wrap as ``UNK
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from types import MethodType
 from typing import Any, Final, NamedTuple
@@ -19,9 +19,6 @@ from rest_framework.views import APIView
 from jwtauth import permissions as ours
 from jwtauth.authentication import ZuploJWTAuthentication
 
-# The attribute that the decorator of this name sets on a view.
-REQUIRED_MARK: Final = "token_required"
-
 # What happens to a request without credentials. In this order, min() stands for "and", max() for
 # "or", and the distance from ADMITS for "not".
 REJECTS, DECIDES, ADMITS = range(3)
@@ -29,9 +26,12 @@ REJECTS, DECIDES, ADMITS = range(3)
 LOGIN: Final = "Django login"
 UNKNOWN: Final = "unknown"
 
+# The attribute that the decorator of this name sets on a view.
+REQUIRED_MARK: Final = "token_required"
+
 _ADMITTING = {drf.BasePermission, drf.AllowAny}
 _REJECTING = {drf.IsAuthenticated, drf.IsAdminUser, ours.TokenHasScope, ours.TokenHasClaims}
-_PERMISSION_HOOKS = ("get_permissions", "check_permissions", "permission_denied")
+_DRF_HOOKS = ("get_authenticators", "get_permissions", "check_permissions", "permission_denied")
 _MIXIN_HOOKS = {
     "PermissionRequiredMixin": ("has_permission", "get_permission_required"),
     "UserPassesTestMixin": ("test_func", "get_test_func"),
@@ -131,62 +131,46 @@ def _django_guard(layer: Any, closure: dict[str, Any], view: View | None) -> Gua
     if module == "django.contrib.auth.mixins":
         mixin = layer.__code__.co_qualname.partition(".")[0]
         return unless_overridden(Guard(LOGIN, mixin), view, *_MIXIN_HOOKS.get(mixin, ()))
-    if (
-        module in {"django.contrib.admin.sites", "django.contrib.admin.options"}
-        and "self" in closure
-    ):
+    if module.startswith("django.contrib.admin.") and "self" in closure:
         site = getattr(closure["self"], "admin_site", closure["self"])
         return unless_overridden(Guard(LOGIN, "admin"), site, "has_permission")
     return None
 
 
 def _drf_guard(view: APIView, method: str) -> Guard:
-    permissions = [_permission(each, method) for each in _declared(view, "permission_classes")]
-    level = min((each.level for each in permissions), default=ADMITS)
-    detail = " & ".join(each.name for each in permissions) or "no permission class"
-    classes = _declared(view, "authentication_classes")
-    if not _is_library(view.get_authenticators):
-        classes = [view.get_authenticators]
-    others = [_name(each) for each in classes if not _is_ours(each)]
+    permissions: Any = inspect.getattr_static(view, "permission_classes")
+    classes: Any = inspect.getattr_static(view, "authentication_classes")
+    if not (isinstance(permissions, Sequence) and isinstance(classes, Sequence)):
+        return Guard("other authentication", "a property lists the classes", DECIDES)
+    level = min((_level(each, method) for each in permissions), default=ADMITS)
+    detail = " & ".join(map(_name, permissions)) or "no permission class"
+    others = [_name(each) for each in classes if not issubclass(each, ZuploJWTAuthentication)]
     is_ours = len(others) < len(classes)
     if level != ADMITS and (others or not is_ours):
         detail += f"; {'also ' if is_ours else ''}admits: {', '.join(others) or 'none'}"
     guard = Guard("ZuploJWTAuthentication" if is_ours else "other authentication", detail, level)
-    return unless_overridden(guard, view, *_PERMISSION_HOOKS)
+    return unless_overridden(guard, view, *_DRF_HOOKS)
 
 
-def _declared(view: APIView, name: str) -> list[Any]:
-    """Return the classes of a view, or the property that decides on them."""
-    value = inspect.getattr_static(view, name)
-    return [*value] if isinstance(value, Iterable) else [value]
-
-
-def _permission(permission: Any, method: str) -> Guard:
+def _level(permission: Any, method: str) -> int:
     """Return whether a permission class, or several with operators, admits anonymous users."""
     if isinstance(permission, drf.OperandHolder):
-        one = _permission(permission.op1_class, method)
-        two = _permission(permission.op2_class, method)
+        operands = (permission.op1_class, permission.op2_class)
         operator: Any = permission.operator_class
-        sign, combine = ("&", min) if operator is drf.AND else ("|", max)
-        return Guard(f"({one.name} {sign} {two.name})", level=combine(one.level, two.level))
+        combine = min if operator is drf.AND else max
+        return combine(_level(each, method) for each in operands)
     if isinstance(permission, drf.SingleOperandHolder):
-        inner = _permission(permission.op1_class, method)
-        return Guard(f"~{inner.name}", level=ADMITS - inner.level)
+        return ADMITS - _level(permission.op1_class, method)
     bases = getattr(permission, "__mro__", ())
     decider = next((base for base in bases if "has_permission" in vars(base)), None)
     if decider is drf.IsAuthenticatedOrReadOnly:
-        admits = method in drf.SAFE_METHODS
-    elif decider is drf.DjangoModelPermissions:
-        admits = not (permission.authenticated_users_only or permission.perms_map.get(method))
-    elif decider in _ADMITTING | _REJECTING:
-        admits = decider in _ADMITTING
-    else:
-        return Guard(_name(permission), level=DECIDES)
-    return Guard(_name(permission), level=ADMITS if admits else REJECTS)
-
-
-def _is_ours(cls: Any) -> bool:
-    return isinstance(cls, type) and issubclass(cls, ZuploJWTAuthentication)
+        return ADMITS if method in drf.SAFE_METHODS else REJECTS
+    if decider is drf.DjangoModelPermissions:
+        needs_user = permission.authenticated_users_only or permission.perms_map.get(method)
+        return REJECTS if needs_user else ADMITS
+    if decider in _ADMITTING:
+        return ADMITS
+    return REJECTS if decider in _REJECTING else DECIDES
 
 
 def _is_library(function: Any) -> bool:
@@ -195,4 +179,6 @@ def _is_library(function: Any) -> bool:
 
 
 def _name(thing: Any) -> str:
+    if isinstance(thing, drf.OperandHolder | drf.SingleOperandHolder):
+        return "combined permissions"
     return getattr(thing, "__qualname__", type(thing).__qualname__)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -12,9 +13,9 @@ from django.core.cache import caches
 from django.utils.http import http_date
 
 from jwtauth.conf import get_settings
-from jwtauth.diagnosis import duration
 from jwtauth.keys import cache_worker
 from jwtauth.keys.shared_cache import JWKSCache, SharedDocument, SharedFailure
+from jwtauth.management.report import duration
 from jwtauth.testing import SigningKey
 from jwtauth.tokens.jose_keys import ED25519_LIBRARY
 from jwtauth.verification import jwks_cache_for
@@ -39,9 +40,15 @@ def check(*arguments: str, **options: Any) -> Result:
     return run("jwtauth_check", *arguments, **options)
 
 
-def facts() -> dict[str, Any]:
+def section() -> dict[str, Any]:
     """What ``--json`` says of the only issuer."""
-    (found,) = check("--json").json["issuers"]
+    *_, found = check("--json").json["sections"]
+    assert isinstance(found, dict)
+    return found
+
+
+def facts() -> dict[str, Any]:
+    found = section()["facts"]
     assert isinstance(found, dict)
     return found
 
@@ -68,9 +75,9 @@ def test_healthy_issuer_is_told_with_its_keys(issuer: FaultyIssuer) -> None:
     assert 'Key       "first": OKP, for EdDSA, Ed25519' in result.out
     assert 'Key       "second": RSA, for RS256' in result.out
     assert "agrees with the issuer's" in result.out
-    assert "Issuer    confirmed by its discovery document\n" in result.out
+    assert f'Issuer    "{issuer.url}" in its discovery document\n' in result.out
     assert "Requests  are served, if their aud matches\n" in result.out
-    assert "works, and processes can share it (tests.management.caches.SharedCache)" in result.out
+    assert "  Backend   tests.management.caches.SharedCache\n" in result.out
     assert result.out.endswith("Nothing fails.\n")
     assert issuer.fetches == 1
 
@@ -89,32 +96,27 @@ def test_json_is_one_object_with_all_facts(issuer: FaultyIssuer) -> None:
 
     assert result.code == 0
     assert result.json["ok"] is True
-    assert result.json["cache"] == {
-        "alias": "default",
-        "backend": "tests.management.caches.SharedCache",
-        "shared": True,
-        "errors": [],
+    cache, found = result.json["sections"]
+    assert cache == {
+        "title": 'Cache "default"',
+        "facts": {"Backend": "tests.management.caches.SharedCache"},
         "warnings": [],
+        "errors": [],
     }
-    (found,) = result.json["issuers"]
-    assert 0 < found.pop("seconds") < 5
+    asked = found["facts"].pop("Asked")
+    assert re.fullmatch(rf"{issuer.jwks_url}: answered after 0\.\d\d s", asked)
     assert found == {
-        "issuer": issuer.url,
-        "url": issuer.jwks_url,
-        "named_issuer": issuer.url,
-        "reachable": True,
-        "keys": [
-            {"kid": None, "kty": "OKP", "algorithms": ["EdDSA", "Ed25519"]},
-            {"kid": None, "kty": "RSA", "algorithms": ["RS256"]},
-        ],
-        "skipped": [],
-        "algorithms_without_key": [],
-        "clock_skew": 0,
-        "cached_keys": 0,
-        "cached_age": None,
-        "requests": "are served, if their aud matches",
-        "errors": [],
+        "title": issuer.url,
+        "facts": {
+            "Key": ["without kid: OKP, for EdDSA, Ed25519", "without kid: RSA, for RS256"],
+            "Skipped": [],
+            "Clock": "agrees with the issuer's",
+            "Issuer": f'"{issuer.url}" in its discovery document',
+            "Cache": "no keys",
+            "Requests": "are served, if their aud matches",
+        },
         "warnings": [],
+        "errors": [],
     }
 
 
@@ -146,8 +148,8 @@ def test_answer_without_keys_is_a_failure_with_its_reason(
 def test_issuer_that_is_away_is_told_in_the_words_of_the_system(issuer: FaultyIssuer) -> None:
     issuer.stop()
 
-    assert ": failed after" in check().out
-    (error,) = facts()["errors"]
+    assert f"  Asked     {issuer.jwks_url}: failed\n" in check().out
+    (error,) = section()["errors"]
     assert error.startswith("It gives no keys: the connection ")
     assert "Connection refused" in error
 
@@ -174,13 +176,9 @@ def test_issuer_that_hangs_is_given_the_time_of_a_request(
     settings.JWTAUTH = {"ISSUER": issuer.url, "JWKS_TIMEOUT": 0.05}
     issuer.hold()
 
-    found = facts()
-
     # Who notices first, the one that waits or the socket, is open.
-    (error,) = found["errors"]
+    (error,) = section()["errors"]
     assert "no complete answer within 0.05 s" in error or "did not answer in time" in error
-    assert found["seconds"] >= 0.05
-    assert found["reachable"] is False
 
 
 def test_certificate_that_is_not_trusted_is_told(authority: Authority, settings: Settings) -> None:
@@ -188,7 +186,7 @@ def test_certificate_that_is_not_trusted_is_told(authority: Authority, settings:
     with FaultyIssuer(["EdDSA"], ssl_context=context, trusted=False) as issuer:
         settings.JWTAUTH = {"ISSUER": issuer.url}
 
-        (error,) = facts()["errors"]
+        (error,) = section()["errors"]
 
     assert "certificate" in error
     assert "self-signed certificate" in error
@@ -202,7 +200,7 @@ def test_certificate_that_is_trusted_is_told(
     with FaultyIssuer(["EdDSA"], ssl_context=context, trusted=False) as issuer:
         settings.JWTAUTH = {"ISSUER": issuer.url}
 
-        assert " s, certificate accepted\n" in check().out
+        assert ": answered after " in check().out
 
 
 @pytest.mark.parametrize("discovery", [False, True])
@@ -215,12 +213,12 @@ def test_issuer_with_a_slash_too_many_fails_and_its_own_name_is_shown(
 
     assert result.code == 1
     assert f'  ERROR: Its discovery document names the issuer "{issuer.url}": ' in result.out
-    assert found["named_issuer"] == issuer.url
+    assert found["Issuer"] == f'"{issuer.url}" in its discovery document'
     assert verdict(issuer.token()) == "untrusted_issuer"
     if discovery:
-        assert found["requests"] == "get 503, unless their process has keys already"
+        assert found["Requests"] == "get 503, unless their process has keys already"
     else:
-        assert found["requests"] == f'get 401 if their iss is "{issuer.url}"'
+        assert found["Requests"] == f'get 401 if their iss is "{issuer.url}"'
 
 
 @pytest.mark.parametrize(
@@ -245,7 +243,6 @@ def test_issuer_without_a_discovery_document_is_fine_but_not_confirmed(
     assert result.code == 0
     assert "Issuer    not confirmed, since it has no discovery document\n" in result.out
     assert "Requests  are served, if their iss and aud match\n" in result.out
-    assert facts()["named_issuer"] is None
 
 
 def test_name_in_a_discovery_document_cannot_play_tricks_on_the_terminal(
@@ -253,7 +250,7 @@ def test_name_in_a_discovery_document_cannot_play_tricks_on_the_terminal(
 ) -> None:
     issuer.discovery_answer = Answer(body={"issuer": "\x1b[31mred" + "x" * 1000})
 
-    (error,) = facts()["errors"]
+    (error,) = section()["errors"]
 
     assert r'"\u001b[31mredxxx' in error
     assert len(error) < 500
@@ -265,7 +262,7 @@ def test_discovery_document_is_fetched_within_the_limits_of_a_request(
     settings.JWTAUTH = {"ISSUER": issuer.url, "JWKS_TIMEOUT": 0.2}
     issuer.discovery_answer = Answer(delay=60)
 
-    assert facts()["named_issuer"] is None
+    assert facts()["Issuer"] == "not confirmed, since it has no discovery document"
 
 
 def test_issuer_that_is_no_url_is_not_asked_for_its_name(
@@ -273,16 +270,16 @@ def test_issuer_that_is_no_url_is_not_asked_for_its_name(
 ) -> None:
     settings.JWTAUTH = {"ISSUER": "the-gateway", "JWKS_URL": issuer.jwks_url}
 
-    assert facts()["requests"] == "are served, if their iss and aud match"
+    assert facts()["Requests"] == "are served, if their iss and aud match"
     assert len(issuer.requests) == 1
 
 
 def test_any_audience_is_no_condition(issuer: FaultyIssuer, settings: Settings) -> None:
     settings.JWTAUTH = {"ISSUER": issuer.url, "VERIFY_AUDIENCE": False}
-    assert facts()["requests"] == "are served"
+    assert facts()["Requests"] == "are served"
 
     issuer.discovery_answer = Answer(status=404)
-    assert facts()["requests"] == "are served, if their iss matches"
+    assert facts()["Requests"] == "are served, if their iss matches"
 
 
 @pytest.mark.parametrize("arguments", [(), ("--json",)])
@@ -305,10 +302,9 @@ def test_discovery_is_asked_where_it_is_on(issuer: FaultyIssuer, settings: Setti
 
     found = facts()
 
-    assert found["url"] == issuer.discovery_url
-    assert len(found["keys"]) == 2
-    assert found["named_issuer"] == issuer.url
-    assert len(issuer.requests) == 2
+    assert found["Asked"].startswith(f"{issuer.discovery_url}: answered ")
+    assert len(found["Key"]) == 2
+    assert found["Issuer"] == f'"{issuer.url}" in its discovery document'
 
 
 def test_what_a_server_says_cannot_play_tricks_on_the_terminal(issuer: FaultyIssuer) -> None:
@@ -318,7 +314,7 @@ def test_what_a_server_says_cannot_play_tricks_on_the_terminal(issuer: FaultyIss
     issuer.protocol = "\x1b[31mred" + " " * 1000
     issuer.stop()
     issuer.start()
-    (error,) = facts()["errors"]
+    (error,) = section()["errors"]
     assert error.isprintable()
     assert len(error) < 500
 
@@ -329,29 +325,21 @@ def test_keys_that_cannot_be_used_are_told_with_the_reason(issuer: FaultyIssuer)
     result = check()
 
     assert result.code == 0
-    (skipped,) = facts()["skipped"]
-    assert "RSA, EC or OKP" in skipped["reason"]
-    assert f"Skipped   {skipped['name']}: {skipped['reason']}\n" in result.out
+    assert "Skipped   key 3: kty is not RSA, EC or OKP\n" in result.out
 
 
 def test_skipped_keys_are_named_by_their_kid_or_else_their_position(issuer: FaultyIssuer) -> None:
     bad = [{"kty": "oct", "kid": "\x1bshared"}, {"kty": "oct"}]
     issuer.jwks_answer = Answer(body={"keys": [*issuer.jwks()["keys"], *bad]})
 
-    assert [each["name"] for each in facts()["skipped"]] == [r'"\u001bshared"', "key 4"]
+    assert facts()["Skipped"] == [
+        r'"\u001bshared": kty is not RSA, EC or OKP',
+        "key 4: kty is not RSA, EC or OKP",
+    ]
 
 
 def test_key_without_kid_is_shown_too(issuer: FaultyIssuer) -> None:
     assert "Key       without kid: OKP, for EdDSA, Ed25519" in check().out
-
-
-def test_allowed_algorithm_without_a_key_is_told_but_no_failure(issuer: FaultyIssuer) -> None:
-    del issuer.keys[1]
-
-    result = check()
-
-    assert result.code == 0
-    assert "No key    for RS256, which ALGORITHMS allows" in result.out
 
 
 def test_key_for_no_allowed_algorithm_is_a_warning(
@@ -392,18 +380,16 @@ def test_clocks_further_apart_than_leeway_are_a_warning(
 ) -> None:
     issuer.jwks_answer = Answer(headers={"Date": http_date(time.time() + offset)})
 
-    found, result = facts(), check()
+    found, result = section(), check()
 
-    assert 90 <= abs(found["clock_skew"]) <= 101
-    assert (found["clock_skew"] < 0) is (offset > 0)
     (warning,) = found["warnings"]
     assert says in warning
     assert result.code == 0
     side = "behind" if offset > 0 else "ahead of"
-    assert f" s {side} the issuer's\n" in result.out
+    assert re.search(rf"  Clock     (9\d|10\d) s {side} the issuer's\n", result.out)
 
     settings.JWTAUTH = {"ISSUER": issuer.url, "LEEWAY": 110}
-    assert facts()["warnings"] == []
+    assert section()["warnings"] == []
 
 
 @pytest.mark.parametrize(("age", "agrees"), [("100", True), ("1" * 50, False), ("soon", False)])
@@ -413,31 +399,27 @@ def test_time_in_a_cache_on_the_way_is_not_taken_for_a_clock_s_error(
     date = http_date(time.time() - 100)
     issuer.jwks_answer = Answer(headers={"Date": date, "Age": age})
 
-    assert (facts()["clock_skew"] == 0) is agrees
+    assert (facts()["Clock"] == "agrees with the issuer's") is agrees
 
 
 @pytest.mark.parametrize("date", [None, "yesterday"])
 def test_issuer_that_does_not_tell_the_time_is_fine(issuer: FaultyIssuer, date: str | None) -> None:
     issuer.jwks_answer = Answer(headers={"Date": date})
 
-    assert facts()["clock_skew"] is None
+    assert "Clock" not in facts()
     assert "Clock" not in check().out
 
 
 def test_age_of_the_keys_in_the_cache_is_told(issuer: FaultyIssuer) -> None:
     share(issuer, age=35)
 
-    found = facts()
-
-    assert found["cached_keys"] == 2
-    assert 35 <= found["cached_age"] < 40
     assert "Cache     2 keys, fetched 3" in check().out
 
 
 def test_nonsense_in_the_cache_is_no_keys(issuer: FaultyIssuer) -> None:
     share(issuer, age=1, text="nonsense")
 
-    assert facts()["cached_keys"] == 0
+    assert facts()["Cache"] == "no keys"
 
 
 @pytest.mark.parametrize(
@@ -470,7 +452,7 @@ def test_failure_that_other_processes_met_is_a_warning(issuer: FaultyIssuer) -> 
         lease=None,
     )
 
-    assert facts()["warnings"] == [
+    assert section()["warnings"] == [
         "The last fetches of this deployment failed, 3 in a row (no route)."
     ]
 
@@ -483,7 +465,6 @@ def test_cache_that_processes_cannot_share_is_a_warning(
     result = check()
 
     assert result.code == 0
-    assert "works (django.core.cache.backends.locmem.LocMemCache)" in result.out
     assert "WARNING: Processes cannot share it" in result.out
 
 
@@ -512,7 +493,6 @@ def test_cache_that_does_not_work_is_a_failure(
     result = check()
 
     assert (result.code, result.error) == (1, "1 of 2 fail: see the errors above.")
-    assert "  fails, and processes can share it" in result.out
     assert f"  ERROR: It does not work: {problem}.\n" in result.out
 
 
@@ -530,8 +510,9 @@ def test_one_issuer_can_be_asked_alone(issuer: FaultyIssuer, settings: Settings)
 
         both, one = check("--json"), check("--json", "--issuer", other.url)
 
-        assert [found["issuer"] for found in both.json["issuers"]] == [issuer.url, other.url]
-        assert [found["issuer"] for found in one.json["issuers"]] == [other.url]
+        titles = [found["title"] for found in both.json["sections"]]
+        assert titles == ['Cache "default"', issuer.url, other.url]
+        assert [found["title"] for found in one.json["sections"]] == [titles[0], other.url]
         assert (issuer.fetches, other.fetches) == (1, 2)
 
 
@@ -551,34 +532,31 @@ def test_keys_in_the_setting_are_listed_and_none_are_fetched(
     jwks = {"keys": [*issuer.jwks()["keys"], {"kty": "oct"}]}
     settings.JWTAUTH = {"ISSUER": issuer.url, "JWKS": jwks, "ALGORITHMS": ["EdDSA", "ES256"]}
 
-    result, found = check(), facts()
+    result = check()
 
     assert result.code == 0
     assert result.out.splitlines()[1:6] == [
         issuer.url,
-        "  Asked     nobody: the keys are in the setting JWKS, and none are fetched",
+        "  Asked     nobody: the keys are in the setting JWKS",
         "  Key       without kid: OKP, for EdDSA, Ed25519",
         "  Key       without kid: RSA, for RS256",
         "  Skipped   key 3: kty is not RSA, EC or OKP",
     ]
-    assert "No key    for ES256, which ALGORITHMS allows" in result.out
     assert "Requests  are served, if their iss and aud match\n" in result.out
     assert "Cache" not in result.out
-    assert (found["reachable"], found["url"], found["seconds"]) == (None, "", 0)
-    assert check("--json").json["cache"] is None
     assert issuer.fetches == 0
 
 
 @pytest.mark.parametrize(
-    ("result", "error", "requests"),
+    ("result", "error"),
     [
-        ({"keys": []}, "Its JWK Set holds no key that can be used.", "get 503"),
-        ("nonsense", "The callable JWKS did not return a JWK Set.", "get 503"),
-        (None, "The callable JWKS raised KeyError.", "get 500, the exception of the callable JWKS"),
+        ({"keys": []}, "Its JWK Set holds no key that can be used."),
+        ("nonsense", "Its answer is not a JWK Set."),
+        (None, "The callable JWKS raised KeyError."),
     ],
 )
 def test_callable_without_keys_is_a_failure(
-    issuer: FaultyIssuer, settings: Settings, result: Any, error: str, requests: str
+    issuer: FaultyIssuer, settings: Settings, result: Any, error: str
 ) -> None:
     results = {} if result is None else {"jwks": result}
     settings.JWTAUTH = {"ISSUERS": {issuer.url: {}, "mine": {"JWKS": lambda: results["jwks"]}}}
@@ -587,7 +565,7 @@ def test_callable_without_keys_is_a_failure(
 
     assert checked.error == "1 of 3 fail: see the errors above."
     assert f"  ERROR: {error}\n" in checked.out
-    assert f"  Requests  {requests}\n" in checked.out
+    assert "  Requests  fail until JWKS has keys\n" in checked.out
     assert 'Cache "default"' in checked.out
 
 
@@ -639,5 +617,4 @@ def test_durations_are_told_in_the_unit_that_suits(seconds: float, says: str) ->
 
 def test_what_verifies_ed25519_is_told(issuer: FaultyIssuer) -> None:
     assert check().out.startswith(f"Ed25519 is verified by {ED25519_LIBRARY}.\n")
-    assert check("--json").json["ed25519"] == ED25519_LIBRARY
     assert ("libsodium" if find_spec("nacl") else "OpenSSL") == ED25519_LIBRARY

@@ -208,9 +208,8 @@ def test_routes_are_exempt_if_all_of_their_paths_are(
         ("healthz", "exempt: /healthz"),
         ("orders/", "TokenRequiredMiddleware"),
         ("orders/<x>", "TokenRequiredMiddleware"),
-        ("<slug:language>/admin", "TokenRequiredMiddleware: except /healthz, /static/*"),
-        ("static<path:x>", "TokenRequiredMiddleware: except /static/*"),
-        ("health<x>", "TokenRequiredMiddleware: except /healthz"),
+        ("<slug:language>/admin", "TokenRequiredMiddleware"),
+        ("static<path:x>", "TokenRequiredMiddleware"),
     ],
 )
 def test_the_middleware_protects_what_is_not_exempt(
@@ -349,27 +348,26 @@ def test_only_open_routes_are_listed_on_request() -> None:
 
 @pytest.mark.usefixtures("orders")
 @pytest.mark.parametrize("arguments", [["--json"], ["--json", "--open"]])
-def test_json_has_names_methods_and_views(arguments: list[str]) -> None:
+def test_json_has_methods_and_views(arguments: list[str]) -> None:
     result = routes(*arguments)
 
     assert (result.code, result.json["ok"]) == (1, False)
     orders, *others = result.json["routes"]
     assert orders == {
         "route": "/orders/",
-        "name": "orders",
         "view": VIEW,
         "methods": [],
         "protection": "open",
         "detail": "",
         "open": True,
     }
-    shown = [(each["name"], each["view"], each["methods"], each["open"]) for each in others]
+    shown = [(each["view"], each["methods"], each["open"]) for each in others]
     assert shown == (
         []
         if "--open" in arguments
         else [
-            ("shop:detail", VIEW, [], False),
-            ("", TEMPLATE_VIEW, ["GET"], False),
+            (VIEW, [], False),
+            (TEMPLATE_VIEW, ["GET"], False),
         ]
     )
 

@@ -1,101 +1,141 @@
-"""``manage.py jwtauth_check``: find out now how requests fare."""
+"""``manage.py jwtauth_check``: find out what happens to requests."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
+import json
+import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from django.core.management.base import CommandError
+from django.conf import settings as django_settings
 
-from jwtauth.diagnosis import diagnose_cache, diagnose_issuer, duration, number_of_keys
-from jwtauth.management.base import IssuerCommand
+from jwtauth.conf import get_settings
+from jwtauth.keys.fetch import FetchError
+from jwtauth.keys.url_policy import problem_with
+from jwtauth.management.report import (
+    IssuerCommand,
+    Section,
+    add_published_keys,
+    duration,
+    name_of,
+    number_of_keys,
+    shown,
+)
 from jwtauth.tokens.jose_keys import ED25519_LIBRARY
+from jwtauth.tokens.jwks import KeySet
+from jwtauth.verification import fetcher_for, jwks_cache_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from jwtauth.diagnosis import CacheFacts, IssuerFacts
+    from jwtauth.options import IssuerSettings, Settings
 
 
 class Command(IssuerCommand):
-    """Ask every issuer over the network. It changes nothing."""
+    """Ask every issuer in JWTAUTH for its keys, and report what happens to requests.
 
-    help = """\
-Ask every issuer in JWTAUTH for its keys, over HTTP and within the limits of a
-request, and report what happens to requests.
+    The command uses HTTP within the limits of a request. For each issuer it shows
+    whether it answers, its keys, the keys that cannot be used and why, whether its
+    discovery document names it as JWTAUTH does, the difference of the clocks, and
+    the age of the keys in the shared cache. It also shows whether the cache works
+    and can be shared. It looks at no token: the iss and aud of tokens may still not
+    match. To examine a token, use jwtauth_explain. For an issuer with the setting
+    JWKS it shows the keys there, and fetches nothing.
 
-For each issuer it shows whether it is reachable, its keys, the keys that cannot
-be used and why, whether its discovery document names it as JWTAUTH does, the
-difference of the clocks, and the age of the keys in the shared cache. It also
-shows whether the cache works and can be shared. It looks at no token: the iss
-and aud of tokens may still not match. To examine a token, use jwtauth_explain.
-For an issuer with the setting JWKS it shows the keys there, and fetches nothing.
+    Nothing is changed. To load keys into the cache, use jwtauth_refresh.
 
-Nothing is changed. To load keys into the cache, use jwtauth_refresh.
+    The exit code is 1 if something fails, and 0 if there are only warnings.
+    """
 
-The exit code is 1 if something fails, and 0 if there are only warnings.
-"""
+    def report(self, settings: Settings, options: dict[str, Any]) -> None:
+        self.show(f"Ed25519 is verified by {ED25519_LIBRARY}.")
+        super().report(settings, options)
 
-    def handle(self, *_args: Any, **options: Any) -> None:
-        settings = self.read_settings(as_json=options["json"])
-        issuers = self.issuers(settings, options["issuer"])
-        cache = diagnose_cache(settings)
-        found = [diagnose_issuer(issuer, settings) for issuer in issuers]
-        everything: list[CacheFacts | IssuerFacts] = [*found]
-        if cache is not None:
-            everything.append(cache)
-        failures = sum(bool(facts.errors) for facts in everything)
-        if options["json"]:
-            self.write_json(
-                ok=not failures,
-                ed25519=ED25519_LIBRARY,
-                cache=None if cache is None else asdict(cache),
-                issuers=[asdict(facts) for facts in found],
-            )
+    def issuer_section(self, issuer: IssuerSettings) -> Section:
+        section = Section(issuer.issuer)
+        keys = add_published_keys(section, issuer)
+        name, cached_age = None, None
+        if issuer.jwks is None:
+            if keys is not None or issuer.discovery_url:
+                # An issuer that does not answer is asked only once.
+                name = _compare_name(section, issuer)
+            cached_age = _look_into_cache(section, issuer)
+        claims = [] if name == issuer.issuer else ["iss"]
+        claims += ["aud"] if issuer.verify_audience else []
+        verb = "match" if len(claims) > 1 else "matches"
+        condition = f", if their {' and '.join(claims)} {verb}" if claims else ""
+        if keys is not None and len(keys):
+            requests = f"are served{condition}"
+            if name not in {None, issuer.issuer}:
+                requests = f"get 401 if their iss is {shown(name)}"
+            if not _compare_algorithms(section, issuer, keys):
+                requests = "get 401"
+        elif issuer.jwks is not None:
+            requests = "fail until JWKS has keys"
         else:
-            self.stdout.write(f"Ed25519 is verified by {ED25519_LIBRARY}.")
-            if cache is not None:
-                works = "fails" if cache.errors else "works"
-                shared = ", and processes can share it" if cache.shared else ""
-                self.write_facts(
-                    f'Cache "{cache.alias}"', [f"{works}{shared} ({cache.backend})"], cache
-                )
-            for facts in found:
-                self.write_facts(facts.issuer, _lines(facts), facts)
-        if failures:
-            raise CommandError(f"{failures} of {len(everything)} fail: see the errors above.")
-        if not options["json"]:
-            warned = any(facts.warnings for facts in everything)
-            but = ", but see the warnings above" if warned else ""
-            self.stdout.write(self.style.SUCCESS(f"Nothing fails{but}."))
+            # An issuer that publishes no keys is not unreachable: the old ones are not prolonged.
+            lifetime = issuer.jwks_ttl + (issuer.jwks_stale_ttl if keys is None else 0)
+            left = 0 if cached_age is None else lifetime - cached_age
+            requests = "get 503, unless their process has keys already"
+            if left > 0:
+                cached = "are served with the keys in the cache"
+                requests = f"{cached} for another {duration(left)}{condition}"
+        section.facts["Requests"] = requests
+        return section
 
 
-def _lines(facts: IssuerFacts) -> Iterator[str]:
-    is_fetched = facts.reachable is not None
-    if is_fetched:
-        answered = "answered" if facts.reachable else "failed"
-        tls = ", certificate accepted" if facts.reachable and facts.url.startswith("https") else ""
-        yield f"Asked     {facts.url}: {answered} after {facts.seconds:.2f} s{tls}"
-    else:
-        yield "Asked     nobody: the keys are in the setting JWKS, and none are fetched"
-    if facts.named_issuer == facts.issuer:
-        yield "Issuer    confirmed by its discovery document"
-    elif facts.reachable and facts.named_issuer is None:
-        yield "Issuer    not confirmed, since it has no discovery document"
-    for key in facts.keys:
-        yield f"Key       {key.name}: {key.kty}, for {', '.join(key.algorithms)}"
-    for skipped in facts.skipped:
-        yield f"Skipped   {skipped.name}: {skipped.reason}"
-    if facts.keys and facts.algorithms_without_key:
-        yield f"No key    for {', '.join(facts.algorithms_without_key)}, which ALGORITHMS allows"
-    if facts.clock_skew is not None:
-        side = "ahead of" if facts.clock_skew > 0 else "behind"
-        apart = f"{duration(abs(facts.clock_skew))} {side}" if facts.clock_skew else "agrees with"
-        yield f"Clock     {apart} the issuer's"
-    if facts.cached_age is None:
-        if is_fetched:
-            yield "Cache     no keys"
-    else:
-        keys = number_of_keys(facts.cached_keys)
-        yield f"Cache     {keys}, fetched {duration(facts.cached_age)} ago"
-    yield f"Requests  {facts.requests}"
+def _compare_name(section: Section, issuer: IssuerSettings) -> str | None:
+    """Compare the issuer with the name in its discovery document, and return that name."""
+    base = issuer.issuer.removesuffix("/")
+    url = issuer.discovery_url or f"{base}/.well-known/openid-configuration"
+    section.facts["Issuer"] = "not confirmed, since it has no discovery document"
+    # With JWKS_URL, an issuer need not be a URL.
+    if problem_with(url, allow_plain_http=django_settings.DEBUG):
+        return None
+    fetcher = fetcher_for(replace(issuer, jwks_url=url, discovery_url=None))
+    try:
+        metadata = json.loads(fetcher.fetch(issuer.jwks_timeout).text)
+    except (FetchError, ValueError, RecursionError):
+        return None
+    name = metadata.get("issuer") if isinstance(metadata, dict) else None
+    if not isinstance(name, str):
+        return None
+    section.facts["Issuer"] = f"{shown(name)} in its discovery document"
+    if name != issuer.issuer:
+        section.errors.append(
+            f"Its discovery document names the issuer {shown(name)}: tokens with that iss are "
+            "rejected. Write it exactly so in ISSUER or ISSUERS."
+        )
+    return name
+
+
+def _compare_algorithms(section: Section, issuer: IssuerSettings, keys: KeySet) -> bool:
+    """Compare the keys with ``ALGORITHMS``, and return whether any of them may be used."""
+    rejected = [key for key in keys if issuer.algorithms.isdisjoint(key.algorithms)]
+    if len(rejected) == len(keys):
+        section.errors.append("None of its keys is for an algorithm in ALGORITHMS.")
+        return False
+    for key in rejected:
+        section.warnings.append(
+            f"Tokens of the key {name_of(key)} are rejected: ALGORITHMS allows none of "
+            f"{', '.join(key.algorithms)}."
+        )
+    return True
+
+
+def _look_into_cache(section: Section, issuer: IssuerSettings) -> float | None:
+    """Return the age of the keys in the cache, in seconds, if there are any."""
+    shared = jwks_cache_for(issuer, get_settings()).read()
+    if failure := shared.failure:
+        section.warnings.append(
+            f"The last fetches of this deployment failed, {failure.failures} in a row "
+            f"({failure.reason})."
+        )
+    section.facts["Cache"] = "no keys"
+    if shared.document is None:
+        return None
+    try:
+        keys = len(KeySet.from_text(shared.document.text))
+    except ValueError:
+        return None
+    age = time.time() - shared.document.fetched_at
+    section.facts["Cache"] = f"{number_of_keys(keys)}, fetched {duration(age)} ago"
+    return age if keys else None
