@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, Final
 from django.conf import settings as django_settings
 from urllib3.exceptions import LocationValueError
 
-from .checks import can_be_shared
 from .keys.fetch import FetchError
 from .keys.url_policy import problem_with
+from .settings.checks import can_be_shared
 from .tokens.jwks import KeySet
 from .verification import fetcher_for, jwks_cache_for
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from .keys.fetch import Document
-    from .options import IssuerSettings, Settings
+    from .settings import IssuerSettings, Settings
 
 _LONGEST_TEXT: Final = 300
 
@@ -239,7 +239,7 @@ def _ask_for_name(issuer: IssuerSettings, facts: IssuerFacts) -> None:
     if not is_asked or problem_with(url, allow_plain_http=django_settings.DEBUG):
         return
     try:
-        metadata = json.loads(_fetch(replace(issuer, jwks_url=url, discovery_url=None)).text)
+        metadata = json.loads(_fetch(replace(issuer, jwks_url=url, discovery=False)).text)
     except (FetchError, ValueError, RecursionError):
         return
     name = metadata.get("issuer") if isinstance(metadata, dict) else None

@@ -11,8 +11,8 @@ from rest_framework.exceptions import APIException, NotAuthenticated
 
 from .admission import Admission, Outcome, is_forced, is_open
 from .authentication import ZuploJWTAuthentication, header_of, is_reusable
-from .conf import get_settings
 from .responses import vary_on_header
+from .settings import get_settings
 from .signals import request_reported
 
 if TYPE_CHECKING:

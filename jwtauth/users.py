@@ -17,8 +17,8 @@ from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.db import DataError, IntegrityError, router, transaction
 from django.db.models import CharField, TextField
 
-from .conf import get_settings
 from .exceptions import TokenError
+from .settings import get_settings
 from .tokens import base64url
 
 if TYPE_CHECKING:

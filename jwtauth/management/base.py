@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import BaseCommand, CommandError, DjangoHelpFormatter
 
-from jwtauth.conf import read_settings
+from jwtauth.settings import read_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from django.core.management.base import CommandParser
 
     from jwtauth.diagnosis import CacheFacts, IssuerFacts
-    from jwtauth.options import IssuerSettings, Settings
+    from jwtauth.settings import IssuerSettings, Settings
 
 
 class _HelpFormatter(DjangoHelpFormatter, RawDescriptionHelpFormatter):

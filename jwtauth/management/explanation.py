@@ -15,10 +15,10 @@ from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from jwtauth.conf import get_settings
 from jwtauth.diagnosis import duration, shown
 from jwtauth.exceptions import KeysUnavailable, TokenError
 from jwtauth.keys.single_flight import retry_when_ready
+from jwtauth.settings import get_settings
 from jwtauth.tokens import base64url, header, strict_json
 from jwtauth.tokens.claims import MAX_NUMERIC_DATE, check_subject
 from jwtauth.tokens.verifier import parse_claims
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from jwtauth.keys.local import LocalKeys
     from jwtauth.keys.source import KeySource
-    from jwtauth.options import IssuerSettings
+    from jwtauth.settings import IssuerSettings
     from jwtauth.tokens.header import Header
     from jwtauth.tokens.trusted_issuer import KeyProvider, TrustedIssuer
 

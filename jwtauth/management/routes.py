@@ -11,7 +11,7 @@ from django.urls import LocalePrefixPattern, URLPattern, get_resolver
 from django.utils.module_loading import import_string
 
 from jwtauth import admission
-from jwtauth.conf import get_settings
+from jwtauth.settings import get_settings
 
 from . import guards
 

@@ -12,7 +12,7 @@ from jwtauth.management.base import IssuerCommand
 from jwtauth.verification import jwks_cache_for, key_source_of
 
 if TYPE_CHECKING:
-    from jwtauth.options import IssuerSettings, Settings
+    from jwtauth.settings import IssuerSettings, Settings
 
 
 class Command(IssuerCommand):
