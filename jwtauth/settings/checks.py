@@ -26,7 +26,6 @@ _ZUPLO: Final = re.compile(r"https?://([^/?#]*\.)?zuplo\.app(:\d+)?(?P<path>/.*)
 _OUR_CLASS: Final = "jwtauth.authentication.ZuploJWTAuthentication"
 _OUR_ASYNC_CLASS: Final = "jwtauth.authentication.AsyncZuploJWTAuthentication"
 _OUR_MIDDLEWARE: Final = "jwtauth.middleware.TokenRequiredMiddleware"
-
 _ALLOW_ANY: Final = "rest_framework.permissions.AllowAny"
 
 _MUST_PRECEDE: Final = {
@@ -112,14 +111,12 @@ def check_user_resolver(**_: Any) -> list[CheckMessage]:
         return [Error(message, hint=hint, id="jwtauth.E046")]
     if not iscoroutinefunction(resolver) and not iscoroutinefunction(type(resolver).__call__):
         return []
-    synchronous = [
-        each.__name__
-        for each in _authentication_classes()
-        if _is_a(each, _OUR_CLASS) and not iscoroutinefunction(each.authenticate)
-    ]
-    message = 'JWTAUTH["USER_RESOLVER"] is a coroutine function, which {} does not await.'
-    hint = "Write a function, or use AsyncZuploJWTAuthentication."
-    return [Error(message.format(each), hint=hint, id="jwtauth.E034") for each in synchronous[:1]]
+    for each in _authentication_classes():
+        if _is_a(each, _OUR_CLASS) and not iscoroutinefunction(each.authenticate):
+            what = f"is a coroutine function, which {each.__name__} does not await."
+            hint = "Write a function, or use AsyncZuploJWTAuthentication."
+            return [Error(f'JWTAUTH["USER_RESOLVER"] {what}', hint=hint, id="jwtauth.E034")]
+    return []
 
 
 def check_authentication_classes(**_: Any) -> list[CheckMessage]:

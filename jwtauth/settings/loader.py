@@ -127,9 +127,8 @@ def validate(
     validation = _Validation(debug=debug)
     values = validation.parse_keys(_DEFAULTS | raw, KEYS, "JWTAUTH")
     if values["CACHE"] is not _INVALID and values["CACHE"] not in caches:
-        cache_key = KEYS["CACHE"]
-        message = 'JWTAUTH["CACHE"] is not the alias of a cache'
-        validation.report(cache_key.id, message, cache_key.hint)
+        message, key = 'JWTAUTH["CACHE"] is not the alias of a cache', KEYS["CACHE"]
+        validation.report(key.id, message, key.hint)
     issuers = validation.parse_issuers(values)
     if validation.problems:
         return None, validation.problems
@@ -240,7 +239,7 @@ class _Validation:
             hint = f'Keep one of {", ".join(locations)}; "DISCOVERY": False turns discovery off.'
             message = f'{keys}["{locations[0]}"] contradicts {" and ".join(locations[1:])}'
             self.report("jwtauth.E007", message, hint)
-        if "JWKS_URL" in locations:
+        if "JWKS_URL" in locations and values["JWKS_URL"] is not _INVALID:
             self.check_plain_http(values["JWKS_URL"], f'{keys}["JWKS_URL"]')
         if values["ISSUER"] is _INVALID:
             return
@@ -257,19 +256,16 @@ class _Validation:
             self.report("jwtauth.E009", message, hint)
 
     def check_issuer_url(self, issuer: str, path: str) -> None:
-        problem = problem_with(issuer, allow_plain_http=True)
-        if not problem and "?" in issuer:
-            problem = "holds a query (?)"
-        if problem:
+        problem = "holds a query (?)" if "?" in issuer else None
+        if problem := problem_with(issuer, allow_plain_http=True) or problem:
             hint = "Write a URL that keys can be found under, or set JWKS_URL or JWKS."
             message = f"{path} {problem}, and neither JWKS_URL nor JWKS is given"
             self.report(KEYS["ISSUER"].id, message, hint)
         else:
             self.check_plain_http(issuer, path)
 
-    def check_plain_http(self, url: Any, path: str) -> None:
-        problem = None if url is _INVALID else problem_with(url, allow_plain_http=self.debug)
-        if problem:
+    def check_plain_http(self, url: str, path: str) -> None:
+        if problem := problem_with(url, allow_plain_http=self.debug):
             hint = "Write https://. Plain HTTP is for loopback hosts, or while DEBUG is on."
             self.report("jwtauth.E008", f"{path} {problem}", hint)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field, fields
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from . import validators
@@ -14,11 +15,12 @@ if TYPE_CHECKING:
 
 _HOUR = 3600
 _YEAR = 365 * 24 * _HOUR
-_DURATION = validators.seconds(at_most=_YEAR)
-_INTERVAL = validators.seconds(at_most=_YEAR, above_zero=True)
-_TIMEOUT = validators.seconds(at_most=_HOUR, above_zero=True)
-_LENGTH = validators.whole_number("characters", at_least=1, at_most=1024 * 1024)
-_SIZE = validators.whole_number("tokens", at_least=0, at_most=10_000_000)
+_seconds = partial(validators.number, "a number of seconds", int | float)
+_DURATION = _seconds(at_most=_YEAR)
+_INTERVAL = _seconds(at_most=_YEAR, above_zero=True)
+_TIMEOUT = _seconds(at_most=_HOUR, above_zero=True)
+_LENGTH = validators.number("a whole number of characters", int, at_least=1, at_most=1024 * 1024)
+_SIZE = validators.number("a whole number of tokens", int, at_most=10_000_000)
 
 _JWKS_URL = "{issuer}/.well-known/jwks.json"
 _ALGORITHMS = ["EdDSA", "Ed25519", "RS256"]

@@ -100,22 +100,14 @@ issuers = Validator(
 )
 
 
-def seconds(*, at_most: int, above_zero: bool = False) -> Validator:
-    limits = f"above 0 and up to {at_most}" if above_zero else f"from 0 to {at_most}"
+def number(
+    words: str, types: Any, *, at_least: int = 0, at_most: int, above_zero: bool = False
+) -> Validator:
+    limits = f"above 0 and up to {at_most}" if above_zero else f"from {at_least} to {at_most}"
 
-    @Validator(int | float, f"a number of seconds {limits}").parsed_by
+    @Validator(types, f"{words} {limits}").parsed_by
     def parse(value: float) -> float:
-        if not 0 <= value <= at_most or (above_zero and value == 0):
-            raise BadValueError
-        return float(value)
-
-    return parse
-
-
-def whole_number(unit: str, *, at_least: int, at_most: int) -> Validator:
-    @Validator(int, f"a whole number of {unit} from {at_least} to {at_most}").parsed_by
-    def parse(value: int) -> int:
-        if not at_least <= value <= at_most:
+        if not at_least <= value <= at_most or (above_zero and value == 0):
             raise BadValueError
         return value
 
