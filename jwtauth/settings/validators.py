@@ -41,16 +41,12 @@ class BadValueError(ValueError):
 
     def __init__(self, what: str = "", at: str = "") -> None:
         super().__init__(what)
-        self.what = what
-        self.at = at
+        self.what, self.at = what, at
 
 
 @dataclass(frozen=True, slots=True)
 class Validator:
-    """The types of a value, what it may be in words, and its parser.
-
-    ``accepts`` completes "must be". ``hint`` says what to write, if the default does not show it.
-    """
+    """What a value may be; ``accepts`` completes "must be". No ``hint``: the default shows it."""
 
     types: Any
     accepts: str
@@ -60,9 +56,10 @@ class Validator:
 
     def __call__(self, value: Any) -> Any:
         """Return the parsed value. Raises ``BadValueError``."""
-        is_flag = isinstance(value, bool) and self.types is not bool
+        # True and False are instances of int.
+        has_type = isinstance(value, self.types) and isinstance(value, bool) == (self.types is bool)
         is_empty = isinstance(value, Sized) and not value
-        if is_flag or not isinstance(value, self.types) or (is_empty and not self.can_be_empty):
+        if not has_type or (is_empty and not self.can_be_empty):
             raise BadValueError
         return self.parser(value) if self.parser else value
 
@@ -196,8 +193,7 @@ def token_types(value: Any) -> tuple[str, ...] | None:
 @Validator(
     dict,
     "a dict of claim names",
-    'Write {"claim": True} for a claim that must be there, {"claim": "value"} for one value, '
-    '{"claim": ["a", "b"]} for one of several.',
+    'Write {"claim": True} for presence, {"claim": "value"} or {"claim": ["a", "b"]} for values.',
     can_be_empty=True,
 ).parsed_by
 def required_claims(value: dict[Any, Any]) -> Mapping[str, Any]:
