@@ -147,8 +147,8 @@ def _issuer_settings(values: dict[str, Any]) -> IssuerSettings:
     url = values.get("JWKS_URL")
     if url is None and values.get("JWKS") is None and not values["DISCOVERY"]:
         url = KEYS["JWKS_URL"].default.format(issuer=values["ISSUER"].removesuffix("/"))
-    own: dict[str, Any] = {name.lower(): values.get(name) for name in _ISSUER_KEYS}
-    return IssuerSettings(issuer=values["ISSUER"], **own | {"jwks_url": url})
+    own = {"JWKS": None, **values, "JWKS_URL": url}
+    return IssuerSettings(own["ISSUER"], **{name.lower(): own[name] for name in _ISSUER_KEYS})
 
 
 class _Validation:
