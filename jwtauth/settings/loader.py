@@ -147,7 +147,7 @@ def _issuer_settings(values: dict[str, Any]) -> IssuerSettings:
     url = values.get("JWKS_URL")
     if url is None and values.get("JWKS") is None and not values["DISCOVERY"]:
         url = KEYS["JWKS_URL"].default.format(issuer=values["ISSUER"].removesuffix("/"))
-    own = {"JWKS": None, **values, "JWKS_URL": url}
+    own: dict[str, Any] = {"JWKS": None, **values, "JWKS_URL": url}
     return IssuerSettings(own["ISSUER"], **{name.lower(): own[name] for name in _ISSUER_KEYS})
 
 
