@@ -259,8 +259,8 @@ django.core.checks.run_checks()
 began_at = time.process_time()
 import jwtauth.apps, jwtauth.authentication
 jwtauth.apps.register_checks()
-from jwtauth.checks import check_authentication_classes, check_cache, check_settings
-messages = [*check_settings(), *check_authentication_classes(), *check_cache()]
+from jwtauth.settings.checks import check_authentication_classes, check_deployment, check_settings
+messages = [*check_settings(), *check_authentication_classes(), *check_deployment()]
 taken = time.process_time() - began_at
 print(taken * 1000)
 """

@@ -5,8 +5,8 @@ from importlib.util import find_spec
 
 from django.apps import AppConfig
 
-from .checks import register_checks
-from .validation import backend_problems
+from .settings.checks import register_checks
+from .settings.loader import backend_problems
 
 
 class JWTAuthConfig(AppConfig):

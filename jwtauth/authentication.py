@@ -12,7 +12,6 @@ from django.views.decorators.debug import sensitive_variables
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import NotAuthenticated
 
-from .conf import get_settings
 from .events import (
     anotify_accepted,
     anotify_missing,
@@ -23,6 +22,7 @@ from .events import (
 )
 from .exceptions import KeysUnavailable, TokenError
 from .responses import ServiceUnavailable, TokenRefused, www_authenticate
+from .settings import get_settings
 from .users import require_active, token_user
 from .verification import averify, verify
 

@@ -10,8 +10,8 @@ import traceback
 from collections import Counter, deque
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from .conf import get_settings
 from .exceptions import TokenError
+from .settings import get_settings
 from .signals import token_accepted, token_missing, token_refused
 
 if TYPE_CHECKING:

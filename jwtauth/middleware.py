@@ -17,8 +17,8 @@ from .authentication import (
     header_of,
     is_reusable,
 )
-from .conf import get_settings
 from .responses import vary_on_header
+from .settings import get_settings
 from .signals import request_reported
 
 if TYPE_CHECKING:

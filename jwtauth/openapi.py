@@ -21,8 +21,8 @@ from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema
 from rest_framework import serializers
 
 from .authentication import ZuploJWTAuthentication
-from .conf import get_settings
 from .exceptions import KeysUnavailable
+from .settings import get_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

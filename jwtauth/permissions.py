@@ -10,11 +10,10 @@ from django.core.exceptions import ImproperlyConfigured
 from rest_framework.permissions import AND, OR, BasePermission
 from rest_framework.request import ForcedAuthentication
 
-from . import parsers
 from .authentication import ZuploJWTAuthentication
-from .conf import get_settings
 from .exceptions import TokenError
 from .responses import InsufficientScope
+from .settings import get_settings, validators
 from .tokens.claims import ClaimsPolicy
 
 if TYPE_CHECKING:
@@ -137,8 +136,8 @@ def _is_scope(value: object) -> bool:
 
 def _parse_claims(value: Any, view: str) -> ClaimsPolicy:
     try:
-        return ClaimsPolicy(required_claims=parsers.required_claims(value))
-    except parsers.BadValueError as error:
+        return ClaimsPolicy(required_claims=validators.required_claims(value))
+    except validators.BadValueError as error:
         raise ImproperlyConfigured(
             f"{view} uses TokenHasClaims, but its required_claims{error.at} "
             f"{error.what or 'is not a dict of claims'}. Write for example "

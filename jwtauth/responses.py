@@ -18,7 +18,7 @@ from rest_framework.exceptions import (
     PermissionDenied,
 )
 
-from .conf import get_settings
+from .settings import get_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

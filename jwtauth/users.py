@@ -18,8 +18,8 @@ from django.db import DataError, IntegrityError, router, transaction
 from django.db.models import CharField, TextField
 from django.utils.translation import gettext_noop as _
 
-from .conf import get_settings
 from .exceptions import TokenError
+from .settings import get_settings
 from .tokens import base64url
 
 if TYPE_CHECKING:

@@ -11,7 +11,6 @@ from django.core.signals import setting_changed
 from django.dispatch import receiver
 from django.views.decorators.debug import sensitive_variables
 
-from .conf import READ_FROM, get_settings
 from .events import anotify_accepted, anotify_rejected, notify_accepted, notify_rejected
 from .exceptions import KeysUnavailable, TokenError
 from .keys.fetch import JWKSFetcher
@@ -20,6 +19,8 @@ from .keys.shared_cache import JWKSCache
 from .keys.single_flight import WouldBlock, aretry_when_ready, in_background, retry_when_ready
 from .keys.source import KeySource
 from .keys.state import CachePolicy
+from .settings import get_settings
+from .settings.loader import READ_FROM
 from .tokens.claims import ClaimsPolicy
 from .tokens.trusted_issuer import TrustedIssuer
 from .tokens.verifier import Verifier
@@ -27,7 +28,7 @@ from .tokens.verifier import Verifier
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .options import IssuerSettings, Settings
+    from .settings import IssuerSettings, Settings
     from .tokens.trusted_issuer import KeySearch
 
     Spawn = Callable[[Callable[[], None]], None]

@@ -11,7 +11,9 @@ from .readme import ROOT, blocks
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
 
 
-@pytest.mark.parametrize("folder", ["jwtauth", "jwtauth/tokens", "jwtauth/keys", "jwtauth/testing"])
+@pytest.mark.parametrize(
+    "folder", ["jwtauth", "jwtauth/settings", "jwtauth/tokens", "jwtauth/keys", "jwtauth/testing"]
+)
 def test_the_map_names_every_module(folder: str) -> None:
     (rows,) = re.findall(
         rf"^\| in `{folder}/` \| is the place for \|\n((?:\|.*\|\n)+)", CONTRIBUTING, re.MULTILINE

@@ -16,9 +16,10 @@ from rest_framework.response import Response
 from rest_framework.test import APIRequestFactory, force_authenticate
 from rest_framework.views import APIView
 
-from jwtauth import parsers, permissions
+from jwtauth import permissions
 from jwtauth.authentication import AsyncZuploJWTAuthentication, ZuploJWTAuthentication
 from jwtauth.permissions import TokenHasAnyScope, TokenHasClaims, TokenHasScope
+from jwtauth.settings import validators
 from jwtauth.users import TokenUser
 
 from .challenge import read
@@ -524,19 +525,19 @@ def parsed(
     monkeypatch: pytest.MonkeyPatch, view: type[APIView], claims: dict[str, Any], times: int = 3
 ) -> tuple[int, list[int]]:
     """How often ``required_claims`` is parsed in so many requests, and their statuses."""
-    parse, calls = parsers.required_claims, []
+    parse, calls = validators.required_claims, []
 
     def count(value: Any) -> Any:
         calls.append(value)
         return parse(value)
 
-    monkeypatch.setattr(parsers, "required_claims", count)
+    monkeypatch.setattr(validators, "required_claims", count)
     statuses = []
     for _ in range(times):
         request = APIRequestFactory().get("/")
         force_authenticate(request, TokenUser({}), claims)  # type: ignore[arg-type]
         statuses.append(view.as_view()(request).status_code)
-    monkeypatch.setattr(parsers, "required_claims", parse)
+    monkeypatch.setattr(validators, "required_claims", parse)
     return len(calls), statuses
 
 

@@ -35,9 +35,9 @@ from rest_framework.views import APIView
 
 from jwtauth import users
 from jwtauth.authentication import AsyncZuploJWTAuthentication, ZuploJWTAuthentication
-from jwtauth.checks import check_user_resolver
 from jwtauth.decorators import token_required
 from jwtauth.exceptions import TokenError
+from jwtauth.settings.checks import check_user_resolver
 from jwtauth.users import ModelUserResolver, TokenUser, model_user, token_user
 
 from .requesting import ask, verdict

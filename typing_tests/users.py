@@ -8,7 +8,7 @@ from typing import Any, assert_type
 from django.contrib.auth.models import User
 from django.db.models import Model
 
-from jwtauth.conf import get_settings
+from jwtauth.settings import get_settings
 from jwtauth.users import Claims, ModelUserResolver, TokenUser, model_user, token_user
 
 Resolver = Callable[[Claims, Any], Any]

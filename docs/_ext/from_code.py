@@ -10,6 +10,7 @@ import ast
 import re
 from collections import defaultdict
 from functools import cache
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -21,10 +22,9 @@ from docutils.statemachine import StringList
 from sphinx.util.docutils import SphinxDirective
 
 import jwtauth
-from jwtauth.checks import CHECK_IDS
 from jwtauth.exceptions import KeysUnavailable
-from jwtauth.fields import BY_KEY, FIELDS
 from jwtauth.responses import InsufficientScope
+from jwtauth.settings.schema import KEYS
 
 if TYPE_CHECKING:
     from argparse import Action
@@ -67,11 +67,11 @@ class SettingsTable(Generated):
         """A table with a link to each key's section."""
         rows = [
             (
-                f"[`{field.key}`](#{field.key.lower()})",
-                default_of(field.key),
-                _yes(field.per_issuer),
+                f"[`{key.name}`](#{key.name.lower()})",
+                default_of(key.name),
+                _yes(key.per_issuer),
             )
-            for field in FIELDS
+            for key in KEYS.values()
         ]
         return self.read(*table("key", "default", "in an entry of `ISSUERS` too", rows=rows))
 
@@ -83,13 +83,13 @@ class Setting(Generated):
 
     def run(self) -> list[nodes.Node]:
         """A list of facts."""
-        field = BY_KEY[self.arguments[0]]
-        also = ", or in an entry of `ISSUERS`" if field.per_issuer else " alone"
+        key = KEYS[self.arguments[0]]
+        also = ", or in an entry of `ISSUERS`" if key.per_issuer else " alone"
         return self.read(
-            f"- **Default:** {default_of(field.key)}",
-            f"- **Must be** {field.accepts}",
+            f"- **Default:** {default_of(key.name)}",
+            f"- **Must be** {key.validate.accepts}",
             f"- **May stand** at the top level{also}",
-            f"- **Check:** `{field.id}`",
+            f"- **Check:** `{key.id}`",
         )
 
 
@@ -111,25 +111,24 @@ class SettingChecks(Generated):
     def run(self) -> list[nodes.Node]:
         """A table with a link to each key."""
         rows = [
-            (f"`{field.id}`", f"[`{field.key}`](settings.md#{field.key.lower()})", field.hint)
-            for field in FIELDS
+            (f"`{key.id}`", f"[`{key.name}`](settings.md#{key.name.lower()})", key.hint)
+            for key in sorted(KEYS.values(), key=attrgetter("id"))
         ]
         return self.read(*table("id", "the value of", "what to write", rows=rows))
 
 
 class Check(Generated):
-    """``{check} id``: what it means; the content says what to do."""
+    """``{check} id meaning``: a system check; the content says what to do."""
 
-    required_arguments = 1
+    required_arguments = 2
+    final_argument_whitespace = True
     has_content = True
 
     def run(self) -> list[nodes.Node]:
         """An item of a definition list."""
-        check_id = self.arguments[0]
+        check_id, meaning = self.arguments
         first, *more = self.content
-        return self.read(
-            f"`{check_id}`: {CHECK_IDS[check_id]}", f": {first}", *(f"  {line}" for line in more)
-        )
+        return self.read(f"`{check_id}`: {meaning}", f": {first}", *(f"  {line}" for line in more))
 
 
 class Command(Generated):
@@ -175,7 +174,7 @@ def default_of(key: str) -> str:
     """The default of this key, in Markdown, as a person would write it."""
     if key == "ISSUER":
         return "none; required, unless there is `ISSUERS`"
-    written = repr(BY_KEY[key].default).replace("'", '"')
+    written = repr(KEYS[key].default).replace("'", '"')
     return f"`{written}`"
 
 

@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Any, Final
 from django.conf import settings as django_settings
 from django.core.management.base import BaseCommand, CommandError, DjangoHelpFormatter
 
-from jwtauth.checks import can_be_shared
-from jwtauth.conf import read_settings
 from jwtauth.keys.fetch import FetchError
+from jwtauth.settings import read_settings
+from jwtauth.settings.checks import can_be_shared
 from jwtauth.tokens.jwks import KeySet
 from jwtauth.verification import fetcher_for, jwks_cache_for
 
 if TYPE_CHECKING:
     from django.core.management.base import CommandParser
 
-    from jwtauth.options import IssuerSettings, Settings
+    from jwtauth.settings import IssuerSettings, Settings
     from jwtauth.tokens.jwks import VerificationKey
 
 _LONGEST_TEXT: Final = 300

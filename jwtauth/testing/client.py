@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings as django_settings
 from rest_framework.test import APIClient, ForceAuthClientHandler
 
-from jwtauth.conf import get_settings
+from jwtauth.settings import get_settings
 
 from .override import innermost
 

@@ -68,7 +68,7 @@ def test_a_remembered_token_after_a_change_of_settings(siege: Siege, settings: S
         ({"REQUIRED_CLAIMS": {"account": "ours"}}, "invalid_claim"),
         ({"TOKEN_TYPES": ["at+jwt"]}, "invalid_type"),
         ({"MAX_TOKEN_LENGTH": 64}, "token_too_large"),
-        ({"USER_RESOLVER": "tests.reading.resolve"}, "user_refused"),
+        ({"USER_RESOLVER": "tests.jwtauth_settings.reading.resolve"}, "user_refused"),
     ):
         settings.JWTAUTH = {**before, **change}
         siege.assert_refused(token, code, hidden=["theirs", "ours"])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 from django.core.cache import caches
 
-from jwtauth.conf import get_settings
+from jwtauth.settings import get_settings
 from jwtauth.testing import SigningKey
 from jwtauth.verification import jwks_cache_for
 from tests.faults import FaultyIssuer

@@ -12,11 +12,11 @@ import pytest
 from django.core.cache import caches
 
 from jwtauth import verify_token
-from jwtauth.conf import get_settings
 from jwtauth.exceptions import KeysUnavailable, TokenError
 from jwtauth.keys.clock import Clock
 from jwtauth.keys.shared_cache import SharedDocument
 from jwtauth.keys.source import KeySource
+from jwtauth.settings import get_settings
 from jwtauth.testing import SigningKey
 from jwtauth.verification import jwks_cache_for, key_source_of
 from tests.faults import Answer, FaultyIssuer

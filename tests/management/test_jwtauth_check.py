@@ -12,10 +12,10 @@ import pytest
 from django.core.cache import caches
 from django.utils.http import http_date
 
-from jwtauth.conf import get_settings
 from jwtauth.keys import cache_worker
 from jwtauth.keys.shared_cache import JWKSCache, SharedDocument, SharedFailure
 from jwtauth.management.report import duration
+from jwtauth.settings import get_settings
 from jwtauth.testing import SigningKey
 from jwtauth.tokens.jose_keys import ED25519_LIBRARY
 from jwtauth.verification import jwks_cache_for

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from jwtauth import verify_token
-from jwtauth.conf import get_settings
+from jwtauth.settings import get_settings
 from jwtauth.signals import keys_refreshed
 from jwtauth.verification import jwks_cache_for, key_source_of
 from tests.faults import Answer, FaultyIssuer

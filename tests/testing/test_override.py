@@ -416,7 +416,7 @@ from jwtauth.testing import {kind}
 with {kind}(["EdDSA"]) as issuer, issuer:
     print(issuer.token())
 assert "django.test" not in sys.modules
-assert "jwtauth.conf" not in sys.modules
+assert "jwtauth.settings" not in sys.modules
 """
 
     assert run(program).count(".") == 2

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from django.conf import settings as django_settings
 
-from jwtauth.conf import get_settings
 from jwtauth.keys.fetch import FetchError
 from jwtauth.keys.url_policy import problem_with
 from jwtauth.management.report import (
@@ -21,12 +20,13 @@ from jwtauth.management.report import (
     number_of_keys,
     shown,
 )
+from jwtauth.settings import get_settings
 from jwtauth.tokens.jose_keys import ED25519_LIBRARY
 from jwtauth.tokens.jwks import KeySet
 from jwtauth.verification import fetcher_for, jwks_cache_for
 
 if TYPE_CHECKING:
-    from jwtauth.options import IssuerSettings, Settings
+    from jwtauth.settings import IssuerSettings, Settings
 
 
 class Command(IssuerCommand):
@@ -90,7 +90,7 @@ def _compare_name(section: Section, issuer: IssuerSettings) -> str | None:
     # With JWKS_URL, an issuer need not be a URL.
     if problem_with(url, allow_plain_http=django_settings.DEBUG):
         return None
-    fetcher = fetcher_for(replace(issuer, jwks_url=url, discovery_url=None))
+    fetcher = fetcher_for(replace(issuer, jwks_url=url, discovery=False))
     try:
         metadata = json.loads(fetcher.fetch(issuer.jwks_timeout).text)
     except (FetchError, ValueError, RecursionError):

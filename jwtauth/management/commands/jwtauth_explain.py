@@ -23,7 +23,7 @@ from jwtauth.verification import build_verifier
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from jwtauth.options import IssuerSettings, Settings
+    from jwtauth.settings import IssuerSettings, Settings
 
 _KEY_CODES = {"unknown_key", "invalid_signature", "keys_unavailable"}
 

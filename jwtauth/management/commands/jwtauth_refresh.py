@@ -8,7 +8,7 @@ from jwtauth.management.report import IssuerCommand, Section, duration, number_o
 from jwtauth.verification import key_source_of
 
 if TYPE_CHECKING:
-    from jwtauth.options import IssuerSettings
+    from jwtauth.settings import IssuerSettings
 
 
 class Command(IssuerCommand):

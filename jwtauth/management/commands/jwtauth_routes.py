@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from django.core.management.base import CommandParser
     from django.urls import URLResolver
 
-    from jwtauth.options import ExemptPaths, Settings
+    from jwtauth.settings import ExemptPaths, Settings
 
 # The start of a regular expression that matches only this text, and the end of the expression.
 _LITERAL = re.compile(r"\^((?:(?:[\w/~@,=&;:!'\"%<>#-]|\\\W)(?![*+?{]))*)(\$|\\Z)?")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jwtauth.validation import Problem, validate
+import jwtauth
+from jwtauth.settings.loader import Problem, validate
 
 if TYPE_CHECKING:
-    from jwtauth.options import IssuerSettings, Settings
+    from jwtauth.settings import IssuerSettings, Settings
 
 URL = "https://issuer.test"
 TOP = {"ISSUER": URL}
@@ -51,9 +54,11 @@ async def resolve_later(claims: dict[str, Any], request: Any) -> None:
     """One that nobody awaits."""
 
 
-def nested(levels: int) -> Any:
-    """A value of so many levels, the innermost included."""
-    value: Any = "leaf"
-    for _ in range(levels - 1):
-        value = {"deeper": value}
-    return value
+def check_ids() -> set[str]:
+    """The id of every system check in the package."""
+    modules = Path(jwtauth.__file__).parent.rglob("*.py")
+    return {
+        each
+        for module in modules
+        for each in re.findall(r'"(jwtauth\.[EW]\d{3})"', module.read_text("utf-8"))
+    }

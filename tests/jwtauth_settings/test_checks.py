@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -26,13 +25,10 @@ from rest_framework.permissions import AllowAny, IsAdminUser, IsAuthenticated
 from rest_framework.views import APIView
 from rest_framework.viewsets import ViewSet
 
-import jwtauth
-from jwtauth import checks, conf
 from jwtauth.authentication import AsyncZuploJWTAuthentication, ZuploJWTAuthentication
-from jwtauth.fields import FIELDS
 from jwtauth.middleware import TokenRequiredMiddleware
+from jwtauth.settings import checks, get_settings, read_settings
 from jwtauth.testing import Issuer
-from jwtauth.validation import RULES
 from jwtauth.views import ProtectedView
 
 if TYPE_CHECKING:
@@ -109,7 +105,7 @@ def test_every_problem_is_an_error_with_its_id_and_hint(settings: DjangoSettings
 
     messages = checks.check_settings()
 
-    _current, problems = conf.read_settings()
+    _current, problems = read_settings()
     assert [(each.id, each.msg, each.hint) for each in messages] == [
         (each.id, each.message, each.hint) for each in problems
     ]
@@ -136,7 +132,7 @@ def test_verify_audience_off_warns_and_names_the_issuers(settings: DjangoSetting
     assert (message.id, message.level) == ("jwtauth.W001", WARNING)
     assert "https://a.test" in message.msg
     assert "https://b.test" not in message.msg
-    assert conf.get_settings()
+    assert get_settings()
 
 
 @pytest.mark.parametrize(
@@ -144,7 +140,7 @@ def test_verify_audience_off_warns_and_names_the_issuers(settings: DjangoSetting
     [
         [SESSION, OURS],
         (SessionAuthentication, ZuploJWTAuthentication),
-        [SESSION, "tests.test_checks.OurSubclass"],
+        [SESSION, "tests.jwtauth_settings.test_checks.OurSubclass"],
         ["tests.missing.Authentication", SESSION, OurSubclass],
     ],
 )
@@ -169,7 +165,14 @@ def test_our_class_after_another_warns(settings: DjangoSettings, classes: Any) -
         {"DEFAULT_AUTHENTICATION_CLASSES": [OurSubclass, OURS]},
         {"DEFAULT_AUTHENTICATION_CLASSES": [SESSION]},
         {"DEFAULT_AUTHENTICATION_CLASSES": ["tests.missing.Authentication", OURS]},
-        {"DEFAULT_AUTHENTICATION_CLASSES": [None, "tests.test_checks.URL", OURS, SESSION]},
+        {
+            "DEFAULT_AUTHENTICATION_CLASSES": [
+                None,
+                "tests.jwtauth_settings.test_checks.URL",
+                OURS,
+                SESSION,
+            ]
+        },
     ],
 )
 def test_our_class_first_or_absent_does_not_warn(settings: DjangoSettings, framework: Any) -> None:
@@ -220,7 +223,7 @@ def test_permissions_that_admit_requests_without_a_token_warn(
                 [IS_AUTHENTICATED],
                 [ALLOW_ANY, IS_AUTHENTICATED],
                 ["tests.missing.Permission"],
-                ["tests.test_checks.EITHER"],
+                ["tests.jwtauth_settings.test_checks.EITHER"],
             )
         ),
     ],
@@ -233,7 +236,7 @@ def test_permissions_that_may_reject_do_not_warn(settings: DjangoSettings, frame
 
 def test_open_permissions_behind_the_middleware_do_not_warn(settings: DjangoSettings) -> None:
     settings.REST_FRAMEWORK = {"DEFAULT_AUTHENTICATION_CLASSES": [OURS]}
-    settings.MIDDLEWARE = ["tests.test_checks.OurMiddleware"]
+    settings.MIDDLEWARE = ["tests.jwtauth_settings.test_checks.OurMiddleware"]
 
     assert checks.check_permission_classes() == []
 
@@ -272,7 +275,7 @@ def corsheaders(monkeypatch: pytest.MonkeyPatch) -> None:
         ([FETCH, MIDDLEWARE], [f"after {FETCH}"]),
         ([MIDDLEWARE, CACHE], [f"before {UPDATE}"]),
         ([CACHE, MIDDLEWARE], [f"after {FETCH}"]),
-        (["tests.test_checks.OurMiddleware", LOCALE], [f"before {LOCALE}"]),
+        (["tests.jwtauth_settings.test_checks.OurMiddleware", LOCALE], [f"before {LOCALE}"]),
         (
             [FETCH, MIDDLEWARE, CORS, UPDATE, "tests.missing.Middleware", AUTHENTICATION, LOCALE],
             [
@@ -328,13 +331,14 @@ def test_report_only_warns_under_deploy(
     value: bool,  # noqa: FBT001
     expected: list[str],
 ) -> None:
+    settings.CACHES = {"default": {"BACKEND": REDIS}}
     settings.JWTAUTH = {"ISSUER": URL, "REPORT_ONLY": value}
 
-    assert ids(checks.check_report_only()) == expected
+    assert ids(checks.check_deployment()) == expected
     always: Any = registry.get_checks()
     under_deploy: Any = registry.get_checks(include_deployment_checks=True)
-    assert checks.check_report_only in under_deploy
-    assert checks.check_report_only not in always
+    assert checks.check_deployment in under_deploy
+    assert checks.check_deployment not in always
 
 
 class SynchronousView(APIView):
@@ -426,7 +430,7 @@ def test_an_issuer_that_cannot_be_right_warns_and_names_the_probable_one(
 ) -> None:
     settings.JWTAUTH = {"ISSUER": issuer}
 
-    (message,) = checks.check_issuers()
+    (message,) = checks.check_settings()
 
     assert (message.id, message.level) == ("jwtauth.W006", WARNING)
     assert f'"{issuer}"' in message.msg
@@ -451,7 +455,7 @@ def test_an_issuer_that_cannot_be_right_warns_and_names_the_probable_one(
 def test_any_other_issuer_does_not_warn(settings: DjangoSettings, issuer: str) -> None:
     settings.JWTAUTH = {"ISSUER": issuer, "JWKS_URL": "https://issuer.test/keys"}
 
-    assert checks.check_issuers() == []
+    assert checks.check_settings() == []
 
 
 def test_each_of_several_issuers_is_checked_and_no_secret_of_it_is_shown(
@@ -460,7 +464,7 @@ def test_each_of_several_issuers_is_checked_and_no_secret_of_it_is_shown(
     right, wrong = "https://x.zuplo.app/__zuplo/issuer", "https://u:secret@y.zuplo.app/"
     settings.JWTAUTH = {"ISSUERS": {right: {}, wrong: {"JWKS_URL": f"{right}/keys"}}}
 
-    (message,) = checks.check_issuers()
+    (message,) = checks.check_settings()
 
     assert "y.zuplo.app" in message.msg
     assert "secret" not in f"{message.msg} {message.hint}"
@@ -472,7 +476,7 @@ def test_each_of_several_issuers_is_checked_and_no_secret_of_it_is_shown(
     ("backend", "expected"),
     [
         (LOCAL, ["jwtauth.W003"]),
-        ("tests.test_checks.LocalSubclass", ["jwtauth.W003"]),
+        ("tests.jwtauth_settings.test_checks.LocalSubclass", ["jwtauth.W003"]),
         ("django.core.cache.backends.dummy.DummyCache", ["jwtauth.W003"]),
         ("django.core.cache.backends.filebased.FileBasedCache", ["jwtauth.W003"]),
         (REDIS, []),
@@ -488,7 +492,7 @@ def test_a_cache_that_processes_cannot_share_warns(
     settings.CACHES = {"default": {"BACKEND": REDIS}, "keys": {"BACKEND": backend}}
     settings.JWTAUTH = {"ISSUER": URL, "CACHE": "keys"}
 
-    messages = checks.check_cache()
+    messages = checks.check_deployment()
 
     assert ids(messages) == expected
     assert all("Redis or Memcached" in str(message.hint) for message in messages)
@@ -498,10 +502,10 @@ def test_a_cache_that_is_not_used_does_not_warn(settings: DjangoSettings) -> Non
     settings.CACHES = {"default": {"BACKEND": LOCAL}}
     jwks = Issuer(URL, ["EdDSA"]).jwks
     settings.JWTAUTH = {"ISSUER": URL, "JWKS": jwks}
-    assert checks.check_cache() == []
+    assert checks.check_deployment() == []
 
     settings.JWTAUTH = {"ISSUERS": {URL: {"JWKS": jwks}, "https://a.test": {}}}
-    assert ids(checks.check_cache()) == ["jwtauth.W003"]
+    assert ids(checks.check_deployment()) == ["jwtauth.W003"]
 
 
 def test_keys_in_the_setting_that_cannot_be_used_are_an_error(settings: DjangoSettings) -> None:
@@ -517,27 +521,10 @@ def test_a_wrong_configuration_is_not_warned_about_as_well(settings: DjangoSetti
     settings.JWTAUTH = {"ISSUER": URL, "CACHE": "missing", "VERIFY_AUDIENCE": False}
 
     assert {message.level for message in checks.check_settings()} == {ERROR}
-    assert checks.check_cache() == []
+    assert checks.check_deployment() == []
     settings.JWTAUTH = {"ISSUER": "https://x.zuplo.app", "LEEWAY": -1}
-    assert checks.check_issuers() == []
-    assert checks.check_report_only() == []
-
-
-def test_every_id_is_used_once_and_documented() -> None:
-    parts = (RULES, FIELDS, checks.ERRORS, checks.WARNINGS)
-    assert len(checks.CHECK_IDS) == sum(map(len, parts))
-    assert all(re.fullmatch(r"jwtauth\.[EW]\d{3}", each) for each in checks.CHECK_IDS)
-
-
-def test_every_id_in_the_code_is_documented() -> None:
-    modules = Path(jwtauth.__file__).parent.rglob("*.py")
-    used = {
-        each
-        for module in modules
-        for each in re.findall(r'"(jwtauth\.[EW]\d+)"', module.read_text("utf-8"))
-    }
-
-    assert used == set(checks.CHECK_IDS)
+    assert ids(checks.check_settings()) == ["jwtauth.E029"]
+    assert checks.check_deployment() == []
 
 
 WITHOUT_CRYPTOGRAPHY = """

@@ -10,14 +10,11 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from django.utils.functional import SimpleLazyObject
 
-from jwtauth.fields import BY_KEY
+from jwtauth.settings.schema import KEYS
 from jwtauth.testing import SigningKey
 from jwtauth.tokens.jwks import KeySet
-from tests.reading import TOP, URL, nested, resolve_later, the_problem
-
-HUGE = 10**5000
+from tests.jwtauth_settings.reading import TOP, URL, resolve_later, the_problem
 
 
 class Odd(enum.Enum):
@@ -26,42 +23,41 @@ class Odd(enum.Enum):
     ONE = 1
 
 
-def endless() -> list[Any]:
-    value: list[Any] = []
-    value.extend([value, value])
-    return value
-
-
-def broken() -> None:
-    raise RuntimeError("secret")
-
-
 NO_FLAG = [None, 1, 0, "False"]
-NO_SECONDS = [None, True, "5", -1, -0.1, math.nan, math.inf, 10**9, HUGE, -HUGE, 1j]
-NO_NAME = [None, "", 5, ["a"], "\ud800"]
+NO_SECONDS = [None, True, "5", -1, -0.1, math.nan, math.inf, 10**9, 1j]
+NO_NAME = [None, "", 5, ["a"]]
 WRONG_PER_ISSUER: dict[str, list[Any]] = {
     "JWKS_URL": [
         *(None, 5, "", "keys.test/jwks", "file:///keys.json", "ftp://keys.test/"),
         *("https://", "https://u:p@keys.test/", "https://keys.test/#x", "https://[::1/"),
-        *("http://h:99999", "https://keys.test/ ", "https://keys.test/\ud800"),
+        *("http://h:99999", "https://keys.test/ "),
     ],
     "DISCOVERY": NO_FLAG,
     "JWKS": [
-        *(5, "", "tests.reading.resolve", [], (), {}, {"keys": None}, {"keys": {}}, {"keys": []}),
+        *(
+            5,
+            "",
+            "tests.jwtauth_settings.reading.resolve",
+            [],
+            (),
+            {},
+            {"keys": None},
+            {"keys": {}},
+            {"keys": []},
+        ),
         *({"keys": [None]}, {"keys": [{"kty": "oct", "k": "AAAA"}]}, {"kty": "OKP"}),
         resolve_later,
     ],
     "VERIFY_AUDIENCE": NO_FLAG,
     "ALGORITHMS": [
         *(None, "RS256", [], {"RS256"}, ["none"], ["NONE"], ["HS256"], ["RS256", "hs512"]),
-        *(["rs256"], ["RS256", 5], [""], ["\ud800"], ["ES256K"], ["x" * 10_000]),
+        *(["rs256"], ["RS256", 5], [""], ["ES256K"], ["x" * 10_000]),
     ],
-    "AUDIENCE": ["", [], 5, True, ["a", ""], ["a", None], {"a"}, "\ud800", resolve_later],
+    "AUDIENCE": ["", [], 5, True, ["a", ""], ["a", None], {"a"}, resolve_later],
     "REQUIRED_CLAIMS": [
-        *(None, [], "sub", {"": True}, {5: True}, {"\ud800": True}, {"a": []}),
+        *(None, [], "sub", {"": True}, {5: True}, {"a": []}),
         *({"a": (1,)}, {"a": {1}}, {"a": math.nan}, {"a": math.inf}, {"a": [b"x"]}),
-        *({"a": {"b": {1: 2}}}, {"a": "\ud800"}, {"a": Decimal(1)}, {"a": Odd.ONE}),
-        *({"a": nested(21)}, {"a": endless()}, {"a": [{"\ud800": 1}]}),
+        *({"a": {"b": {1: 2}}}, {"a": Decimal(1)}, {"a": Odd.ONE}),
     ],
     "TOKEN_TYPES": ["JWT", [], [""], [None], {"JWT"}, 5, False],
     "LEEWAY": NO_SECONDS,
@@ -71,7 +67,7 @@ WRONG_PER_ISSUER: dict[str, list[Any]] = {
     "JWKS_TIMEOUT": [*NO_SECONDS, 0, 5000],
 }
 WRONG_SHARED: dict[str, list[Any]] = {
-    "MAX_TOKEN_LENGTH": [None, True, 0, -1, 10.0, "9", 2**20 + 1, HUGE],
+    "MAX_TOKEN_LENGTH": [None, True, 0, -1, 10.0, "9", 2**20 + 1],
     "HEADER": [
         *(None, "", "X Token", "X-Token:", "X\n", "X-T\u00f6ken", "X_Token", b"X"),
         *("Content-Type", "content-length", "Cookie", "Connection"),
@@ -85,13 +81,20 @@ WRONG_SHARED: dict[str, list[Any]] = {
     ],
     "REPORT_ONLY": NO_FLAG,
     "USER_RESOLVER": [
-        *(None, 5, "", "resolver", "tests.missing.resolver", "tests.reading.missing"),
-        *("tests.reading.URL", "..", "a..b", "\ud800.x", "\x00.x"),
+        *(
+            None,
+            5,
+            "",
+            "resolver",
+            "tests.missing.resolver",
+            "tests.jwtauth_settings.reading.missing",
+        ),
+        *("tests.jwtauth_settings.reading.URL", "..", "a..b"),
     ],
     "USER_ID_CLAIM": NO_NAME,
     "SCOPE_CLAIM": NO_NAME,
     "CACHE": [*NO_NAME, "missing"],
-    "TOKEN_CACHE_SIZE": [None, False, -1, 10.0, "9", 10**7 + 1, HUGE],
+    "TOKEN_CACHE_SIZE": [None, False, -1, 10.0, "9", 10**7 + 1],
 }
 WRONG_ISSUERS: list[Any] = [
     *(None, "", 5, " ", "https://issuer test", "https://issuer.test\n", "https://a.test\u200b"),
@@ -101,7 +104,6 @@ WRONG_ISSUERS: list[Any] = [
 
 
 def pairs(values: dict[str, list[Any]]) -> list[Any]:
-    """Parameters; pytest's own ids would fail on the huge ints."""
     return [
         pytest.param(key, value, id=f"{key}-{number}")
         for key, wrong in values.items()
@@ -113,7 +115,7 @@ def pairs(values: dict[str, list[Any]]) -> list[Any]:
 def test_wrong_value_is_a_problem_of_its_key(key: str, value: Any) -> None:
     problem = the_problem(TOP | {key: value})
 
-    assert problem.id == BY_KEY[key].id
+    assert problem.id == KEYS[key].id
     assert problem.message.startswith(f'JWTAUTH["{key}"]')
 
 
@@ -121,7 +123,7 @@ def test_wrong_value_is_a_problem_of_its_key(key: str, value: Any) -> None:
 def test_wrong_value_of_one_issuer_is_a_problem_that_names_the_issuer(key: str, value: Any) -> None:
     problem = the_problem({"ISSUERS": {"https://a.test": {}, "https://b.test": {key: value}}})
 
-    assert problem.id == BY_KEY[key].id
+    assert problem.id == KEYS[key].id
     assert problem.message.startswith(f'JWTAUTH["ISSUERS"]["https://b.test"]["{key}"]')
 
 
@@ -129,7 +131,7 @@ def test_wrong_value_of_one_issuer_is_a_problem_that_names_the_issuer(key: str, 
 def test_wrong_issuer_is_a_problem_of_issuer(value: Any) -> None:
     problem = the_problem({"ISSUER": value})
 
-    assert problem.id == BY_KEY["ISSUER"].id
+    assert problem.id == KEYS["ISSUER"].id
     assert problem.message.startswith('JWTAUTH["ISSUER"]')
 
 
@@ -137,7 +139,7 @@ def test_wrong_issuer_is_a_problem_of_issuer(value: Any) -> None:
 def test_wrong_issuer_among_several_is_a_problem_of_issuer(value: Any) -> None:
     problem = the_problem({"ISSUERS": {value: {}}})
 
-    assert problem.id == BY_KEY["ISSUER"].id
+    assert problem.id == KEYS["ISSUER"].id
     assert problem.message.startswith('JWTAUTH["ISSUERS"]')
 
 
@@ -145,7 +147,7 @@ def test_wrong_issuer_among_several_is_a_problem_of_issuer(value: Any) -> None:
 def test_wrong_issuers_are_a_problem_of_issuers(value: Any) -> None:
     problem = the_problem({"ISSUERS": value})
 
-    assert problem.id == BY_KEY["ISSUERS"].id
+    assert problem.id == KEYS["ISSUERS"].id
     assert problem.message.startswith('JWTAUTH["ISSUERS"]')
 
 
@@ -155,7 +157,7 @@ def test_wrong_issuers_are_a_problem_of_issuers(value: Any) -> None:
         (TOP | {"LEEWAYS": 5}, 'Did you mean "LEEWAY"?'),
         (TOP | {"audience": "a"}, 'Did you mean "AUDIENCE"?'),
         ({"ISSUERS": {URL: {"JWKS_URI": 5}}}, 'Did you mean "JWKS_URL"?'),
-        (TOP | {"ALGORITHMS": ["rs256"]}, 'Did you mean "RS256"?'),
+        (TOP | {"JWKS_COOLDOWN": 0}, 'Write for example "JWKS_COOLDOWN": 10.'),
         (TOP | {"HEADER": "X_Token"}, "hyphen"),
         (TOP | {"PREFIX": "Bearer "}, "without a space"),
         (TOP | {"TOKEN_TYPES": "JWT"}, "Write a list"),
@@ -218,17 +220,6 @@ def test_key_set_with_many_unusable_keys_says_why_briefly() -> None:
     jwks = {"keys": [{"kid": "k" * 1000, "kty": "oct"}] * 1000}
 
     assert len(the_problem(TOP | {"JWKS": jwks}).message) < 500
-
-
-def test_a_lazy_jwtauth_that_fails_is_not_a_dict() -> None:
-    assert the_problem(SimpleLazyObject(broken)).id == "jwtauth.E001"
-
-
-def test_a_lazy_value_that_fails_is_a_problem_of_its_key() -> None:
-    problem = the_problem(TOP | {"AUDIENCE": SimpleLazyObject(broken)})
-
-    assert problem.id == BY_KEY["AUDIENCE"].id
-    assert problem.message == 'JWTAUTH["AUDIENCE"] cannot be read: RuntimeError.'
 
 
 def test_a_resolver_whose_module_fails_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,21 +10,20 @@ import pytest
 from django.core.cache import caches
 from django.test import override_settings
 
-from jwtauth.fields import BY_KEY
+from jwtauth.settings.schema import KEYS
 from jwtauth.testing import SigningKey
 from jwtauth.users import TokenUser
+from tests.challenge import read
+from tests.counting import counted_calls, signature_checks
 from tests.faults import Answer, FaultyIssuer
-
-from .challenge import read
-from .counting import counted_calls, signature_checks
-from .requesting import PATH, ask, verdict
+from tests.requesting import PATH, ask, verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pytest_django import Settings
 
-    from .conftest import Hands
+    from tests.conftest import Hands
 
 Test = TypeVar("Test", bound=Callable[..., None])
 
@@ -77,7 +76,7 @@ def test_every_key_of_the_contract_has_a_test_here() -> None:
 
 
 def test_contract_and_code_have_the_same_keys() -> None:
-    assert {key: field.per_issuer for key, field in BY_KEY.items()} == CONTRACT
+    assert {name: key.per_issuer for name, key in KEYS.items()} == CONTRACT
 
 
 @pytest.fixture
@@ -439,7 +438,9 @@ def resolve_person(claims: dict[str, Any], request: Any) -> Person:
 
 
 @shows("USER_RESOLVER")
-@pytest.mark.parametrize("resolver", [resolve_person, "tests.test_settings_keys.resolve_person"])
+@pytest.mark.parametrize(
+    "resolver", [resolve_person, "tests.jwtauth_settings.test_effects.resolve_person"]
+)
 def test_user_is_what_the_resolver_returns(
     issuer: FaultyIssuer, settings: Settings, views: None, resolver: Any
 ) -> None:

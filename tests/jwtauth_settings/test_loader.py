@@ -9,9 +9,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.test import override_settings
 from jose import backends
 
-from jwtauth import conf, validation
-from jwtauth.conf import get_settings
-from jwtauth.options import IssuerSettings, Settings
+from jwtauth.settings import IssuerSettings, Settings, get_settings, loader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,11 +29,11 @@ def readings(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
         seen.append(raw)
         return original(raw, **context)
 
-    original = validation.validate
-    monkeypatch.setattr(conf, "validate", validate)
-    conf._forget(setting="JWTAUTH")
+    original = loader.validate
+    monkeypatch.setattr(loader, "validate", validate)
+    loader._forget(setting="JWTAUTH")
     yield seen
-    conf._forget(setting="JWTAUTH")
+    loader._forget(setting="JWTAUTH")
 
 
 def test_settings_are_typed() -> None:
@@ -128,7 +126,7 @@ def test_all_problems_are_named_at_once_with_id_key_and_hint(settings: DjangoSet
         get_settings()
 
     _title, *lines = str(raised.value).splitlines()
-    _current, problems = conf.read_settings()
+    _current, problems = loader.read_settings()
     assert lines == [f"{each.id}: {each.message} {each.hint}" for each in problems]
     assert len(lines) == 4
     assert 'JWTAUTH["LEEWAY"] must be a number of seconds' in str(raised.value)
@@ -165,7 +163,7 @@ def test_checks_of_wrong_settings_log_nothing(
     settings: DjangoSettings, caplog: pytest.LogCaptureFixture
 ) -> None:
     settings.JWTAUTH = {}
-    conf.read_settings()
+    loader.read_settings()
 
     assert caplog.records == []
 

@@ -11,10 +11,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jose import backends
 
-from jwtauth.fields import BY_KEY, FIELDS
+from jwtauth.settings.loader import backend_problems, quoted
+from jwtauth.settings.schema import KEYS
 from jwtauth.testing import SigningKey
-from jwtauth.validation import backend_problems, quoted
-from tests.reading import TOP, URL, problems_of, read, read_issuer, resolve, the_problem
+from tests.jwtauth_settings.reading import (
+    TOP,
+    URL,
+    problems_of,
+    read,
+    read_issuer,
+    resolve,
+    the_problem,
+)
 
 IDENTITY_URL = "https://dev.zuplo.com/v1/client-auth/auth_o8PUdhKxSTOiB794GWPwLQCD"
 
@@ -146,7 +154,7 @@ RULES: list[tuple[str, Any, str]] = [
     ("E001", [], "JWTAUTH must be a dict, not an empty list"),
     ("E001", "secret", "JWTAUTH must be a dict, not a value of type str"),
     ("E002", TOP | {"LEEWAYS": 5}, 'JWTAUTH["LEEWAYS"] is not a key'),
-    ("E002", TOP | {5: 5}, "JWTAUTH has a key that is not a str but 5"),
+    ("E002", TOP | {5: 5}, 'JWTAUTH["5"] is not a key'),
     ("E002", {"ISSUERS": {URL: {"x": 1}}}, f'JWTAUTH["ISSUERS"]["{URL}"]["x"] is not a key'),
     ("E003", {}, "neither ISSUER nor ISSUERS"),
     ("E003", {"ISSUERS": {}}, "neither ISSUER nor ISSUERS"),
@@ -216,22 +224,22 @@ def test_every_problem_is_reported_at_once() -> None:
 
     assert sorted(problem.id for problem in problems_of(raw)) == [
         *("jwtauth.E002", "jwtauth.E005", "jwtauth.E008"),
-        *(BY_KEY[key].id for key in ("ISSUER", "ISSUERS", "DISCOVERY", "LEEWAY")),
-        *(BY_KEY[key].id for key in ("PREFIX", "JWKS_TTL")),
+        *(KEYS[key].id for key in ("ISSUER", "ISSUERS", "DISCOVERY", "LEEWAY")),
+        *(KEYS[key].id for key in ("PREFIX", "JWKS_TTL")),
     ]
 
 
 def test_one_wrong_value_is_one_problem_however_many_issuers_share_it() -> None:
     raw = {"REQUIRED_CLAIMS": 5, "ISSUERS": {URL: {}, IDENTITY_URL: {}}}
 
-    assert the_problem(raw).id == BY_KEY["REQUIRED_CLAIMS"].id
+    assert the_problem(raw).id == KEYS["REQUIRED_CLAIMS"].id
 
 
 @pytest.mark.parametrize(
     "raw",
     [
-        *(TOP | {field.key: "not-for-the-log"} for field in FIELDS),
-        *(TOP | {field.key: ["not-for-the-log"]} for field in FIELDS if field.key != "ALGORITHMS"),
+        *(TOP | {name: "not-for-the-log"} for name in KEYS),
+        *(TOP | {name: ["not-for-the-log"]} for name in KEYS if name != "ALGORITHMS"),
         TOP | {"REQUIRED_CLAIMS": {"a": {"not-for-the-log"}}},
         TOP | {"JWKS": {"keys": [{"kty": "oct", "k": "not-for-the-log"}]}},
         {"ISSUER": "https://user:not-for-the-log@issuer.test"},
@@ -249,11 +257,10 @@ def test_no_value_that_may_be_a_secret_is_repeated(raw: Any) -> None:
     [
         ("https://a.test", '"https://a.test"'),
         ('a"b\n\ud800', r'"a\"b\n\ud800"'),
-        ("x" * 999, f'"{"x" * 200}..."'),
         ("https://u:p@a.test/x?y#z", '"...@a.test/x?..."'),
     ],
 )
-def test_names_are_quoted_bounded_and_without_secrets(name: str, expected: str) -> None:
+def test_names_are_quoted_without_secrets(name: str, expected: str) -> None:
     assert quoted(name) == expected
 
 
@@ -281,12 +288,12 @@ SCALARS = st.one_of(
         [URL, "http://h:99999", "a..b", "none", 10**400, -(10**400), object(), resolve, str]
     ),
 )
-KEYS = st.sampled_from([*BY_KEY, "LEEWAYS", "a"])
+NAMES = st.sampled_from([*KEYS, "LEEWAYS", "a"])
 VALUES: st.SearchStrategy[Any] = st.recursive(
     SCALARS,
     lambda inner: st.one_of(
         *(st.lists(inner), st.lists(inner).map(tuple)),
-        st.dictionaries(st.one_of(KEYS, st.text(), st.integers(), st.none()), inner),
+        st.dictionaries(st.one_of(NAMES, st.text(), st.integers(), st.none()), inner),
     ),
     max_leaves=8,
 )
@@ -299,12 +306,12 @@ def test_no_value_of_jwtauth_raises(raw: Any) -> None:
 
 
 @settings(deadline=None)  # A busy machine is no failure.
-@given(st.dictionaries(KEYS, VALUES, max_size=6))
+@given(st.dictionaries(NAMES, VALUES, max_size=6))
 def test_no_value_of_any_key_raises(raw: dict[str, Any]) -> None:
     problems_of(raw)
 
 
 @settings(deadline=None)  # A busy machine is no failure.
-@given(st.dictionaries(st.text(), st.dictionaries(KEYS, VALUES, max_size=4), max_size=3))
+@given(st.dictionaries(st.text(), st.dictionaries(NAMES, VALUES, max_size=4), max_size=3))
 def test_no_value_of_any_key_of_an_issuer_raises(raw: dict[str, Any]) -> None:
     problems_of({"ISSUERS": raw})
