@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from pytest_django import Settings
 
-pytest_plugins = ["tests.servers", "tests.skips"]
+pytest_plugins = ["tests.servers", "tests.skips", "tests.slow"]
 
 
 @pytest.fixture(autouse=True)

@@ -89,6 +89,7 @@ def test_what_is_tested_is_what_is_installed() -> None:
         assert Path(imported).parent == installed
 
 
+@pytest.mark.slow
 def test_the_wheel_holds_the_package_and_its_license_and_nothing_else(wheel: Path) -> None:
     package = package_files()
     compiled = {name.replace(".po", ".mo") for name in package if name.endswith(".po")}
@@ -104,6 +105,7 @@ def test_the_wheel_holds_the_package_and_its_license_and_nothing_else(wheel: Pat
     assert "jwtauth/py.typed" in package
 
 
+@pytest.mark.slow
 def test_the_wheel_holds_the_translations_as_django_reads_them(wheel: Path) -> None:
     octets = contents(wheel)["jwtauth/locale/de/LC_MESSAGES/django.mo"]
 
@@ -111,6 +113,7 @@ def test_the_wheel_holds_the_translations_as_django_reads_them(wheel: Path) -> N
     assert german.gettext("The token has expired.") == "Das Token ist abgelaufen."
 
 
+@pytest.mark.slow
 def test_the_sdist_holds_no_tests_and_builds_the_same_wheel_octet_by_octet(
     source: Path, wheel: Path, tmp_path: Path
 ) -> None:
@@ -131,6 +134,7 @@ def test_the_sdist_holds_no_tests_and_builds_the_same_wheel_octet_by_octet(
     assert built.read_bytes() == wheel.read_bytes()
 
 
+@pytest.mark.slow
 def test_the_installed_wheel_serves_a_new_project_with_the_three_settings(
     wheel: Path, tmp_path: Path
 ) -> None:
