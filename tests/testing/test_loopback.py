@@ -71,7 +71,7 @@ def test_held_requests_are_counted_and_answered_when_released(issuer: LoopbackIs
     issuer.hold()
     with ThreadPoolExecutor(5) as pool:
         answers = [pool.submit(get, issuer.jwks_url) for _ in range(5)]
-        issuer.wait_for_fetches(5)
+        issuer.wait_for_fetches(5, TIMEOUT)
         assert not any(answer.done() for answer in answers)
         issuer.jwks_answer = Answer(status=500)
         issuer.release()
@@ -84,7 +84,7 @@ def test_held_requests_are_counted_and_answered_when_released(issuer: LoopbackIs
 def test_stopping_does_not_wait_for_held_requests(issuer: LoopbackIssuer) -> None:
     issuer.hold()
     with ask(issuer) as connection:
-        issuer.wait_for_fetches(1)
+        issuer.wait_for_fetches(1, TIMEOUT)
         issuer.stop()
 
         assert read_to_the_end(connection) == b""
