@@ -249,7 +249,7 @@ def test_a_slow_issuer_is_given_up_at_the_deadline(
 def test_a_slow_issuer_keeps_no_token_waiting_whose_key_is_known(
     issuer: LoopbackIssuer, settings: Settings, clock: Hands, answer: Answer
 ) -> None:
-    settings.JWTAUTH = {**settings.JWTAUTH, "JWKS_TIMEOUT": SHORT}
+    settings.JWTAUTH = {**settings.JWTAUTH, "JWKS_TIMEOUT": 5 * SHORT}
     assert verdict(issuer.token()) == "granted"
     issuer.jwks_answer = answer
 
