@@ -7,8 +7,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 from django.core.cache import caches
+from django.utils import translation
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
 from jwtauth import events
+from jwtauth.keys import cache_worker, source
 from jwtauth.keys.clock import Clock
 from jwtauth.tokens import verifier
 from tests.faults import FaultyIssuer
@@ -18,7 +22,13 @@ if TYPE_CHECKING:
 
     from pytest_django import Settings
 
-pytest_plugins = ["tests.servers", "tests.skips"]
+# A busy machine is no failure. The rest is as Hypothesis has it, which differs in CI.
+hypothesis_settings.register_profile(
+    "any-machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+hypothesis_settings.load_profile("any-machine")
+
+pytest_plugins = ["tests.servers", "tests.skips", "tests.slow"]
 
 
 @pytest.fixture(autouse=True)
@@ -32,6 +42,24 @@ def _empty_caches() -> None:
 def _no_rejections_yet(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test is warned about tokens that another one sent within the same minute."""
     monkeypatch.setattr(events, "rejections", events.RejectionWatch())
+
+
+@pytest.fixture(autouse=True)
+def _no_language() -> None:
+    """A language that a request activates stays with its thread."""
+    translation.deactivate()
+
+
+@pytest.fixture(autouse=True)
+def _longest_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let requests wait five times as long for a real issuer: the machine may be busy."""
+    monkeypatch.setattr(source, "LONGEST_WAIT", 5 * source.LONGEST_WAIT)
+
+
+@pytest.fixture(autouse=True)
+def _longest_cache_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the cache take five times as long, for the same reason."""
+    monkeypatch.setattr(cache_worker, "SECONDS_PER_CALL", 5 * cache_worker.SECONDS_PER_CALL)
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-_PATIENCE = 15
+_PATIENCE = 30
 
 
 class CacheServer(ABC):

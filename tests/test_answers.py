@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from .conftest import Hands
 
-TIMEOUT = 10
+TIMEOUT = 30
 """Seconds after which a request that should be answered fails."""
 
 CODES = {

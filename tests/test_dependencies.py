@@ -1,16 +1,19 @@
-"""What SECURITY.md says of python-jose and of the packages that it brings along."""
+"""What SECURITY.md says of python-jose and its dependencies; what the tests require."""
 
 from __future__ import annotations
 
 import json
 import subprocess
 import sys
+import tomllib
 from importlib import metadata
 
 import pytest
 
 from jwtauth.tokens.algorithms import ALGORITHMS
 from jwtauth.tokens.jose_keys import KEY_CLASSES
+
+from .readme import ROOT
 
 _PROGRAM = """
 import json
@@ -86,3 +89,25 @@ def test_every_algorithm_verifies_with_a_class_on_cryptography() -> None:
         "jose.backends.cryptography_backend",
         "jwtauth.tokens.jose_keys",
     }
+
+
+def test_the_requirements_of_the_tests_have_what_every_extra_needs() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    extras = {
+        requirement.partition(">=")[0]
+        for requirements in project["optional-dependencies"].values()
+        for requirement in requirements
+    }
+    lines = (ROOT / "tests/requirements.txt").read_text("utf-8").splitlines()
+
+    assert extras <= {line.partition(">=")[0] for line in lines}
+
+
+def test_the_tests_have_what_the_demo_needs_in_an_environment_without_it() -> None:
+    demo, tests = (
+        {line for line in (ROOT / name).read_text("utf-8").splitlines() if ">=" in line}
+        for name in ("requirements.txt", "tests/requirements.txt")
+    )
+
+    assert demo
+    assert demo <= tests

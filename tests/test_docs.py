@@ -180,6 +180,7 @@ def test_every_python_block_is_run_or_says_why_not() -> None:
         assert f"docs/{name}" in (ROOT / test).read_text("utf-8")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("page", "number"), _sections(run=True), ids=str)
 def test_who_follows_a_page_has_a_project_that_works(
     page: Page, number: int, tmp_path: Path
@@ -250,6 +251,7 @@ def test_caches_of_the_page_can_be_shared(
             assert check_deployment() == []
 
 
+@pytest.mark.slow
 def test_first_steps_print_what_the_page_shows(tmp_path: Path) -> None:
     steps = page("first-steps.md")
     by_title = {section.title: section for section in steps.sections}
@@ -442,6 +444,7 @@ def test_blocks_of_data_can_be_read(page: Page) -> None:
         ConfigParser().read_string(block.text)
 
 
+@pytest.mark.slow
 def test_site_is_built_without_a_warning_and_has_what_is_public(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html", DOCS, tmp_path],

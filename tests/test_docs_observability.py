@@ -107,6 +107,7 @@ def test_every_python_block_says_into_which_file_it_belongs() -> None:
     assert all(files)
 
 
+@pytest.mark.slow
 def test_signals_counters_log_and_health_check_work_as_the_page_has_them(
     project: NewProject,
 ) -> None:
@@ -133,6 +134,7 @@ def test_signals_counters_log_and_health_check_work_as_the_page_has_them(
     assert "no keys to verify tokens with" in health[1][1][name]
 
 
+@pytest.mark.slow
 def test_a_503_sends_no_mail_and_other_errors_do(project: NewProject) -> None:
     printed, logged = project.run_and_log("-c", PROLOGUE + GET + MAILS)
     statuses, subjects = json.loads(printed)
@@ -148,6 +150,7 @@ def test_a_503_sends_no_mail_and_other_errors_do(project: NewProject) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_processes_are_summed_up_in_the_multiprocess_mode(
     project: NewProject, tmp_path: Path
 ) -> None:
@@ -170,6 +173,7 @@ def test_processes_are_summed_up_in_the_multiprocess_mode(
     assert found["jwtauth_token_cache_misses_total"] == 0
 
 
+@pytest.mark.slow
 def test_checks_for_each_issuer_are_as_the_health_check_wants_them(project: NewProject) -> None:
     program = """
 from health_check.views import HealthCheckView

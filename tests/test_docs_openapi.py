@@ -54,6 +54,7 @@ def test_every_python_block_says_into_which_file_it_belongs() -> None:
     assert all(files)
 
 
+@pytest.mark.slow
 def test_command_describes_the_answers_of_the_table(project: NewProject) -> None:
     (command,) = re.findall(r"^```console\npython (.+)\n```$", PAGE.text, re.MULTILINE)
 
@@ -74,10 +75,12 @@ def test_command_describes_the_answers_of_the_table(project: NewProject) -> None
     assert [*document["components"]["securitySchemes"]] == ["zuploJWT"]
 
 
+@pytest.mark.slow
 def test_pages_are_served_and_load_nothing_from_elsewhere(project: NewProject) -> None:
     project.run("-c", PROLOGUE + LOOK)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("header", "prefix", "scheme"), SCHEMES)
 def test_schemes_of_the_table_are_those_described(
     settings: Settings, header: str, prefix: str, scheme: str

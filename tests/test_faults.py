@@ -130,7 +130,7 @@ def test_stopping_does_not_wait_for_slow_answers(
 ) -> None:
     issuer.jwks_answer = answer
     with ask(issuer) as connection:
-        issuer.wait_for_fetches(1)
+        issuer.wait_for_fetches(1, TIMEOUT)
         before = read_until(connection, received)
         issuer.stop()
 
@@ -140,7 +140,7 @@ def test_stopping_does_not_wait_for_slow_answers(
 def test_stopping_does_not_wait_for_clients_that_do_not_read(issuer: FaultyIssuer) -> None:
     issuer.jwks_answer = Answer(size=math.inf)
     with ask(issuer) as connection:
-        issuer.wait_for_fetches(1)
+        issuer.wait_for_fetches(1, TIMEOUT)
         assert connection.recv(1) == b"H"
         issuer.stop()
 

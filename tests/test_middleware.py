@@ -574,7 +574,7 @@ class AsyncOwnMiddleware(TokenRequiredMiddleware):
     authentication_class = AsyncNamed
 
 
-class AsyncProcessView(TokenRequiredMiddleware):
+class ProcessViewMiddleware(TokenRequiredMiddleware):
     async def process_view(self, request: Any, view_func: Any, /, *args: Any) -> Any:
         return super().process_view(request, view_func, *args)
 
@@ -582,7 +582,7 @@ class AsyncProcessView(TokenRequiredMiddleware):
 def test_subclass_for_event_loops_may_override_process_view_with_a_coroutine(
     settings: Settings, issuer: FaultyIssuer
 ) -> None:
-    settings.MIDDLEWARE = [f"{__name__}.AsyncProcessView"]
+    settings.MIDDLEWARE = [f"{__name__}.ProcessViewMiddleware"]
     site = Site(is_async=True)
 
     assert site.get("/closed/function/", issuer.token(sub="a")).status_code == 200

@@ -49,6 +49,7 @@ def test_app_trusts_the_issuer_of_the_fixture(
     assert verdict(jwt_token()) == "granted"
 
 
+@pytest.mark.slow
 def test_fixtures_say_what_they_are(project: pytest.Pytester) -> None:
     printed = project.runpytest_subprocess(*QUIET, "--fixtures")
 
@@ -57,6 +58,7 @@ def test_fixtures_say_what_they_are(project: pytest.Pytester) -> None:
         printed.stdout.fnmatch_lines([f"{name} -- *pytest_jwtauth.py:*", f"    {line}"])
 
 
+@pytest.mark.slow
 def test_new_project_uses_the_fixtures_with_no_more_than_its_settings(
     project: pytest.Pytester,
 ) -> None:
@@ -132,6 +134,7 @@ SETTINGS_IN_TESTS = """
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", ["", "reversed"])
 def test_changes_by_the_settings_fixture_are_undone_in_any_order(
     project: pytest.Pytester, order: str
@@ -150,6 +153,7 @@ def test_changes_by_the_settings_fixture_are_undone_in_any_order(
     done.assert_outcomes(passed=4)
 
 
+@pytest.mark.slow
 def test_issuer_works_without_the_plugin_for_django(project: pytest.Pytester) -> None:
     project.makepyfile("""
         from django.conf import settings
@@ -170,6 +174,7 @@ def test_issuer_works_without_the_plugin_for_django(project: pytest.Pytester) ->
     done.assert_outcomes(passed=2)
 
 
+@pytest.mark.slow
 def test_plugin_is_silent_in_a_project_without_the_app(project: pytest.Pytester) -> None:
     project.makepyfile(
         shop_settings=SETTINGS.format(apps=[], urls="shop_settings"),
@@ -189,6 +194,7 @@ def test_plugin_is_silent_in_a_project_without_the_app(project: pytest.Pytester)
     assert "jwtauth" not in done.stdout.str().replace("drf-zuplo-jwt", "")
 
 
+@pytest.mark.slow
 def test_plugin_is_silent_in_a_project_without_django(project: pytest.Pytester) -> None:
     project.makeconftest("import sys; sys.modules['django'] = None")
     project.makepyfile("""

@@ -87,6 +87,7 @@ def test_what_is_tested_is_what_is_installed() -> None:
         assert Path(imported).parent == installed
 
 
+@pytest.mark.slow
 def test_the_wheel_holds_the_package_and_its_license_and_nothing_else(wheel: Path) -> None:
     package = package_files()
     metadata = {
@@ -101,6 +102,7 @@ def test_the_wheel_holds_the_package_and_its_license_and_nothing_else(wheel: Pat
     assert "jwtauth/py.typed" in package
 
 
+@pytest.mark.slow
 def test_the_sdist_holds_no_tests_and_builds_the_same_wheel_octet_by_octet(
     source: Path, wheel: Path, tmp_path: Path
 ) -> None:
@@ -121,6 +123,7 @@ def test_the_sdist_holds_no_tests_and_builds_the_same_wheel_octet_by_octet(
     assert built.read_bytes() == wheel.read_bytes()
 
 
+@pytest.mark.slow
 def test_the_installed_wheel_serves_a_new_project_with_the_three_settings(
     wheel: Path, tmp_path: Path
 ) -> None:

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
     from tests.conftest import Hands
 
+WAIT: Final = 25
+"""Seconds that a fetch in the background may take to begin: five times a lost lease."""
+
 SHORT: Final = 0.3
 """Seconds that a fetch may take, where it is to run out of them."""
 
@@ -91,7 +94,7 @@ def test_an_answer_that_is_none_changes_nothing(
 
     for algorithm in ("EdDSA", "RS256"):
         assert verdict(issuer.token(algorithm=algorithm)) == "granted"
-    issuer.wait_for_fetches(2)
+    issuer.wait_for_fetches(2, WAIT)
 
 
 @pytest.mark.parametrize("answer", NO_ANSWERS.values(), ids=NO_ANSWERS.keys())
@@ -247,14 +250,14 @@ def test_a_slow_issuer_is_given_up_at_the_deadline(
 def test_a_slow_issuer_keeps_no_token_waiting_whose_key_is_known(
     issuer: FaultyIssuer, settings: Settings, clock: Hands, answer: Answer
 ) -> None:
-    settings.JWTAUTH = {**settings.JWTAUTH, "JWKS_TIMEOUT": SHORT}
+    settings.JWTAUTH = {**settings.JWTAUTH, "JWKS_TIMEOUT": 5 * SHORT}
     assert verdict(issuer.token()) == "granted"
     issuer.jwks_answer = answer
 
     clock.advance(560)
     for number in range(5):
         assert verdict(issuer.token(number=number)) == "granted"
-    issuer.wait_for_fetches(2)
+    issuer.wait_for_fetches(2, WAIT)
     clock.advance(60)
     for number in range(5):
         assert verdict(issuer.token(number=number)) == "granted"
@@ -375,7 +378,7 @@ def test_a_flood_of_bad_signatures_of_a_known_key_causes_one_fetch_in_a_cooldown
         _let_the_cooldown_pass(clock)
         for number in range(100):
             assert verdict(issuer.token(key=forger, number=number)) == "invalid_signature"
-        issuer.wait_for_fetches(fetches)
+        issuer.wait_for_fetches(fetches, WAIT)
         for number in range(100):
             assert verdict(issuer.token(key=forger, number=number)) == "invalid_signature"
         assert issuer.fetches == fetches

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from tests.project.demo import Demo
 
-pytestmark = pytest.mark.xdist_group("browser")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("browser")]
 
 
 def get_token(page: Page) -> str:

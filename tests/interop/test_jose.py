@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from jwtauth.testing import LoopbackIssuer
 
+pytestmark = pytest.mark.slow
+
 SIGNED = ["EdDSA", "Ed25519", "RS256", "PS256", "ES256", "ES384", "ES512"]
 
 

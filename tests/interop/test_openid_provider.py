@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from pytest_django import Settings
 
+pytestmark = pytest.mark.slow
+
 RESOURCES = {"EdDSA": "https://eddsa.test", "RS256": "https://rs256.test"}
 TIMEOUT = 30
 

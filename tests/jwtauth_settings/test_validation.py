@@ -7,7 +7,7 @@ from dataclasses import FrozenInstanceError
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from jose import backends
 
@@ -299,19 +299,16 @@ VALUES: st.SearchStrategy[Any] = st.recursive(
 )
 
 
-@settings(deadline=None)  # A busy machine is no failure.
 @given(VALUES)
 def test_no_value_of_jwtauth_raises(raw: Any) -> None:
     problems_of(raw)
 
 
-@settings(deadline=None)  # A busy machine is no failure.
 @given(st.dictionaries(NAMES, VALUES, max_size=6))
 def test_no_value_of_any_key_raises(raw: dict[str, Any]) -> None:
     problems_of(raw)
 
 
-@settings(deadline=None)  # A busy machine is no failure.
 @given(st.dictionaries(st.text(), st.dictionaries(NAMES, VALUES, max_size=4), max_size=3))
 def test_no_value_of_any_key_of_an_issuer_raises(raw: dict[str, Any]) -> None:
     problems_of({"ISSUERS": raw})

@@ -27,6 +27,11 @@ def source(deployment: Deployment) -> KeySource:
 
 
 @pytest.fixture(autouse=True)
+def _longest_wait() -> None:
+    """Replace the longer one: most tests here move a clock of their own."""
+
+
+@pytest.fixture(autouse=True)
 def _usual_network(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fetch directly and trust the usual authorities, whatever the environment says."""
     for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 TIMEOUT = 5
-WAIT = 10
+WAIT = 30
 """Seconds after which an event that should have happened at once counts as missing."""
 
 

@@ -38,7 +38,7 @@ def test_children_forked_during_a_refresh_serve_what_they_inherited_and_refresh_
         issuer.hold()
         program.go_on()
         program.expect("refreshing")
-        issuer.wait_for_fetches(2)
+        issuer.wait_for_fetches(2, PATIENCE)
         program.go_on()
         program.expect("forked")
         issuer.release()
@@ -53,7 +53,7 @@ def test_process_ends_while_the_issuer_is_being_asked(issuer: FaultyIssuer) -> N
     issuer.hold()
     with Program("leave", issuer.url) as program:
         program.expect("asking")
-        issuer.wait_for_fetches(1)
+        issuer.wait_for_fetches(1, PATIENCE)
         started_at = time.monotonic()
         program.go_on()
 
@@ -65,7 +65,7 @@ def test_process_ends_at_a_signal_while_a_request_waits(issuer: FaultyIssuer) ->
     issuer.hold()
     with Program("leave_while_waiting", issuer.url, issuer.token()) as program:
         program.expect("asking")
-        issuer.wait_for_fetches(1)
+        issuer.wait_for_fetches(1, PATIENCE)
         program.process.send_signal(signal.SIGTERM)
 
         assert program.end() == 7
@@ -75,7 +75,7 @@ def test_process_ends_at_an_interrupt_while_coroutines_wait(issuer: FaultyIssuer
     issuer.hold()
     with Program("leave_with_waiting_coroutines", issuer.url, issuer.token()) as program:
         program.expect("asking")
-        issuer.wait_for_fetches(1)
+        issuer.wait_for_fetches(1, PATIENCE)
         started_at = time.monotonic()
         program.process.send_signal(signal.SIGINT)
 
@@ -97,7 +97,7 @@ def test_greenlets_go_on_while_the_issuer_is_being_asked(issuer: FaultyIssuer) -
         issuer.hold()
         program.go_on()
         program.expect("refreshing")
-        issuer.wait_for_fetches(2)
+        issuer.wait_for_fetches(2, PATIENCE)
         issuer.release()
         program.go_on()
         program.expect("refreshed")

@@ -47,6 +47,7 @@ def gunicorn(issuer: FaultyIssuer, cache: str, *options: str) -> Iterator[str]:
     assert process.returncode == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [

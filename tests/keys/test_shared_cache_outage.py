@@ -77,6 +77,11 @@ def redis(tmp_path: Path, settings: Settings) -> Iterator[RedisServer]:
 
 
 @pytest.fixture(autouse=True)
+def _longest_cache_call() -> None:
+    """Replace the longer one: hanging servers are given up after the usual time."""
+
+
+@pytest.fixture(autouse=True)
 def _log_level(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", "jwtauth")
 

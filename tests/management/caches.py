@@ -8,7 +8,8 @@ from typing import Any
 from django.core.cache.backends.base import BaseCache
 from django.core.cache.backends.locmem import LocMemCache
 
-never = threading.Event()
+answers = threading.Event()
+"""Set by a test when hanging calls may end."""
 
 
 class SharedCache(BaseCache):
@@ -63,4 +64,4 @@ class HungCache(SharedCache):
     """Its server does not answer."""
 
     def reach(self) -> None:
-        never.wait()
+        answers.wait()

@@ -20,9 +20,10 @@ from jwtauth.testing import SigningKey
 from jwtauth.tokens.jose_keys import ED25519_LIBRARY
 from jwtauth.verification import jwks_cache_for
 from tests.faults import Answer, FaultyIssuer
+from tests.keys.caching import own_workers
 from tests.requesting import verdict
 
-from .caches import SharedCache
+from .caches import SharedCache, answers
 from .running import Result, run
 
 if TYPE_CHECKING:
@@ -485,12 +486,14 @@ def test_cache_that_does_not_work_is_a_failure(
 ) -> None:
     use_cache(f"tests.management.caches.{backend}")
     if backend == "HungCache":
-        # The one of this process must not hang in the tests after this one.
-        monkeypatch.setattr(cache_worker, "_workers", {})
         monkeypatch.setattr(cache_worker, "SECONDS_PER_CALL", 0.01)
         monkeypatch.setattr(cache_worker, "SECONDS_FOR_FIRST_CALL", 0.01)
 
-    result = check()
+    answers.clear()
+    with own_workers():
+        result = check()
+        # No thread is left hanging for the tests after this one.
+        answers.set()
 
     assert (result.code, result.error) == (1, "1 of 2 fail: see the errors above.")
     assert f"  ERROR: It does not work: {problem}.\n" in result.out

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[2]
-TIMEOUT = 30
+TIMEOUT = 60
 """Seconds after which a demo that should answer has failed."""
 
 _OURS = ("DJANGO_", "JWTAUTH_", "DEMO_", "PYTHONUNBUFFERED", "HTTP_PROXY", "HTTPS_PROXY")

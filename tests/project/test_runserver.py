@@ -15,6 +15,13 @@ from tests.machine import can_listen, free_port, path_of
 from .demo import TIMEOUT, Demo, environment, running
 
 IPV6_HOSTS = ["[::1]", "[::]", "[0:0:0:0:0:0:0:1]"]
+OTHER_ADDRESSES = [
+    ("0:0", "http://127.0.0.1:"),
+    ("0.0.0.0:0", "http://127.0.0.1:"),
+    ("LOCALHOST:0", "http://LOCALHOST:"),
+    ("127.1:0", "http://127.1:"),
+    *((f"{host}:0", "http://[::1]:") for host in (IPV6_HOSTS if can_listen("::1") else [])),
+]
 
 
 def run(command: list[str]) -> tuple[int, dict[str, str], dict[str, object]]:
@@ -79,12 +86,8 @@ def test_curl_lines_are_printed_for_both_kinds_of_token_and_a_refusal(demo: Demo
     ("address", "url"),
     [
         ("0", "http://127.0.0.1:"),
-        ("0:0", "http://127.0.0.1:"),
-        ("0.0.0.0:0", "http://127.0.0.1:"),
         ("localhost:0", "http://localhost:"),
-        ("LOCALHOST:0", "http://LOCALHOST:"),
-        ("127.1:0", "http://127.1:"),
-        *((f"{host}:0", "http://[::1]:") for host in (IPV6_HOSTS if can_listen("::1") else [])),
+        *(pytest.param(*each, marks=pytest.mark.slow) for each in OTHER_ADDRESSES),
     ],
 )
 def test_issuer_is_at_whatever_address_the_server_was_given(address: str, url: str) -> None:

@@ -27,6 +27,7 @@ OPTIONS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("token", ["none", "good"])
 def test_every_answer_is_described(demo: Demo, tmp_path: Path, token: str) -> None:
     options = list(OPTIONS)

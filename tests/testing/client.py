@@ -12,7 +12,7 @@ import requests
 if TYPE_CHECKING:
     from jwtauth.testing import LoopbackIssuer
 
-TIMEOUT = 10
+TIMEOUT = 30
 """Seconds after which a test that should not wait fails."""
 
 

@@ -40,6 +40,7 @@ def test_every_block_says_into_which_file_it_belongs() -> None:
     assert len(named) == len(BLOCKS) == len(opened)
 
 
+@pytest.mark.slow
 def test_examples_for_pytest_pass(project: pytest.Pytester) -> None:
     done = project.runpytest_subprocess("-W", "error", "-p", "no:asyncio")
 
@@ -48,6 +49,7 @@ def test_examples_for_pytest_pass(project: pytest.Pytester) -> None:
     assert outcomes["passed"] >= number_of_tests(r"tests/test_\w+\.py") > 0
 
 
+@pytest.mark.slow
 def test_examples_for_unittest_pass(project: pytest.Pytester) -> None:
     done = project.run(sys.executable, "-W", "error", "manage.py", "test", "shop")
 

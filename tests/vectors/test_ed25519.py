@@ -30,6 +30,7 @@ def verdicts(public: bytes, message: bytes, signature: bytes) -> tuple[bool, boo
     return openssl, libsodium
 
 
+@pytest.mark.slow
 @published.needed
 def test_both_say_the_same_of_every_published_vector() -> None:
     seen = 0

@@ -14,7 +14,7 @@ from . import published
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-pytestmark = published.needed
+pytestmark = [pytest.mark.slow, published.needed]
 
 HMAC: Final = "HS* share a secret with whoever verifies: never allowed here"
 MISSPELT: Final = "HS* again, under a header that is not base64url"

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from django.core.management.base import CommandParser
     from django.urls import URLResolver
 
-    from jwtauth.settings import ExemptPaths, Settings
+    from jwtauth.settings import Settings
+    from jwtauth.settings.validators import ExemptPaths
 
 # The start of a regular expression that matches only this text, and the end of the expression.
 _LITERAL = re.compile(r"\^((?:(?:[\w/~@,=&;:!'\"%<>#-]|\\\W)(?![*+?{]))*)(\$|\\Z)?")
