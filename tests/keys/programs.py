@@ -93,7 +93,7 @@ def reach(line: str) -> None:
 def start(issuer: str) -> None:
     """Set everything up, and do nothing else."""
     configure(issuer)
-    for name in ("authentication", "checks", "permissions", "views"):
+    for name in ("authentication", "permissions", "settings.checks", "views"):
         import_module(f"jwtauth.{name}")
     verification.get_verifier()
     assert threading.active_count() == 1

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from django.conf import settings as django_settings
 from django.contrib.admindocs.views import simplify_regex
-from django.contrib.auth.middleware import LoginRequiredMiddleware
 from django.urls import LocalePrefixPattern, URLPattern, get_resolver
 from django.utils.module_loading import import_string
 
@@ -25,6 +24,8 @@ if TYPE_CHECKING:
 
     from jwtauth.settings import Settings
     from jwtauth.settings.validators import ExemptPaths
+
+_LOGIN_MIDDLEWARE: Final = "django.contrib.auth.middleware.LoginRequiredMiddleware"
 
 # The start of a regular expression that matches only this text, and the end of the expression.
 _LITERAL = re.compile(r"\^((?:(?:[\w/~@,=&;:!'\"%<>#-]|\\\W)(?![*+?{]))*)(\$|\\Z)?")
@@ -118,7 +119,9 @@ def _middleware_guards(view: Any, settings: Settings, *, is_exempt: bool) -> Ite
                 yield Guard("TokenRequiredMiddleware", "REPORT_ONLY", guards.ADMITS)
             else:
                 yield Guard("TokenRequiredMiddleware")
-        if issubclass(cls, LoginRequiredMiddleware) and getattr(view, "login_required", True):
+        # By name: its module needs the app django.contrib.auth.
+        names = {f"{base.__module__}.{base.__qualname__}" for base in cls.__mro__}
+        if _LOGIN_MIDDLEWARE in names and getattr(view, "login_required", True):
             guard = Guard(guards.LOGIN, "LoginRequiredMiddleware")
             yield guards.unless_overridden(guard, cls, "process_view")
 
