@@ -1,8 +1,9 @@
-"""The processes of a scenario: an issuer, a Redis, and the workers of an API."""
+"""The processes of a scenario, seen from the one that directs them."""
 
 from __future__ import annotations
 
 import multiprocessing
+import os
 import shutil
 import signal
 import socket
@@ -10,52 +11,72 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, Self, TypeVar
 
-from . import worker
+from tests.faults import FaultyIssuer
 
-sys.path.append(str(Path(__file__).parents[2]))  # ``tests`` is not installed.
-
-from tests.faults import Answer, FaultyIssuer
+from .hosts import IssuerHost
+from .worker import Result, Worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from multiprocessing.connection import Connection
 
-PATIENCE: Final = 120
-_context = multiprocessing.get_context("spawn")
+P = ParamSpec("P")
+T = TypeVar("T")
+
+TIMEOUT: Final = 120
+_context: Final = multiprocessing.get_context("spawn")
 
 
 class Remote:
-    """A process that does what it is told through a pipe."""
+    """A process that runs jobs: methods of the object that ``create`` returns there."""
 
-    def __init__(self, target: Callable[..., None], *arguments: Any) -> None:
+    def __init__(self, create: Callable[..., object], *arguments: Any) -> None:
         self._pipe, theirs = _context.Pipe()
-        self._process = _context.Process(target=target, args=(theirs, *arguments), daemon=True)
+        self._process = _context.Process(
+            target=_run_jobs, args=(theirs, create, *arguments), daemon=True
+        )
         self._process.start()
         theirs.close()
 
-    def send(self, name: str, **arguments: Any) -> None:
-        """Tell it to do something."""
-        self._pipe.send((name, arguments))
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
+
+    def start(
+        self, job: Callable[Concatenate[Any, P], object], *args: P.args, **kwargs: P.kwargs
+    ) -> None:
+        """Have it run a job after the jobs that were started before."""
+        self._pipe.send((job, args, kwargs))
 
     def result(self) -> Any:
-        """What came of it; raises what was raised there."""
-        if not self._pipe.poll(PATIENCE):
-            raise TimeoutError(f"no word from {self._process.name}")
+        """Return the result of the first job whose result was not read yet, or raise its error."""
+        if not self._pipe.poll(TIMEOUT):
+            raise TimeoutError(f"no result from {self._process.name}")
         result = self._pipe.recv()
         if isinstance(result, Exception):
             raise result
         return result
 
-    def do(self, name: str, **arguments: Any) -> Any:
-        """Tell it, and wait for what comes of it."""
-        self.send(name, **arguments)
-        return self.result()
+    def do(self, job: Callable[Concatenate[Any, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a job and return its result."""
+        self.start(job, *args, **kwargs)
+        result: T = self.result()
+        return result
+
+    def interrupt(self) -> float:
+        """Send SIGINT, as Ctrl-C does; return the seconds until the process has ended."""
+        assert self._process.pid is not None
+        began_at = time.monotonic()
+        os.kill(self._process.pid, signal.SIGINT)
+        self._process.join(60)
+        return time.monotonic() - began_at
 
     def end(self) -> None:
-        """Have it end."""
+        """End the process."""
         self._pipe.close()
         self._process.join(5)
         if self._process.is_alive():
@@ -63,115 +84,57 @@ class Remote:
             self._process.join()
 
 
-class Issuer:
-    """An issuer in a process of its own; its keys are new, and it is well."""
+def _run_jobs(connection: Connection, create: Callable[..., object], *arguments: Any) -> None:
+    subject = create(*arguments)
+    while True:
+        try:
+            job, args, kwargs = connection.recv()
+        except EOFError:
+            return
+        try:
+            result = job(subject, *args, **kwargs)
+        except KeyboardInterrupt:
+            return
+        except Exception as error:  # noqa: BLE001 - raised where the result is read.
+            result = error
+        connection.send(result)
+
+
+class Issuer(Remote):
+    """An issuer in a process of its own."""
 
     def __init__(self) -> None:
-        self._remote = Remote(_serve_issuers)
-        self.url, self.jwks_url, self.kid = self._remote.result()
+        super().__init__(IssuerHost)
+        self.renew()
 
-    def renew(self) -> None:
-        """Be another issuer, at another URL, that nobody has asked yet."""
-        self.url, self.jwks_url, self.kid = self._remote.do("renew")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._remote.end()
+    def renew(self, **options: Any) -> None:
+        """Become another issuer, at another URL, that no process knows."""
+        self.url, self.jwks_url = self.do(IssuerHost.renew, **options)
 
     @property
     def fetches(self) -> int:
-        """The number of requests for its key set."""
-        fetches: int = self._remote.do("fetches")
-        return fetches
+        """The number of requests for the key set."""
+        return self.do(IssuerHost.fetches)
 
-    def tokens(self, number: int) -> list[str]:
-        """So many good tokens."""
-        tokens: list[str] = self._remote.do("tokens", number=number)
-        return tokens
+    def tokens(self, number: int, *, foreign: bool = False) -> list[str]:
+        """Return valid tokens, or tokens of a key that the issuer does not publish."""
+        return self.do(IssuerHost.tokens, number, foreign=foreign)
 
     def answers(self, **answer: Any) -> None:
-        """Answer like this from now on; see ``tests.faults.Answer``."""
-        self._remote.do("answers", **answer)
+        """Respond like this from now on; see ``jwtauth.testing.Answer``."""
+        self.do(IssuerHost.set_answer, **answer)
 
-    def answers_with_bad_keys(self) -> None:
-        """Publish the good keys among twenty that nobody can use."""
-        self._remote.do("answers_with_bad_keys")
-
-    def stops(self) -> None:
-        """Refuse connections."""
-        self._remote.do("stop")
+    def call(self, method: Callable[Concatenate[FaultyIssuer, P], T], **options: Any) -> None:
+        """Call a method of ``FaultyIssuer``."""
+        self.do(IssuerHost.call, method, **options)
 
     def hangs(self) -> None:
-        """Accept requests, and never answer."""
-        self._remote.do("hold")
+        """Accept requests, and respond to none."""
+        self.call(FaultyIssuer.hold)
 
-    def goes_on(self) -> None:
-        """Answer what waits."""
-        self._remote.do("release")
-
-    def rotates(self) -> None:
-        """Have new keys, and none of the old."""
-        self._remote.do("rotate")
-
-
-def _serve_issuers(connection: Connection) -> None:
-    while _serve_one(connection):
-        pass
-
-
-def _serve_one(connection: Connection) -> bool:
-    """Serve an issuer until there is to be another, or none."""
-    with FaultyIssuer(["EdDSA"], trusted=False) as issuer:
-        jobs: dict[str, Callable[..., Any]] = {
-            "fetches": lambda: issuer.fetches,
-            "tokens": lambda number: [issuer.token(sub=f"user-{n}") for n in range(number)],
-            "answers": lambda **answer: setattr(issuer, "jwks_answer", Answer(**answer)),
-            "answers_with_bad_keys": lambda: setattr(
-                issuer, "jwks_answer", Answer(body=_with_bad_keys(issuer.jwks()["keys"]))
-            ),
-            "stop": issuer.stop,
-            "hold": issuer.hold,
-            "release": issuer.release,
-            "rotate": issuer.rotate,
-        }
-        connection.send((issuer.url, issuer.jwks_url, issuer.keys[0].kid))
-        while True:
-            try:
-                name, arguments = connection.recv()
-            except EOFError:
-                return False
-            if name == "renew":
-                return True
-            connection.send(jobs[name](**arguments))
-
-
-def _with_bad_keys(good: list[dict[str, Any]]) -> dict[str, Any]:
-    rsa = {"kty": "RSA", "use": "sig", "alg": "RS256"}
-    bad: list[Any] = [
-        {"kty": "LWE", "kid": "unknown type"},
-        {"kty": "OKP", "crv": "Ed448", "x": "A" * 76, "kid": "unknown curve"},
-        {"kty": "OKP", "crv": "X25519", "x": "A" * 43, "kid": "no signatures"},
-        {"kty": "OKP", "crv": "Ed25519", "kid": "no x"},
-        {"kty": "OKP", "crv": "Ed25519", "x": "A" * 43, "kid": "small order"},
-        {"kty": "OKP", "crv": "Ed25519", "x": "!", "kid": "no base64"},
-        {"kty": "OKP", "crv": "Ed25519", "x": 7, "kid": "no text"},
-        {**rsa, "n": "", "e": "AQAB", "kid": "empty"},
-        {**rsa, "n": "A" * 43, "e": "AQAB", "kid": "short"},
-        {**rsa, "n": "_" * 342, "e": "AQ", "kid": "e is 1"},
-        {**rsa, "n": "?", "e": "AQAB", "kid": "broken"},
-        {**rsa, "e": "AQAB", "kid": "no n"},
-        {"kty": "EC", "crv": "P-256", "x": "AA", "y": "AA", "kid": "no point"},
-        {"kty": "EC", "crv": "secp256k1", "x": "A" * 43, "y": "A" * 43, "kid": "odd curve"},
-        {"kty": "oct", "k": "c2VjcmV0", "kid": "a secret"},
-        {"kty": "OKP", "crv": "Ed25519", "d": "A" * 43, "x": "B" * 43, "kid": "private"},
-        {"kid": "no type"},
-        {"kty": None, "kid": 7},
-        None,
-        "no object",
-    ]
-    return {"keys": [*bad[:10], *good, *bad[10:]]}
+    def wait_for_fetches(self, number: int) -> None:
+        """Return when the key set was requested so many times."""
+        self.call(FaultyIssuer.wait_for_fetches, number=number, timeout=30)
 
 
 class Redis:
@@ -184,7 +147,6 @@ class Redis:
             probe.bind(("127.0.0.1", 0))
             self._port = probe.getsockname()[1]
         self.url = f"redis://127.0.0.1:{self._port}"
-        self._process: subprocess.Popen[bytes] | None = None
         self.start()
 
     def __enter__(self) -> Self:
@@ -194,7 +156,7 @@ class Redis:
         self.kill()
 
     def start(self) -> None:
-        """Return when it answers."""
+        """Start it, and return when it responds."""
         command = ["redis-server", "--port", str(self._port), "--bind", "127.0.0.1"]
         self._process = subprocess.Popen(
             [*command, "--save", "", "--appendonly", "no"],
@@ -205,7 +167,7 @@ class Redis:
         ends_at = time.monotonic() + 10
         while self._process.poll() is None and time.monotonic() < ends_at:
             try:
-                if self._ask(b"PING\r\n").startswith(b"+PONG"):
+                if self._ask("PING").startswith("+PONG"):
                     return
             except OSError:
                 time.sleep(0.02)
@@ -213,102 +175,99 @@ class Redis:
 
     def kill(self) -> None:
         """End it at once."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
+        self._process.kill()
+        self._process.wait()
 
     def pause(self) -> None:
-        """Let it hang."""
-        assert self._process is not None
+        """Make it hang."""
         self._process.send_signal(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Let it go on."""
-        assert self._process is not None
+        """End the pause."""
         self._process.send_signal(signal.SIGCONT)
 
     def clear(self) -> None:
-        """Forget everything."""
-        self._ask(b"FLUSHALL\r\n")
+        """Delete everything."""
+        self._ask("FLUSHALL")
 
-    def _ask(self, question: bytes) -> bytes:
+    def usage(self) -> tuple[int, int]:
+        """Return how many connections and commands it has received so far.
+
+        Between two calls, they add a connection and two commands, ``INFO`` and ``QUIT``.
+        """
+        lines = (line.partition(":") for line in self._ask("INFO stats").splitlines())
+        stats = {name: value for name, _, value in lines}
+        return int(stats["total_connections_received"]), int(stats["total_commands_processed"])
+
+    def _ask(self, command: str) -> str:
         with socket.create_connection(("127.0.0.1", self._port), 2) as connection:
-            connection.sendall(question)
-            return connection.recv(100)
+            connection.sendall(f"{command}\r\nQUIT\r\n".encode())
+            with connection.makefile("rb") as response:
+                return response.read().decode()
 
 
 class Workers:
     """Processes of one API, which share one Redis."""
 
     def __init__(self, remotes: Sequence[Remote]) -> None:
-        self._remotes = remotes
+        self.remotes = remotes
 
     def first(self, number: int) -> Workers:
-        """Only so many of them."""
-        return Workers(self._remotes[:number])
+        """Return only so many of them."""
+        return Workers(self.remotes[:number])
 
-    def split(self) -> list[Workers]:
-        """Each of them by itself."""
-        return [Workers([remote]) for remote in self._remotes]
-
-    def configure(self, issuer: Issuer, **options: Any) -> None:
-        """Have them all forget what they know, and trust this issuer."""
-        self.do("configure", peer=False, issuer=issuer.url, jwks_url=issuer.jwks_url, **options)
-
-    def configure_peer(
-        self, issuer: Issuer, *, ttl: float = 600, cooldown: float = 30, timeout: float = 5
+    def start(
+        self, job: Callable[Concatenate[Any, P], object], *args: P.args, **kwargs: P.kwargs
     ) -> None:
-        """The same with PyJWT in place of our app."""
-        lifetimes = {"ttl": ttl, "cooldown": cooldown, "timeout": timeout}
-        self.do("configure", peer=True, issuer=issuer.url, jwks_url=issuer.jwks_url, **lifetimes)
-
-    def warm(self, token: str) -> None:
-        """Have each serve one request, which has to be good."""
-        for remote in self._remotes:
-            status = remote.do("serve", token=token)
-            assert status == 200, f"a good token got {status}"
-
-    def start(self, name: str, **arguments: Any) -> None:
-        """Tell all of them to do something."""
-        for remote in self._remotes:
-            remote.send(name, **arguments)
+        """Have all of them run a job."""
+        for remote in self.remotes:
+            remote.start(job, *args, **kwargs)
 
     def results(self) -> list[Any]:
-        """What came of it."""
-        return [remote.result() for remote in self._remotes]
+        """Return the results of a job that was started."""
+        return [remote.result() for remote in self.remotes]
 
-    def do(self, name: str, **arguments: Any) -> list[Any]:
-        """Tell all of them, and wait."""
-        self.start(name, **arguments)
+    def do(
+        self, job: Callable[Concatenate[Any, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> list[T]:
+        """Have all of them run a job, and return the results."""
+        self.start(job, *args, **kwargs)
         return self.results()
 
-    def burst(self, tokens: Sequence[str]) -> worker.Tally:
-        """All of them answer all of these at the same moment."""
-        tallies = self.do("burst", tokens=tokens, starts_at=time.time() + 0.5)
-        return worker.Tally.total(tallies)
+    def configure(self, issuer: Issuer, **options: Any) -> None:
+        """Make them forget all keys, and trust this issuer."""
+        self.do(Worker.configure, issuer.url, **{"JWKS_URL": issuer.jwks_url, **options})
 
-    def traffic(self, **arguments: Any) -> tuple[worker.Tally, worker.Tally]:
-        """Good tokens and floods; see ``worker.Jobs.traffic``."""
-        self.start("traffic", **arguments)
+    def configure_peer(self, issuer: Issuer, **options: Any) -> None:
+        """Do the same with PyJWT in place of our app."""
+        self.do(Worker.configure_peer, issuer.url, issuer.jwks_url, **options)
+
+    def warm(self, token: str) -> None:
+        """Have each of them accept a token, one after the other."""
+        for remote in self.remotes:
+            result = remote.do(Worker.answer, token)
+            assert result.status == 200, f"a valid token got {result.status}"
+
+    def burst(self, tokens: Sequence[str]) -> list[Result]:
+        """Have all of them answer all of these tokens at the same moment."""
+        results = self.do(Worker.burst, tokens, time.time() + 0.5)
+        return [result for each in results for result in each]
+
+    def traffic(self, tokens: Sequence[str], seconds: float, **options: Any) -> list[Result]:
+        """Return the responses to valid tokens; see ``Worker.traffic``."""
+        self.start(Worker.traffic, tokens, seconds, **options)
         return self.traffic_results()
 
-    def traffic_results(self) -> tuple[worker.Tally, worker.Tally]:
-        """What came of traffic that was started."""
-        results = self.results()
-        return (
-            worker.Tally.total([good for good, _ in results]),
-            worker.Tally.total([flood for _, flood in results]),
-        )
+    def traffic_results(self) -> list[Result]:
+        """Return the responses to the valid tokens of traffic that was started."""
+        return [result for valid, _ in self.results() for result in valid]
 
 
 @contextmanager
 def workers(number: int, redis: Redis) -> Iterator[Workers]:
-    """So many processes, ready to be configured."""
-    remotes = [Remote(worker.work, redis.url) for _ in range(number)]
+    """Start so many processes. Jobs that they are given wait until they are ready."""
+    remotes = [Remote(Worker, redis.url) for _ in range(number)]
     try:
-        for remote in remotes:
-            remote.result()
         yield Workers(remotes)
     finally:
         for remote in remotes:

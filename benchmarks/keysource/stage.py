@@ -1,19 +1,25 @@
-"""What every scenario works with, and what it finds."""
+"""What every scenario works with and returns."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from report import Goal
 
     from .processes import Issuer, Redis, Workers
+    from .worker import Result
+
+SECONDS_OF_A_WAIT = 0.25
+"""A request takes longer only if it waits: half of what a slow issuer takes here."""
 
 
 @dataclass(slots=True)
 class Stage:
-    """Eight workers that share a Redis, and an issuer that nobody knows yet."""
+    """Eight workers that share a Redis, and an issuer that none of them knows yet."""
 
     workers: Workers
     redis: Redis
@@ -21,17 +27,45 @@ class Stage:
     quick: bool
 
     def length(self, full: float, quick: float) -> float:
-        """One of the two, whichever form is asked for."""
+        """Return the figure for the form of the run that was asked for."""
         return quick if self.quick else full
 
 
 @dataclass(slots=True)
 class Finding:
-    """What came of a scenario, for us and, where it applies to it, for PyJWT."""
+    """The result of a scenario.
 
-    ours: str
+    ``scaled`` names the settings, and durations that stand for minutes or hours. ``peer`` is the
+    result of PyJWT.
+    """
+
+    text: str
     goals: list[Goal]
-    peer: str = "does not apply"
-    # Hours and minutes, told in seconds.
-    compressed: str = ""
-    figures: dict[str, float] = field(default_factory=dict)
+    scaled: str = ""
+    peer: str = ""
+
+
+def rejected(results: Sequence[Result]) -> int:
+    """Count the responses other than 200."""
+    return sum(result.status != 200 for result in results)
+
+
+def waited(results: Sequence[Result]) -> int:
+    """Count the requests that waited for something."""
+    return sum(result.seconds > SECONDS_OF_A_WAIT for result in results)
+
+
+def last_accepted(results: Sequence[Result]) -> float:
+    """Return the Unix time of the last request that was answered with 200."""
+    return max(result.began_at for result in results if result.status == 200)
+
+
+def longest_wait(results: Sequence[Result]) -> float:
+    """Return the seconds that the slowest request took."""
+    return max(result.seconds for result in results)
+
+
+def within(results: Sequence[Result], share: float = 0.99) -> float:
+    """Return the milliseconds within which this share of the requests was answered."""
+    ordered = sorted(result.seconds for result in results)
+    return 1000 * ordered[min(int(share * len(ordered)), len(ordered) - 1)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import random
@@ -11,321 +12,256 @@ import signal
 import threading
 import time
 import timeit
-from abc import abstractmethod
-from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from math import inf
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import django
 import jwt
 from django.conf import settings
-from django.core.signals import setting_changed
-from django.test import RequestFactory
+from django.test import RequestFactory, override_settings
 
-from jwtauth import verification
+from jwtauth import averify_token, verification
 from jwtauth.keys.fetch import FetchError, JWKSFetcher
+from jwtauth.keys.shared_cache import SharedDocument
+from jwtauth.settings import get_settings
 from jwtauth.tokens import base64url
+from jwtauth.tokens.jwks import KeySet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from multiprocessing.connection import Connection
 
-PATIENCE: Final = 60
-LONG: Final = 0.25
-"""Seconds that a request takes only where it waits: half of what a slow issuer takes here."""
+    from jwtauth.keys.local import LocalKeys
+    from jwtauth.keys.source import KeySource
+
+TIMEOUT: Final = 60
+FLOOD_THREADS: Final = 4
 
 
-@dataclass(slots=True)
-class Tally:
-    """The answers of some requests: how many of each status, and how long they took."""
+class Result(NamedTuple):
+    """A response. ``began_at`` is the Unix time of the request.
 
-    statuses: Counter[int] = field(default_factory=Counter)
-    without_retry_after: int = 0
-    seconds: list[float] = field(default_factory=list)
-    cooling: list[float] = field(default_factory=list)
-    refused_at: list[float] = field(default_factory=list)
-    accepted_at: float = 0
+    ``backing_off`` says whether the process was, at that time.
+    """
 
-    @property
-    def requests(self) -> int:
-        """How many there were."""
-        return self.statuses.total()
+    began_at: float
+    seconds: float
+    status: int
+    retry_after: int
+    backing_off: bool
 
     @property
-    def refused(self) -> int:
-        """How many were not answered with 200."""
-        return self.requests - self.statuses[200]
-
-    @property
-    def long(self) -> int:
-        """How many must have waited for somebody."""
-        return sum(seconds > LONG for seconds in self.seconds)
-
-    @classmethod
-    def total(cls, tallies: Sequence[Tally]) -> Tally:
-        """All of them together."""
-        found = cls()
-        for each in tallies:
-            found.statuses += each.statuses
-            found.without_retry_after += each.without_retry_after
-            found.seconds += each.seconds
-            found.cooling += each.cooling
-            found.refused_at += each.refused_at
-            found.accepted_at = max(found.accepted_at, each.accepted_at)
-        return found
+    def ended_at(self) -> float:
+        """The Unix time of the response."""
+        return self.began_at + self.seconds
 
 
-def within(seconds: Sequence[float], share: float = 0.99) -> float:
-    """The milliseconds within which this share of requests was answered."""
-    ordered = sorted(seconds)
-    return 1000 * ordered[min(int(share * len(ordered)), len(ordered) - 1)]
+class Worker:
+    """Verifies the tokens of one issuer, with ``ProtectedView`` or with PyJWT's ``PyJWKClient``.
 
+    The token cache is off unless ``configure`` turns it on.
+    """
 
-class Backend(Protocol):
-    """Something that lets a request with a token in, or does not."""
-
-    @property
-    @abstractmethod
-    def is_cooling(self) -> bool:
-        """Whether it will not ask the issuer now, since that failed a moment ago."""
-
-    @abstractmethod
-    def answer(self, token: str) -> tuple[int, bool]:
-        """The status, and whether it is a 503 that does not say when to come back."""
-
-
-class Ours:
-    """``ProtectedView``, as Django calls it; remembered tokens are off unless asked for."""
-
-    def __init__(self, issuer: str, jwks_url: str, **options: Any) -> None:
-        from jwtauth.views import ProtectedView  # noqa: PLC0415 - it wants settings.
-
-        settings.JWTAUTH = {
-            "ISSUER": issuer,
-            "JWKS_URL": jwks_url,
-            "TOKEN_CACHE_SIZE": 0,
-            **options,
-        }
-        setting_changed.send(type(self), setting="JWTAUTH", value=None, enter=True)
-        self._view = ProtectedView.as_view()
-        self._factory = RequestFactory()
-        self.issuer = issuer
-        self._state = verification.key_source_of(issuer)._state  # noqa: SLF001
-
-    @property
-    def is_cooling(self) -> bool:
-        return self._state.seconds_until_try() > 0
-
-    def answer(self, token: str) -> tuple[int, bool]:
-        request = self._factory.get("/", headers={"Authorization": f"Bearer {token}"})
-        try:
-            response = self._view(request)
-        except Exception:  # noqa: BLE001 - what Django would answer with 500.
-            return 500, False
-        is_without = response.status_code == 503 and int(response.get("Retry-After") or 0) < 1
-        return response.status_code, is_without
-
-
-class PyJWT:
-    """``PyJWKClient`` with the same lifetimes; what it raises says which status would fit."""
-
-    def __init__(
-        self, issuer: str, jwks_url: str, *, ttl: float, cooldown: float, timeout: float
-    ) -> None:
-        self.issuer = issuer
-        self.client = jwt.PyJWKClient(
-            jwks_url, lifespan=ttl, timeout=timeout, cooldown_duration=cooldown
+    def __init__(self, redis: str) -> None:
+        settings.configure(
+            INSTALLED_APPS=["rest_framework", "jwtauth"],
+            REST_FRAMEWORK={"UNAUTHENTICATED_USER": None},
+            CACHES={
+                "default": {
+                    "BACKEND": "django.core.cache.backends.redis.RedisCache",
+                    "LOCATION": redis,
+                }
+            },
+            LOGGING_CONFIG=None,
         )
+        django.setup()
+        for name in ("jwtauth", "django.request"):
+            logging.getLogger(name).addHandler(logging.NullHandler())
 
-    @property
-    def is_cooling(self) -> bool:
-        return False
+    def configure(self, issuer: str, /, **options: Any) -> None:
+        """Start with an app that has no keys yet."""
+        from jwtauth.views import ProtectedView  # noqa: PLC0415 - it needs the settings.
 
-    def answer(self, token: str) -> tuple[int, bool]:
-        try:
-            key = self.client.get_signing_key_from_jwt(token)
-            jwt.decode(token, key, algorithms=["EdDSA", "RS256"], issuer=self.issuer)
-        except jwt.exceptions.PyJWKClientConnectionError:
-            return 503, True
-        except jwt.exceptions.PyJWTError:
-            return 401, False
-        except Exception:  # noqa: BLE001 - what Django would answer with 500.
-            return 500, False
-        return 200, False
+        override_settings(JWTAUTH={"ISSUER": issuer, "TOKEN_CACHE_SIZE": 0, **options}).enable()
+        view, factory = ProtectedView.as_view(), RequestFactory()
+        self._source: KeySource | LocalKeys | None = verification.key_source_of(issuer)
 
+        def respond(token: str) -> tuple[int, int]:
+            response = view(factory.get("/", headers={"Authorization": f"Bearer {token}"}))
+            return response.status_code, int(response.get("Retry-After") or 0)
 
-class Jobs:
-    """What a worker can be told to do; the results are sent back."""
+        self._respond = respond
 
-    def __init__(self) -> None:
-        self._backend: Backend
+    def configure_peer(
+        self, issuer: str, jwks_url: str, *, ttl: float = 600, cooldown: float = 30
+    ) -> None:
+        """Start with a ``PyJWKClient`` that has no keys yet."""
+        client = jwt.PyJWKClient(jwks_url, lifespan=ttl, timeout=5, cooldown_duration=cooldown)
+        self._source = None
 
-    def configure(self, peer: bool, issuer: str, jwks_url: str, **options: Any) -> None:  # noqa: FBT001 - sent through a pipe.
-        """A backend that has seen nothing yet."""
-        kind = PyJWT if peer else Ours
-        self._backend = kind(issuer, jwks_url, **options)
+        def respond(token: str) -> tuple[int, int]:
+            try:
+                key = client.get_signing_key_from_jwt(token)
+                jwt.decode(token, key, algorithms=["EdDSA", "RS256"], issuer=issuer)
+            except jwt.exceptions.PyJWKClientConnectionError:
+                return 503, 0
+            except jwt.exceptions.PyJWTError:
+                return 401, 0
+            return 200, 0
 
-    def serve(self, token: str) -> int:
+        self._respond = respond
+
+    def answer(self, token: str) -> Result:
         """Answer one request."""
-        return self._backend.answer(token)[0]
+        backing_off = self._source is not None and bool(self._source.status().retry_in)
+        began_at, started_at = time.time(), time.perf_counter()
+        try:
+            status, retry_after = self._respond(token)
+        except Exception:  # noqa: BLE001 - what Django would answer with 500.
+            status, retry_after = 500, 0
+        seconds = time.perf_counter() - started_at
+        return Result(began_at, seconds, status, retry_after, backing_off)
 
-    def burst(self, tokens: Sequence[str], starts_at: float) -> Tally:
-        """Answer all of these at the same moment, each in a thread of its own."""
+    def burst(self, tokens: Sequence[str], starts_at: float) -> list[Result]:
+        """Answer all of these at the same moment, each in its own thread."""
         barrier = threading.Barrier(len(tokens) + 1)
 
-        def one(token: str) -> Tally:
-            tally = Tally()
-            barrier.wait(PATIENCE)
-            _serve(self._backend, token, tally)
-            return tally
+        def one(token: str) -> Result:
+            barrier.wait(TIMEOUT)
+            return self.answer(token)
 
         with ThreadPoolExecutor(len(tokens)) as pool:
             answers = [pool.submit(one, token) for token in tokens]
             time.sleep(max(0.0, starts_at - time.time()))
-            barrier.wait(PATIENCE)
-            return Tally.total([answer.result(PATIENCE) for answer in answers])
+            barrier.wait(TIMEOUT)
+            return [answer.result(TIMEOUT) for answer in answers]
 
-    def traffic(  # noqa: PLR0913 - sent through a pipe.
+    def traffic(
         self,
-        *,
         tokens: Sequence[str],
         seconds: float,
-        threads: int,
-        pause: float,
-        flood: int = 0,
-        harmless: bool = False,
-        most: int = 10**9,
-    ) -> tuple[Tally, Tally]:
-        """Answer good tokens for so long, and meanwhile so many that name unknown keys.
+        *,
+        interval: float = 0.005,
+        flood: str = "",
+        flood_size: float = inf,
+    ) -> tuple[list[Result], list[Result]]:
+        """Answer valid tokens in two threads, and a flood of ``FLOODS`` in four more.
 
-        Each thread takes a pause between two requests, and answers no more than ``most``. Where
-        the flood is ``harmless`` its tokens are good ones, to see what it costs by itself.
+        Each thread starts a request every ``interval`` seconds, or later if it cannot. It ends
+        after so many ``seconds``, or when each thread of the flood has answered ``flood_size``.
         """
         ends_at = time.monotonic() + seconds
+        flood_is_over = threading.Event()
 
-        def good() -> Tally:
-            tally = Tally()
-            ours = random.sample(tokens, len(tokens))
-            while time.monotonic() < ends_at and tally.requests < most:
-                _serve(self._backend, ours[tally.requests % len(ours)], tally)
-                time.sleep(pause)
-            return tally
-
-        def bad() -> Tally:
-            tally = Tally()
+        def send(kinds: Sequence[Callable[[str], str]], limit: float) -> list[Result]:
+            results: list[Result] = []
             began_at = time.monotonic()
-            for number in range(flood):
-                due = began_at + seconds * number / flood
-                time.sleep(max(0.0, due - time.monotonic()))
-                if time.monotonic() > ends_at:
+            while len(results) < limit and not flood_is_over.is_set():
+                due = began_at + len(results) * interval
+                if max(due, time.monotonic()) >= ends_at:
                     break
-                token = random.choice(tokens)
-                _serve(self._backend, token if harmless else with_unknown_key(token), tally)
-            return tally
+                time.sleep(max(0.0, due - time.monotonic()))
+                change = kinds[len(results) % len(kinds)]
+                results.append(self.answer(change(random.choice(tokens))))
+            return results
 
-        with ThreadPoolExecutor(threads + 1) as pool:
-            flooding = pool.submit(bad)
-            serving = [pool.submit(good) for _ in range(threads)]
-            total = Tally.total([each.result(PATIENCE + seconds) for each in serving])
-            return total, flooding.result(PATIENCE + seconds)
+        with ThreadPoolExecutor(2 + FLOOD_THREADS) as pool:
+            serving = [pool.submit(send, [str], inf) for _ in range(2)]
+            flooding = [
+                pool.submit(send, FLOODS[flood], flood_size)
+                for _ in range(FLOOD_THREADS if flood else 0)
+            ]
+            bad = [result for each in flooding for result in each.result()]
+            if flood:
+                flood_is_over.set()
+            return [result for each in serving for result in each.result()], bad
 
     def fetch(self, jwks_url: str, timeout: float) -> tuple[float, float]:
-        """Fetch once, in vain: the seconds that took, and the megabytes the process grew by."""
-        before = _peak()
-        began_at = time.monotonic()
-        if isinstance(self._backend, PyJWT):
-            with suppress(jwt.exceptions.PyJWTError):
-                self._backend.client.fetch_data()
-        else:
-            fetcher = JWKSFetcher("", jwks_url=jwks_url, discovery_url=None, allow_plain_http=False)
-            with suppress(FetchError):
-                fetcher.fetch(None, timeout)
+        """Fetch once, without success; return the seconds, and the megabytes of growth."""
+        fetcher = JWKSFetcher("", jwks_url=jwks_url, discovery_url=None, allow_plain_http=False)
+        before, began_at = _peak(), time.monotonic()
+        with suppress(FetchError):
+            fetcher.fetch(timeout)
         return time.monotonic() - began_at, _peak() - before
 
-    def find_key(self, kid: str) -> float:
-        """The microseconds that finding the key of a fresh snapshot takes."""
-        if isinstance(self._backend, PyJWT):
-            client = self._backend.client
-            call: Callable[[], object] = lambda: client.get_signing_key(kid)  # noqa: E731
-        else:
-            source = verification.key_source_of(self._backend.issuer)  # type: ignore[attr-defined]
-            call = lambda: source.current().select(kid, "EdDSA")  # noqa: E731
-        number = 20_000
-        return min(timeit.repeat(call, number=number, repeat=7)) / number * 1e6
+    def find_key(self) -> float:
+        """Return the microseconds that finding the key of a fresh snapshot takes."""
+        source, number = self._key_source, 20_000
+        runs = timeit.repeat(lambda: source.current().select(None, "EdDSA"), number=number)
+        return min(runs) / number * 1e6
 
-    def fork(self, issuer: str, token: str, children: int) -> tuple[int, int, float]:
-        """Fork that often while a refresh runs: the children that hung, failed, and the time."""
-        source = verification.key_source_of(issuer)
-        source._launch(lambda _: False)  # noqa: SLF001 - what a due refresh does.
+    def parse(self, text: str) -> float:
+        """Return the seconds of CPU that parsing a key set takes."""
+        runs = timeit.repeat(
+            lambda: KeySet.from_text(text), timer=time.thread_time, number=1, repeat=3
+        )
+        return min(runs)
+
+    def refresh(self) -> None:
+        """Do what ``manage.py jwtauth_refresh`` does."""
+        self._key_source.refresh()
+
+    def refresh_in_background(self) -> None:
+        """Do the same in a thread."""
+        self._refreshing = threading.Thread(target=self.refresh, daemon=True)
+        self._refreshing.start()
+
+    def fork(self, token: str, children: int) -> tuple[int, int]:
+        """Fork while a refresh runs; return the numbers of children that hung and that failed."""
         hung = failed = 0
-        began_at = time.monotonic()
         for _ in range(children):
             child = os.fork()
             if not child:
                 signal.alarm(10)
-                os._exit(self._backend.answer(token)[0] != 200)
+                os._exit(self.answer(token).status != 200)
             _, status = os.waitpid(child, 0)
             hung += os.WIFSIGNALED(status)
             failed += not os.WIFSIGNALED(status) and status != 0
-        is_running = source._flights.current is not None  # noqa: SLF001
-        assert is_running, "the refresh was over before the last fork"
-        return hung, failed, time.monotonic() - began_at
+        assert self._refreshing.is_alive(), "the refresh ended before the last fork"
+        return hung, failed
 
-    def age(self, issuer: str) -> float:
-        """The seconds since the keys of this process were fetched."""
-        age = verification.key_source_of(issuer).status().age
-        assert age is not None
-        return age
+    def plant(self, issuer: str, text: str) -> float:
+        """Write a key set into the shared cache as if it was just fetched; return the time."""
+        now, current = time.time(), get_settings()
+        document = SharedDocument(secrets.token_hex(8), text, now, None)
+        cache = verification.jwks_cache_for(current.issuers[issuer], current)
+        cache.publish(document, keep_for=TIMEOUT, claim_for=None, lease=None)
+        return now
+
+    def await_keys(self, tokens: Sequence[str]) -> None:
+        """Verify these tokens in one coroutine each."""
+
+        async def verify_all() -> None:
+            await asyncio.gather(*map(averify_token, tokens))
+
+        asyncio.run(verify_all())
+
+    @property
+    def _key_source(self) -> KeySource | LocalKeys:
+        assert self._source is not None
+        return self._source
 
 
-def _serve(backend: Backend, token: str, tally: Tally) -> None:
-    is_cooling = backend.is_cooling
-    began_at = time.perf_counter()
-    status, is_without_retry_after = backend.answer(token)
-    tally.seconds.append(time.perf_counter() - began_at)
-    if is_cooling:
-        tally.cooling.append(tally.seconds[-1])
-    tally.statuses[status] += 1
-    tally.without_retry_after += is_without_retry_after
-    if status == 200:
-        tally.accepted_at = time.time()
-    else:
-        tally.refused_at.append(time.time())
-
-
-def with_unknown_key(token: str) -> str:
-    """The token under a key id that nobody has, another one each time."""
-    header = f'{{"alg":"EdDSA","kid":"{secrets.token_hex(12)}","typ":"JWT"}}'
+def with_unknown_kid(token: str) -> str:
+    """Name a key that does not exist, another one each time."""
+    header = f'{{"alg":"EdDSA","kid":"{secrets.token_hex(12)}"}}'
     return f"{base64url.encode(header.encode()).decode()}.{token.partition('.')[2]}"
 
 
+def with_forged_signature(token: str) -> str:
+    """Replace half of the signature, so that verifying it costs as much as before."""
+    signed, _, signature = token.rpartition(".")
+    forged = secrets.token_bytes(32) + base64url.decode(signature.encode())[32:]
+    return f"{signed}.{base64url.encode(forged).decode()}"
+
+
+FLOODS: Final[dict[str, Sequence[Callable[[str], str]]]] = {
+    "forged": (with_unknown_kid, with_forged_signature),
+    "valid": (str,),  # Shows what a flood costs by itself.
+}
+
+
 def _peak() -> float:
-    """The most memory that this process ever took, in megabytes."""
+    """Return the largest amount of memory that this process used so far, in megabytes."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
-def work(connection: Connection, redis: str) -> None:
-    """Do the jobs that come through the pipe, until it is closed."""
-    cache = {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": redis}
-    settings.configure(
-        INSTALLED_APPS=["rest_framework", "jwtauth"],
-        REST_FRAMEWORK={"UNAUTHENTICATED_USER": None},
-        CACHES={"default": cache},
-        LOGGING_CONFIG=None,
-    )
-    django.setup()
-    logging.getLogger("jwtauth").addHandler(logging.NullHandler())
-    logging.getLogger("django.request").addHandler(logging.NullHandler())
-    jobs = Jobs()
-    connection.send(None)
-    while True:
-        try:
-            name, arguments = connection.recv()
-        except EOFError:
-            return
-        try:
-            connection.send(getattr(jobs, name)(**arguments))
-        except Exception as error:  # noqa: BLE001 - raised again where it was asked for.
-            connection.send(error)
