@@ -120,7 +120,7 @@ def _remarks() -> str:
     ).stdout.split()[2]
     return (
         "`PyJWKClient` runs in three scenarios. It finds keys by `kid` only, so its issuer gives "
-        "keys and tokens one; the gateway's have none.\n\n"
+        "keys and tokens one; the gateway's keys have none.\n\n"
         f"One run on a machine with {facts['processors']} processors ({platform.system()}, "
         f"{facts['python']}, Django {facts['versions']['Django']}, Redis {version.strip('v=')})."
     )

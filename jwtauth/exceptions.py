@@ -46,7 +46,7 @@ class KeysUnavailable(Exception):  # noqa: N818 - the name is part of the public
     issuer: str | None = None
 
     code = "keys_unavailable"
-    message = gettext_noop("The keys to verify this token are not available at the moment.")
+    message: str = gettext_noop("The keys to verify this token are not available at the moment.")
 
     def __init__(self, retry_after: float = 1) -> None:
         super().__init__(retry_after)

@@ -112,7 +112,8 @@ def flood(stage: Stage) -> Finding:
         texts.append(f"{name}: fetches {fetches} in {seconds / cooldown:.1f} times C, {rate:.0%}")
     goals.append(Goal("valid tokens rejected", valid_rejected, 0))
     return Finding(
-        f"{'; '.join(texts)} of the throughput; {valid_rejected} valid tokens rejected",
+        f"{'; '.join(texts)} of the throughput beside a flood of valid tokens; "
+        f"{valid_rejected} valid tokens rejected",
         goals,
         f"{bad:,} tokens, a third of them while the issuer is healthy, failing and hanging; "
         f"C = {cooldown:g} s, D = 1 s, the issuer takes 0.3 s",
@@ -133,7 +134,7 @@ def _attempts(seconds: float, cooldown: float) -> int:
 
 
 def flood_while_keys_expire(stage: Stage) -> Finding:
-    """That flood while the set expires."""
+    """A flood of forged tokens while the set expires."""
     workers, ttl = stage.workers.first(2), stage.length(3, 1.5)
     tokens = stage.issuer.tokens(50)
     stage.issuer.answers(delay=0.3)

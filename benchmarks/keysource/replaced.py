@@ -67,7 +67,7 @@ def rotation_without_kid(stage: Stage) -> Finding:
 
 
 def rotation_after_a_fetch(stage: Stage) -> Finding:
-    """The same, one second after an ordinary refresh and one second after a cold start."""
+    """The only key replaced one second after an ordinary refresh, and after a cold start."""
     workers, ttl = stage.workers.first(4), stage.length(4, 3)
     goals, texts = [], []
     for name in ("refresh", "cold start"):
@@ -156,7 +156,7 @@ def planted_key(stage: Stage) -> Finding:
         f"unreachable; {afterwards} accepted after a flush and a refresh",
         [
             Goal("seconds for which a planted key counts", answering, ttl + timeout),
-            Goal("the same, issuer unreachable", unreachable, ttl + stale_ttl),
+            Goal("seconds for which it counts, issuer unreachable", unreachable, ttl + stale_ttl),
             Goal("accepted after a flush and a refresh", afterwards, 0),
         ],
         f"3 processes, T = {ttl:g} s, S = {stale_ttl:g} s, D = {timeout} s",

@@ -51,7 +51,8 @@ class ReportCommand(BaseCommand):
 
     # The command must run even if the rest of the project does not pass its checks.
     requires_system_checks: tuple[str, ...] = ()
-    as_json = False
+    as_json: bool = False
+    help: str = ""
 
     def __init_subclass__(cls) -> None:
         cls.help = inspect.getdoc(cls) or ""
@@ -67,7 +68,7 @@ class ReportCommand(BaseCommand):
         )
 
     def handle(self, *_args: Any, **options: Any) -> None:
-        self.as_json = options["json"]
+        self.as_json = bool(options["json"])
         settings, problems = read_settings()
         if settings is None or problems:
             lines = (f"{each.id}: {each.message}\n    HINT: {each.hint}" for each in problems)

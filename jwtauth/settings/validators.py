@@ -37,7 +37,8 @@ class BadValueError(ValueError):
 
     def __init__(self, what: str = "", at: str = "") -> None:
         super().__init__(what)
-        self.what, self.at = what, at
+        self.what: str = what
+        self.at: str = at
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +84,10 @@ def describe(value: object) -> str:
     return f"{'an empty' if is_empty else 'a value of type'} {type(value).__name__}"
 
 
-flag = Validator(bool, "True or False")
-claim_name = Validator(str, "a non-empty str, the name of a claim")
-cache_alias = Validator(str, "a non-empty str, an alias in CACHES")
-issuers = Validator(
+flag: Validator = Validator(bool, "True or False")
+claim_name: Validator = Validator(str, "a non-empty str, the name of a claim")
+cache_alias: Validator = Validator(str, "a non-empty str, an alias in CACHES")
+issuers: Validator = Validator(
     dict,
     "a non-empty dict of issuer URLs, each with a dict of its keys",
     'Write "ISSUERS": {"https://a.example": {}, "https://b.example": {"LEEWAY": 5}}.',
