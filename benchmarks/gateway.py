@@ -29,7 +29,9 @@ def gateways() -> Iterator[tuple[LoopbackIssuer, LoopbackIssuer]]:
     The first signs with EdDSA and RS256, the second with ``OTHER_ALGORITHMS``.
     """
     # Not trusted by itself: the settings say so, as in production.
-    own, others = LoopbackIssuer(trusted=False), LoopbackIssuer(OTHER_ALGORITHMS, trusted=False)
+    # With ``kid``: without it, most of the others find no key.
+    own = LoopbackIssuer(trusted=False, kid=True)
+    others = LoopbackIssuer(OTHER_ALGORITHMS, trusted=False, kid=True)
     with own as issuer, others as other:
         os.environ["DJANGO_SETTINGS_MODULE"] = "backend.settings"
         os.environ["BENCHMARK_ISSUER"] = issuer.url
