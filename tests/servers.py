@@ -75,6 +75,8 @@ class CacheServer(ABC):
     def pause(self) -> None:
         """Let it hang: connections are accepted by the kernel, and nothing is answered."""
         self._signal(signal.SIGSTOP)
+        assert self._process
+        os.waitpid(self._process.pid, os.WUNTRACED)  # Until all of its threads have stopped.
 
     def resume(self) -> None:
         """Let it go on where it was."""
