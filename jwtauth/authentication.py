@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +21,7 @@ from .events import (
 )
 from .exceptions import KeysUnavailable, TokenError
 from .responses import ServiceUnavailable, TokenRefused, www_authenticate
-from .settings import get_settings
+from .settings import get_settings, meta_key
 from .users import require_active, token_user
 from .verification import averify, verify
 
@@ -165,14 +164,9 @@ class AsyncZuploJWTAuthentication(ZuploJWTAuthentication):
         return await user if isawaitable(user) else user
 
 
-@cache
-def _meta_key(header: str) -> str:
-    return "HTTP_" + header.upper().replace("-", "_")
-
-
 def header_of(request: Any) -> str | None:
     """Return the value of ``HEADER``, if the request has it."""
-    value: str | None = request.META.get(_meta_key(get_settings().header))
+    value: str | None = request.META.get(meta_key(get_settings().header))
     return value
 
 

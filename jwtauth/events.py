@@ -11,7 +11,7 @@ from collections import Counter, deque
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from .exceptions import TokenError
-from .settings import get_settings
+from .settings import get_settings, meta_key
 from .signals import token_accepted, token_missing, token_refused
 
 if TYPE_CHECKING:
@@ -179,8 +179,7 @@ def _warn(recent: list[_Rejected]) -> None:
 
 
 def _has_other_scheme(request: Any) -> bool:
-    name = get_settings().header.upper().replace("-", "_")
-    return bool(request.META.get(f"HTTP_{name}"))
+    return bool(request.META.get(meta_key(get_settings().header)))
 
 
 def _plain(request: Any) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field, fields
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Final
 
 import jwtauth.settings.validators as valid
@@ -83,6 +83,12 @@ class IssuerSettings:
         # OpenID Connect Discovery §4.1: a terminating slash is not doubled.
         url = f"{self.issuer.removesuffix('/')}/.well-known/openid-configuration"
         return url if self.discovery else None
+
+
+@cache
+def meta_key(header: str) -> str:
+    """Return the key of this header in ``request.META`` (PEP 3333)."""
+    return "HTTP_" + header.upper().replace("-", "_")
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings as django_settings
 from rest_framework.test import APIClient, ForceAuthClientHandler
 
-from jwtauth.settings import get_settings
+from jwtauth.settings import get_settings, meta_key
 
 from .override import innermost
 
@@ -51,8 +51,8 @@ class JWTClient(APIClient):
             raise RuntimeError("There is no issuer: use JWTClient(issuer), or a with block of one.")
         token = issuer.token(claims, **options)
         settings = get_settings()
-        name = f"HTTP_{settings.header.upper().replace('-', '_')}"
-        self.credentials(**{**self._jwt_headers, name: f"{settings.prefix} {token}".lstrip()})
+        value = f"{settings.prefix} {token}".lstrip()
+        self.credentials(**{**self._jwt_headers, meta_key(settings.header): value})
         return token
 
     def credentials(self, **headers: Any) -> None:
