@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 from typing import TYPE_CHECKING
 
 import pytest
@@ -31,6 +33,14 @@ def call(page: Page, button: str = "Call with this token") -> tuple[str, str, di
     page.locator("#body", has_text="{").wait_for()
     body = json.loads(page.locator("#body").inner_text())
     return page.locator("#status").inner_text(), page.locator("#challenge").inner_text(), body
+
+
+def shell_line(page: Page) -> list[str]:
+    """The command that is shown, as a shell splits it: where nothing is left to expand."""
+    line = page.locator("#curl").inner_text()
+    assert re.search(r"(?<!\\)[$`]", line) is None
+    # shlex unescapes only two of the four characters that a shell unescapes in double quotes.
+    return [re.sub(r"\\([$`])", r"\1", word) for word in shlex.split(line)]
 
 
 @pytest.mark.parametrize("algorithm", ["EdDSA", "Ed25519", "RS256"])
@@ -69,6 +79,81 @@ def test_refused_token_shows_401_and_its_code(
     assert status == "401 Unauthorized"
     assert challenge.startswith('Bearer realm="api", error="invalid_token"')
     assert body["code"] == code
+
+
+def test_scope_and_claims_of_the_fields_are_in_the_token(page: Page) -> None:
+    page.goto("")
+    page.get_by_label("Scope").fill("orders:read orders:write")
+    page.get_by_label("More claims").fill('{"sub": "alice", "plan": {"name": "gold"}}')
+    get_token(page)
+
+    _status, _challenge, body = call(page)
+
+    user = body["user"]
+    assert isinstance(user, dict)
+    assert user["scope"] == "orders:read orders:write"
+    assert (user["sub"], user["plan"]) == ("alice", {"name": "gold"})
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [("{", "the claims are not JSON"), ("[1]", "the claims must be a JSON object")],
+)
+def test_claims_that_are_no_object_are_explained(page: Page, text: str, problem: str) -> None:
+    page.goto("")
+    page.get_by_label("More claims").fill(text)
+    page.get_by_role("button", name="Get a token").click()
+
+    page.get_by_role("alert").filter(has_text=f"No token: {problem}").wait_for()
+    assert page.get_by_label("Token", exact=True).input_value() == ""
+
+
+def test_shell_line_shows_the_request_that_was_sent(page: Page, demo: Demo) -> None:
+    url = f"{demo.url}protected/"
+    page.goto("")
+    assert not page.locator("#curl").is_visible()
+
+    call(page, "Call without a token")
+    assert shell_line(page) == ["curl", "-i", url]
+
+    token = get_token(page)
+    assert shell_line(page) == ["curl", "-i", url]
+    call(page)
+    assert shell_line(page) == ["curl", "-i", "-H", f"Authorization: Bearer {token}", url]
+
+    odd = r'a"b\c$HOME`id`'
+    page.get_by_label("Token", exact=True).fill(odd)
+    call(page)
+    assert shell_line(page) == ["curl", "-i", "-H", f"Authorization: Bearer {odd}", url]
+
+
+def test_token_command_and_body_can_be_copied(page: Page) -> None:
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.goto("")
+    token = get_token(page)
+    call(page)
+
+    for name, text in (
+        ("token", token),
+        ("command", page.locator("#curl").inner_text()),
+        ("body", page.locator("#body").inner_text()),
+    ):
+        button = page.get_by_role("button", name=f"Copy {name}")
+        button.click()
+        page.get_by_role("button", name="Copied").wait_for()
+        assert page.evaluate("navigator.clipboard.readText()") == text
+        button.wait_for()
+
+
+def test_text_is_selected_where_there_is_no_clipboard(page: Page) -> None:
+    page.add_init_script("Object.defineProperty(navigator, 'clipboard', {value: undefined})")
+    page.goto("")
+    token = get_token(page)
+
+    page.get_by_role("button", name="Copy token").click()
+
+    page.get_by_role("button", name="Selected").wait_for()
+    assert page.evaluate("getSelection().toString()") == token
 
 
 def test_call_without_a_token_shows_401_and_a_bare_challenge(page: Page) -> None:
@@ -112,6 +197,7 @@ def test_page_fits_a_small_screen(page: Page, tmp_path: Path, scheme: str) -> No
     page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
     page.set_viewport_size({"width": 360, "height": 740})
     page.goto("")
+    page.get_by_label("Scope").fill("orders:read")
     get_token(page)
     call(page)
 

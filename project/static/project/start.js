@@ -27,10 +27,21 @@ function showToken() {
   const [header = "", claims = ""] = token.value.trim().split(".");
   show(header, element("token-header"));
   show(claims, element("token-claims"));
-  const url = new URL(protectedUrl, location.href);
-  element("curl").textContent = token.value.trim()
-    ? `curl -i -H "Authorization: Bearer ${token.value.trim()}" "${url}"`
-    : `curl -i "${url}"`;
+}
+
+/** The claims of the two fields. Throws what `fetchToken` shows. */
+function wantedClaims(data) {
+  let claims = {};
+  try {
+    claims = JSON.parse(data.get("claims").trim() || "{}");
+  } catch (error) {
+    throw new Error(`the claims are not JSON (${error.message})`);
+  }
+  if (claims === null || typeof claims !== "object" || Array.isArray(claims)) {
+    throw new Error("the claims must be a JSON object");
+  }
+  const scope = data.get("scope").trim();
+  return scope ? { ...claims, scope } : claims;
 }
 
 /** What the form asks for. An expired token ran out a minute ago. */
@@ -38,6 +49,7 @@ function wanted() {
   const data = new FormData(form);
   return {
     algorithm: data.get("algorithm"),
+    claims: wantedClaims(data),
     lifetime: data.has("expired") ? -60 : 300,
     stranger: data.has("stranger"),
   };
@@ -64,33 +76,70 @@ async function fetchToken(event) {
   }
 }
 
+/** A shell's argument, in double quotes. */
+const quoted = (text) => `"${text.replace(/["\\$`]/g, "\\$&")}"`;
+
+function curl(headers) {
+  const options = Object.entries(headers).map(([name, value]) => `-H ${quoted(`${name}: ${value}`)}`);
+  return ["curl -i", ...options, quoted(String(new URL(protectedUrl, location.href)))].join(" ");
+}
+
+/** Call the view, and show the request with its answer, also if another call has begun since. */
 async function call(headers) {
-  const status = element("status");
-  element("challenge").textContent = "–";
-  element("body").textContent = "–";
+  const request = curl(headers);
+  showAnswer({ request, status: "…" });
   try {
-    const response = await fetch(protectedUrl, {
-      headers: { Accept: "application/json", ...headers },
-      cache: "no-store",
-    });
+    const response = await fetch(protectedUrl, { headers, cache: "no-store" });
     const text = await response.text();
-    status.textContent = `${response.status} ${response.statusText}`;
-    status.className = response.ok ? "good" : "bad";
-    element("challenge").textContent = response.headers.get("WWW-Authenticate") ?? "–";
-    try {
-      element("body").textContent = pretty(JSON.parse(text));
-    } catch {
-      element("body").textContent = text;
-    }
+    showAnswer({
+      request,
+      status: `${response.status} ${response.statusText}`,
+      mood: response.ok ? "good" : "bad",
+      challenge: response.headers.get("WWW-Authenticate") ?? undefined,
+      body: prettyIfJson(text),
+    });
   } catch (error) {
-    status.textContent = `No answer: ${error.message}`;
-    status.className = "bad";
+    showAnswer({ request, status: `No answer: ${error.message}`, mood: "bad" });
   }
+}
+
+function showAnswer({ request, status, mood = "", challenge = "–", body = "–" }) {
+  element("curl").textContent = request;
+  element("status").textContent = status;
+  element("status").className = mood;
+  element("challenge").textContent = challenge;
+  element("body").textContent = body;
   element("answer").hidden = false;
+}
+
+function prettyIfJson(text) {
+  try {
+    return pretty(JSON.parse(text));
+  } catch {
+    return text;
+  }
+}
+
+async function copy(button) {
+  const source = element(button.dataset.copies);
+  button.dataset.label ??= button.textContent;
+  try {
+    await navigator.clipboard.writeText(source.value ?? source.textContent);
+    button.textContent = "Copied";
+  } catch {
+    // Browsers offer no clipboard to pages from another machine without HTTPS.
+    getSelection().selectAllChildren(source);
+    source.select?.();
+    button.textContent = "Selected";
+  }
+  setTimeout(() => (button.textContent = button.dataset.label), 1500);
 }
 
 form?.addEventListener("submit", fetchToken);
 token.addEventListener("input", showToken);
+for (const button of document.querySelectorAll("[data-copies]")) {
+  button.addEventListener("click", () => copy(button));
+}
 element("call").addEventListener("click", () =>
   call({ Authorization: `Bearer ${token.value.trim()}` }),
 );
