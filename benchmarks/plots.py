@@ -20,6 +20,19 @@ _OURS: Final = "#0b6e4f"
 _OTHERS: Final = "#9aa5b1"
 _FLOOR: Final = "#d9a441"
 _COLORS: Final = {"RS256": "#3d6fb4", "EdDSA": _OURS}
+# matplotlib writes each color into the element, where a media query has to override it.
+_DARK: Final = """
+@media (prefers-color-scheme: dark) {
+  svg { fill: #e6edf3 }
+  [style*="fill: #ffffff"] { fill: #161b22 !important }
+  [style*="stroke: #000000"] { stroke: #9da7b1 !important }
+  [style*="stroke: #b0b0b0"] { stroke: #484f58 !important }
+  [style*="fill: #0b6e4f"] { fill: #3fa57f !important }
+  [style*="stroke: #0b6e4f"] { stroke: #3fa57f !important }
+  [style*="fill: #3d6fb4"] { fill: #6ea0d8 !important }
+  [style*="stroke: #3d6fb4"] { stroke: #6ea0d8 !important }
+}
+"""
 
 
 def main() -> None:
@@ -37,6 +50,8 @@ def main() -> None:
             if figure is not None:
                 target = arguments.target / f"{name}.svg"
                 figure.savefig(target, metadata={"Date": None}, bbox_inches="tight")
+                drawn = target.read_text("utf-8")
+                target.write_text(drawn.replace("</style>", f"{_DARK}</style>", 1), "utf-8")
                 print(f"{target.name}: drawn")
 
 
