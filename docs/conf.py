@@ -27,7 +27,7 @@ project = "drf-zuplo-jwt"
 project_copyright = "the drf-zuplo-jwt contributors"
 release = version = jwtauth.__version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "from_code"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx_copybutton", "from_code"]
 exclude_patterns = ["_build", "_ext", "requirements.txt"]
 myst_enable_extensions = ["deflist"]
 myst_heading_anchors = 3
@@ -35,10 +35,16 @@ smartquotes = False  # Much of what is quoted is to be typed.
 
 html_theme = "furo"
 html_title = f"{project} {release}"
+html_favicon = "../project/static/project/icon.svg"  # The icon of the demo.
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_show_sphinx = False
 html_copy_source = False
+html_theme_options = {
+    "light_css_variables": {"color-brand-primary": "#0b6e4f", "color-brand-content": "#0b6e4f"},
+    "dark_css_variables": {"color-brand-primary": "#5fd3a6", "color-brand-content": "#5fd3a6"},
+}
+copybutton_selector = "div:not(.highlight-text) > div.highlight > pre"  # Output has no button.
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"

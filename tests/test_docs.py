@@ -434,6 +434,11 @@ def test_map_names_modules_that_there_are() -> None:
         assert modules >= set((each.text or "").split(", "))
 
 
+@pytest.mark.parametrize("path", sorted(DOCS.glob("*/*.svg")), ids=lambda path: path.stem)
+def test_picture_has_colors_for_the_dark(path: Path) -> None:
+    assert "@media (prefers-color-scheme: dark)" in path.read_text("utf-8")
+
+
 @pytest.mark.parametrize("page", PAGES, ids=str)
 def test_blocks_of_data_can_be_read(page: Page) -> None:
     for block in page.of("json"):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from functools import cache
 from operator import attrgetter
 from pathlib import Path
@@ -19,6 +19,7 @@ from django.core.management.base import BaseCommand
 from docutils import nodes
 from docutils.parsers.rst import directives
 from docutils.statemachine import StringList
+from sphinx import addnodes
 from sphinx.util.docutils import SphinxDirective
 
 import jwtauth
@@ -38,6 +39,9 @@ ROOT: Final = Path(__file__).parents[2]
 
 STATUSES: Final = {"insufficient_scope": 403, KeysUnavailable.code: 503}
 """The status of an answer with this code, where it is not 401."""
+
+OFTEN: Final = 3
+"""How often a page mentions an HTTP status before the search finds the page by it."""
 
 _PAGES: Final = {
     "CHANGELOG.md": "changelog.md",
@@ -247,6 +251,19 @@ def _mark_code(
                 lines[number:number] = ["::", ""]
 
 
+def _index_statuses(app: Sphinx, doctree: nodes.document) -> None:
+    """Let readers search for an HTTP status: of numbers, Sphinx's search finds index entries alone.
+
+    It finds the page of codes first, then the pages that mention the status often.
+    """
+    mentioned = Counter(re.findall(r"\b(?:401|403|503)\b", doctree.astext()))
+    main = "main" if app.env.docname == "reference/codes" else ""
+    for section in [*doctree.findall(nodes.section)][:1]:
+        target = section["ids"][0]
+        entries = [("single", s, target, main, None) for s, n in mentioned.items() if n >= OFTEN]
+        section.insert(1, addnodes.index(entries=entries))
+
+
 def setup(app: Sphinx) -> ExtensionMetadata:
     """Tell Sphinx of the directives."""
     app.add_directive("settings-table", SettingsTable)
@@ -257,4 +274,5 @@ def setup(app: Sphinx) -> ExtensionMetadata:
     app.add_directive("command", Command)
     app.add_directive("page", Page)
     app.connect("autodoc-process-docstring", _mark_code)
+    app.connect("doctree-read", _index_statuses)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
