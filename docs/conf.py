@@ -1,5 +1,5 @@
-"""How Sphinx builds the site: from the Markdown here, and from the code itself."""
-# ruff: noqa: INP001 - Sphinx wants a module that is part of no package.
+"""The configuration of Sphinx, which builds the site from the Markdown here and from the code."""
+# ruff: noqa: INP001 - Sphinx loads a module outside any package.
 
 import sys
 from pathlib import Path
@@ -11,7 +11,7 @@ import jwtauth
 
 sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 
-# What is documented is imported, and most of it wants Django to be set up.
+# autodoc imports the code, and most of it requires configured settings.
 settings.configure(
     INSTALLED_APPS=[
         "django.contrib.auth",
@@ -31,7 +31,7 @@ extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx_copybutton", "from_co
 exclude_patterns = ["_build", "_ext", "requirements.txt"]
 myst_enable_extensions = ["deflist"]
 myst_heading_anchors = 3
-smartquotes = False  # Much of what is quoted is to be typed.
+smartquotes = False  # Readers type much of what is quoted.
 
 html_theme = "furo"
 html_title = f"{project} {release}"

@@ -1,10 +1,10 @@
-"""The Django app of the demo: its page, its embedded issuer, its commands."""
+"""The Django app of the demo: its page, its embedded issuer and its commands."""
 
 from django.apps import AppConfig
 
 
 class ProjectConfig(AppConfig):
-    """Found by its place in ``INSTALLED_APPS``; there is nothing to set up."""
+    """The configuration of the app. Django finds it by the name in ``INSTALLED_APPS``."""
 
     name = "project"
     verbose_name = "Demo"

@@ -1,7 +1,7 @@
-"""The issuer embedded in the demo, so that it needs no gateway and no account anywhere.
+"""The embedded issuer: it lets the demo run without a gateway and without an account.
 
-It exists only while ``DEBUG`` is on and no other issuer is configured. Its keys are made at the
-first use and exist in this process only. Like a gateway's, they have no ``kid``.
+It exists only while ``DEBUG`` is on and no other issuer is configured. Its keys are generated at
+the first use and exist only in this process. Like the keys of a gateway, they have no ``kid``.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def is_enabled() -> bool:
 
 def get_issuer() -> Issuer:
     """Return the issuer. Raises ``LookupError`` if there is none."""
-    global _issuer, _strangers  # noqa: PLW0603 - one for the process, made when first needed.
+    global _issuer, _strangers  # noqa: PLW0603 - one per process, created when first needed.
     if not is_enabled():
         raise LookupError("there is no embedded issuer")
     url = settings.JWTAUTH["ISSUER"]
@@ -69,6 +69,6 @@ def make_token(
 
 
 def serve_at(url: str) -> None:
-    """Trust the issuer under this URL, where the server has turned out to listen."""
+    """Trust the issuer under this URL, as soon as it is known where the server listens."""
     settings.JWTAUTH = {**settings.JWTAUTH, "ISSUER": url}
     setting_changed.send(sender=serve_at, setting="JWTAUTH", value=settings.JWTAUTH, enter=True)

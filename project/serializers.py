@@ -1,4 +1,4 @@
-"""What the demo's token endpoint takes and answers."""
+"""The requests and responses of the demo's token endpoint."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _YEAR = 365 * 24 * 3600
 
 
 class StrictBooleanField(serializers.BooleanField):
-    """A boolean of JSON, as the description says: neither ``0`` nor ``"yes"``."""
+    """A JSON boolean, as the OpenAPI description says. ``0`` and ``"yes"`` are invalid."""
 
     def to_internal_value(self, data: Any) -> bool:
         if not isinstance(data, bool):
@@ -26,7 +26,7 @@ class StrictBooleanField(serializers.BooleanField):
 
 
 class TokenRequestSerializer(serializers.Serializer[dict[str, Any]]):
-    """A token to be signed: all of it optional."""
+    """A request for a token. All fields are optional."""
 
     claims = serializers.DictField(
         required=False, help_text="Claims to add to iss, sub, iat and exp, or to replace them."
@@ -45,7 +45,7 @@ class TokenRequestSerializer(serializers.Serializer[dict[str, Any]]):
     )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        """Refuse what is not known, which may be a misspelt option."""
+        """Reject unknown fields, which may be misspelt."""
         if unknown := self.initial_data.keys() - self.fields.keys():
             known = ", ".join(self.fields)
             raise serializers.ValidationError(
@@ -55,7 +55,7 @@ class TokenRequestSerializer(serializers.Serializer[dict[str, Any]]):
 
 
 class TokenRequestExtension(OpenApiSerializerExtension):
-    """Describes that what is not known is refused."""
+    """Describes that unknown fields are rejected."""
 
     target_class = TokenRequestSerializer
 
@@ -65,12 +65,12 @@ class TokenRequestExtension(OpenApiSerializerExtension):
 
 
 class TokenSerializer(serializers.Serializer[dict[str, Any]]):
-    """A token, signed."""
+    """A signed token."""
 
     token = serializers.CharField(help_text="A JWT, ready to be sent.")
 
 
 class ProblemSerializer(serializers.Serializer[dict[str, Any]]):
-    """What Django REST Framework says of what went wrong."""
+    """The body of an error response of Django REST Framework."""
 
     detail = serializers.CharField()

@@ -1,14 +1,14 @@
-"""Settings of the demo. All that is worth changing comes from the environment.
+"""Settings of the demo, configured by environment variables.
 
 =======================  ==========================================================================
-``JWTAUTH_ISSUER``       The URL of a real gateway's issuer, whose tokens are verified then.
+``JWTAUTH_ISSUER``       The issuer URL of a real gateway, to verify its tokens.
 ``JWTAUTH_AUDIENCE``     The audience that tokens must name.
 ``DJANGO_DEBUG``         ``1`` (the default) or ``0``.
-``DJANGO_SECRET_KEY``    Required where debugging is off.
-``DJANGO_ALLOWED_HOSTS`` Host names, separated by commas. Required where debugging is off.
+``DJANGO_SECRET_KEY``    Required if debugging is off.
+``DJANGO_ALLOWED_HOSTS`` Host names, separated by commas. Required if debugging is off.
 =======================  ==========================================================================
 
-Without ``JWTAUTH_ISSUER``, and only while debugging, the demo has an issuer of its own.
+Without ``JWTAUTH_ISSUER``, and only while debugging is on, the demo uses its embedded issuer.
 """
 
 import os
@@ -64,7 +64,7 @@ STATIC_URL = "static/"
 TIME_ZONE = "UTC"
 USE_TZ = True
 
-# Tokens say who the caller is: no database, no sessions, no django.contrib.auth.
+# Tokens identify the caller: no database, no sessions, no django.contrib.auth.
 DATABASES: dict[str, Any] = {}
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 
@@ -88,7 +88,7 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "SWAGGER_UI_SETTINGS": {
         "deepLinking": True,
-        "validatorUrl": None,  # It would ask a server somewhere else.
+        "validatorUrl": None,  # It would send a request to another server.
     },
 }
 
@@ -104,9 +104,9 @@ JWTAUTH: dict[str, Any] = {
 if _ISSUER:
     JWTAUTH["ISSUER"] = _ISSUER
 elif DEMO_EMBEDDED_ISSUER:
-    # Where a server listens by default; runserver puts its own address here.
+    # The default address of a server. runserver replaces it with its own.
     JWTAUTH["ISSUER"] = "http://127.0.0.1:8000/__zuplo/issuer"
-    # Not fetched: a server with a single thread would wait for itself.
+    # Not fetched: a server with a single thread would wait for its own response.
     JWTAUTH["JWKS"] = embedded.jwks
 if _AUDIENCE:
     JWTAUTH["AUDIENCE"] = _AUDIENCE

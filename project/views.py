@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 _CONTENT_SECURITY_POLICY = (
     "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-# Swagger UI's style sheet has its icons in it.
+# The style sheet of Swagger UI contains its icons as data URLs.
 _CONTENT_SECURITY_POLICY_OF_DOCS = f"{_CONTENT_SECURITY_POLICY}; img-src 'self' data:"
 
 
@@ -52,7 +52,7 @@ _NOT_LOCAL = (
 @method_decorator(token_not_required, name="dispatch")
 @method_decorator(never_cache, name="dispatch")
 class StartView(TemplateView):
-    """Says what this is, and lets a person try it."""
+    """Explains the demo, and lets visitors try it."""
 
     template_name = "project/start.html"
 
@@ -72,7 +72,7 @@ class StartView(TemplateView):
 
 @method_decorator(token_not_required, name="dispatch")
 class DocsView(SpectacularSwaggerSplitView):
-    """Swagger UI, from static files alone: its one script of its own is served by this view."""
+    """Swagger UI, from static files and one script that this view serves."""
 
     template_name = "project/docs.html"
 
@@ -91,14 +91,14 @@ def caller(request: HttpRequest) -> HttpResponse:
 @token_not_required
 @require_safe
 def jwks(_request: HttpRequest) -> HttpResponse:
-    """The public keys of the embedded issuer."""
+    """Return the public keys of the embedded issuer."""
     return JsonResponse(_issuer_or_404().jwks())
 
 
 @token_not_required
 @require_safe
 def discovery(_request: HttpRequest) -> HttpResponse:
-    """The discovery document of the embedded issuer."""
+    """Return the discovery document of the embedded issuer."""
     return JsonResponse(_issuer_or_404().discovery())
 
 
@@ -107,7 +107,7 @@ _WITH_CLAIMS = {"claims": {"sub": "alice", "plan": "gold"}, "lifetime": 3600}
 
 @method_decorator(token_not_required, name="dispatch")
 class TokenView(APIView):
-    """Signs any token for whoever sits at this machine, who plays the gateway."""
+    """Signs any token for users of this machine, who play the gateway."""
 
     authentication_classes = ()
     permission_classes = ()
@@ -142,7 +142,7 @@ class TokenView(APIView):
         },
     )
     def post(self, request: Request) -> Response:
-        """Sign a token of the embedded issuer: any claims, expired or by a stranger on demand."""
+        """Sign a token of the embedded issuer, on demand expired or with an unpublished key."""
         try:
             serializer = TokenRequestSerializer(data=request.data)
             serializer.is_valid(raise_exception=True)
@@ -161,7 +161,7 @@ def _is_local(request: Request) -> bool:
     """
     try:
         address = ipaddress.ip_address(request.META.get("REMOTE_ADDR", ""))
-    except ValueError:  # A Unix socket, behind which there is a proxy.
+    except ValueError:  # A proxy, which connects through a Unix socket.
         return False
     own_host, _port = split_domain_port(urlsplit(settings.JWTAUTH["ISSUER"]).netloc)
     host, _port = split_domain_port(request.get_host())

@@ -1,6 +1,6 @@
-"""What the reference takes from the code: directives that write Markdown for Sphinx to read.
+"""Directives that generate parts of the reference from the code.
 
-Whatever could disagree with the code stands here, and the prose stands in the documents.
+They produce everything that could differ from the code. The prose is in the documents.
 """
 # ruff: noqa: INP001 - Sphinx finds it by its path.
 
@@ -38,10 +38,10 @@ PACKAGE: Final = Path(jwtauth.__file__).parent
 ROOT: Final = Path(__file__).parents[2]
 
 STATUSES: Final = {"insufficient_scope": 403, KeysUnavailable.code: 503}
-"""The status of an answer with this code, where it is not 401."""
+"""The HTTP status of responses with these codes. All others are 401."""
 
 OFTEN: Final = 3
-"""How often a page mentions an HTTP status before the search finds the page by it."""
+"""The search finds a page by an HTTP status that the page mentions this many times."""
 
 _PAGES: Final = {
     "CHANGELOG.md": "changelog.md",
@@ -51,10 +51,10 @@ _PAGES: Final = {
 
 
 class Generated(SphinxDirective):
-    """A directive that stands for lines of Markdown."""
+    """A directive that generates Markdown."""
 
     def read(self, *lines: str) -> list[nodes.Node]:
-        """What these lines mean at the place where the directive stands."""
+        """Parse these lines in the place of the directive."""
         source, number = self.get_source_info()
         text = StringList([], source)
         for line in lines:
@@ -68,7 +68,7 @@ class SettingsTable(Generated):
     """``{settings-table}``: every key of ``JWTAUTH`` with its default."""
 
     def run(self) -> list[nodes.Node]:
-        """A table with a link to each key's section."""
+        """Return a table with a link to the section of each key."""
         rows = [
             (
                 f"[`{key.name}`](#{key.name.lower()})",
@@ -81,12 +81,12 @@ class SettingsTable(Generated):
 
 
 class Setting(Generated):
-    """``{setting} KEY``: what the code says about this key of ``JWTAUTH``."""
+    """``{setting} KEY``: the facts about this key of ``JWTAUTH``."""
 
     required_arguments = 1
 
     def run(self) -> list[nodes.Node]:
-        """A list of facts."""
+        """Return a list."""
         key = KEYS[self.arguments[0]]
         also = ", or in an entry of `ISSUERS`" if key.per_issuer else " alone"
         return self.read(
@@ -98,22 +98,22 @@ class Setting(Generated):
 
 
 class Refusal(Generated):
-    """``{refusal} code``: its status, and the words that may come with it."""
+    """``{refusal} code``: the HTTP status and the messages of this code."""
 
     required_arguments = 1
 
     def run(self) -> list[nodes.Node]:
-        """A paragraph."""
+        """Return a paragraph."""
         code = self.arguments[0]
         said = " ".join(f"*{message}*" for message in messages()[code])
         return self.read(f"Status {STATUSES.get(code, 401)}. {said}")
 
 
 class SettingChecks(Generated):
-    """``{setting-checks}``: the checks of single keys of ``JWTAUTH``."""
+    """``{setting-checks}``: the system checks of single keys of ``JWTAUTH``."""
 
     def run(self) -> list[nodes.Node]:
-        """A table with a link to each key."""
+        """Return a table with a link to each key."""
         rows = [
             (f"`{key.id}`", f"[`{key.name}`](settings.md#{key.name.lower()})", key.hint)
             for key in sorted(KEYS.values(), key=attrgetter("id"))
@@ -122,26 +122,26 @@ class SettingChecks(Generated):
 
 
 class Check(Generated):
-    """``{check} id meaning``: a system check; the content says what to do."""
+    """``{check} id meaning``: a system check. The content says what to do."""
 
     required_arguments = 2
     final_argument_whitespace = True
     has_content = True
 
     def run(self) -> list[nodes.Node]:
-        """An item of a definition list."""
+        """Return an item of a definition list."""
         check_id, meaning = self.arguments
         first, *more = self.content
         return self.read(f"`{check_id}`: {meaning}", f": {first}", *(f"  {line}" for line in more))
 
 
 class Command(Generated):
-    """``{command} name``: its own help, and its own options."""
+    """``{command} name``: the help text and the options of a command."""
 
     required_arguments = 1
 
     def run(self) -> list[nodes.Node]:
-        """The help as it is, and a table."""
+        """Return the help text and a table of options."""
         name = self.arguments[0]
         text = load_command_class("jwtauth", name).help.strip()
         rows = [(f"`{_written(option)}`", str(option.help)) for option in options_of(name)]
@@ -152,16 +152,16 @@ class Command(Generated):
 
 
 class Page(Generated):
-    """``{page} FILE``: a document from the top of the repository, or a section of it.
+    """``{page} FILE``: a document from the root of the repository, or one of its sections.
 
-    The title is left out: the page has its own.
+    The title is left out, because the page has its own.
     """
 
     required_arguments = 1
     option_spec: ClassVar = {"section": directives.unchanged_required}
 
     def run(self) -> list[nodes.Node]:
-        """The document, its links to other such documents turned to their pages."""
+        """Return the document. Links to other such documents lead to their pages."""
         path = ROOT / self.arguments[0]
         self.env.note_dependency(str(path))
         text = path.read_text("utf-8")
@@ -175,7 +175,7 @@ class Page(Generated):
 
 
 def default_of(key: str) -> str:
-    """The default of this key, in Markdown, as a person would write it."""
+    """Return the default of this key in Markdown."""
     if key == "ISSUER":
         return "none; required, unless there is `ISSUERS`"
     written = repr(KEYS[key].default).replace("'", '"')
@@ -183,7 +183,7 @@ def default_of(key: str) -> str:
 
 
 def options_of(command: str) -> list[Action]:
-    """The options that are this command's own, and not those of every command of Django."""
+    """Return the options of this command, without the options of every Django command."""
     everybodys = {action.dest for action in BaseCommand().create_parser("", "")._actions}  # noqa: SLF001 - argparse has no other way.
     parser = load_command_class("jwtauth", command).create_parser("", command)
     return [action for action in parser._actions if action.dest not in everybodys]  # noqa: SLF001
@@ -191,7 +191,7 @@ def options_of(command: str) -> list[Action]:
 
 @cache
 def messages() -> dict[str, list[str]]:
-    """For each code the words that may be said with it, as they are in the source."""
+    """Return the messages of each code, as they are written in the source."""
     found: defaultdict[str, list[str]] = defaultdict(list)
     for call in calls_of("TokenError"):
         code, message = (*map(text_of, call.args), None, None)[:2]
@@ -204,7 +204,7 @@ def messages() -> dict[str, list[str]]:
 
 
 def calls_of(name: str) -> Iterator[ast.Call]:
-    """Every call of something with this name in the package."""
+    """Yield every call of a function or class with this name in the package."""
     for path in sorted(PACKAGE.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.Call):
@@ -214,18 +214,18 @@ def calls_of(name: str) -> Iterator[ast.Call]:
 
 
 def text_of(node: ast.expr) -> str | None:
-    """The text that an argument is, where that can be seen; what is filled in becomes ``…``."""
+    """Return the text of a literal argument. Placeholders become ``…``."""
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         return node.value
     if isinstance(node, ast.JoinedStr):
         return "".join(text_of(part) or "…" for part in node.values)
-    if isinstance(node, ast.Call) and len(node.args) == 1:  # gettext and its like.
+    if isinstance(node, ast.Call) and len(node.args) == 1:  # gettext or a variant.
         return text_of(node.args[0])
     return None
 
 
 def table(*header: str, rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
-    """A table in Markdown."""
+    """Yield the lines of a Markdown table."""
     for row in (header, ("---",) * len(header), *rows):
         yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |"
 
@@ -242,7 +242,7 @@ def _yes(value: bool) -> str:  # noqa: FBT001
 def _mark_code(
     _app: Sphinx, _what: str, _name: str, _obj: object, _options: object, lines: list[str]
 ) -> None:
-    """Let an indented block of a docstring be code, as it is meant, and not a quotation."""
+    """Turn the indented blocks of a docstring into code. Docutils would make them quotations."""
     for number, line in reversed([*enumerate(lines)]):
         before = lines[number - 1] if number else "x"
         if line.startswith("    ") and not before.strip():
@@ -252,7 +252,7 @@ def _mark_code(
 
 
 def _index_statuses(app: Sphinx, doctree: nodes.document) -> None:
-    """Let readers search for an HTTP status: of numbers, Sphinx's search finds index entries alone.
+    """Add HTTP statuses to the index, because Sphinx's search ignores other numbers.
 
     It finds the page of codes first, then the pages that mention the status often.
     """
@@ -265,7 +265,7 @@ def _index_statuses(app: Sphinx, doctree: nodes.document) -> None:
 
 
 def setup(app: Sphinx) -> ExtensionMetadata:
-    """Tell Sphinx of the directives."""
+    """Register the directives with Sphinx."""
     app.add_directive("settings-table", SettingsTable)
     app.add_directive("setting", Setting)
     app.add_directive("refusal", Refusal)

@@ -1,4 +1,4 @@
-"""``manage.py devtoken``: a token of the running demo, for scripts."""
+"""``manage.py devtoken``: print a token of the running demo, for scripts."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _TIMEOUT = 10
 
 
 class Command(BaseCommand):
-    """Asks the demo that runs, since the keys live there and nowhere else."""
+    """Requests a token from the running demo, which alone has the keys."""
 
     help = (
-        "Print a token that the embedded issuer of the running demo signs, and nothing else: "
+        "Print a token of the running demo's embedded issuer, and nothing else: "
         'curl -H "Authorization: Bearer $(./manage.py devtoken)" http://127.0.0.1:8000/protected/'
     )
     requires_system_checks = ()
@@ -33,14 +33,13 @@ class Command(BaseCommand):
             action="append",
             default=[],
             metavar="NAME=VALUE",
-            help="A claim to add or replace, as often as needed. The value is read as JSON if it "
-            "is JSON, and as a string if it is not.",
+            help="Add or replace a claim. May be repeated. The value is JSON, or else a string.",
         )
         parser.add_argument(
             "--lifetime",
             type=int,
             metavar="SECONDS",
-            help="From now until it expires, by default 300; a negative number has expired.",
+            help="Time until the token expires, by default 300. If negative, it has expired.",
         )
         parser.add_argument(
             "--algorithm",
@@ -57,8 +56,8 @@ class Command(BaseCommand):
             "--issuer",
             default=os.environ.get("DEMO_ISSUER") or _DEFAULT_ISSUER,
             metavar="URL",
-            help="That of the running demo, where it is neither in the environment variable "
-            f"DEMO_ISSUER nor {_DEFAULT_ISSUER}.",
+            help="The issuer of the running demo, by default the environment variable "
+            f"DEMO_ISSUER, or {_DEFAULT_ISSUER}.",
         )
 
     def handle(self, *_args: Any, **options: Any) -> None:
@@ -93,7 +92,7 @@ def _refuse(constant: str) -> NoReturn:
 
 def _ask(url: str, wanted: dict[str, Any]) -> str:
     with requests.Session() as session:
-        # The demo runs on this machine, where no proxy leads.
+        # The demo runs on this machine: ignore proxies.
         session.trust_env = False
         try:
             answer = session.post(url, json=wanted, timeout=_TIMEOUT, allow_redirects=False)

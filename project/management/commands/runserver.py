@@ -1,4 +1,4 @@
-"""Django's ``runserver``, with the embedded issuer at whatever address it serves on."""
+"""Django's ``runserver``, which sets the URL of the embedded issuer to its own address."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from django.urls import reverse
 from project import embedded
 
 _HOUR = 3600
-# What Django allows where ALLOWED_HOSTS is empty and DEBUG is on.
+# What Django allows if ALLOWED_HOSTS is empty and DEBUG is on.
 _LOCAL_HOSTS = [".localhost", "127.0.0.1", "[::1]"]
 
 
 class Command(RunserverCommand):
-    """Prints tokens to try, once it is known where the server listens."""
+    """Prints sample requests with tokens when the server listens."""
 
     addr: str
 
@@ -54,12 +54,12 @@ class Command(RunserverCommand):
 
 
 def curl(base: str, token: str) -> str:
-    """A command line for any shell that calls the protected view of the server at ``base``."""
+    """Return a command line, for any shell, that calls the protected view of this server."""
     return f'curl -i -H "Authorization: Bearer {token}" "{base}{reverse("protected")}"'
 
 
 def reachable_host(address: str) -> str:
-    """The host of a URL that leads to a server listening on ``address``, from the same machine.
+    """Return the host of a URL that reaches a server on ``address`` from the same machine.
 
     ``address`` is a name or an IP address, without brackets. One that means every interface
     becomes the loopback address; an IPv6 address gets its brackets.
@@ -75,7 +75,7 @@ def reachable_host(address: str) -> str:
 
 
 def _allow_host(host: str) -> None:
-    # The server has to answer itself, at the least.
+    # The server must at least accept its own host.
     allowed = settings.ALLOWED_HOSTS or _LOCAL_HOSTS
     if not validate_host(host.lower(), allowed):
         settings.ALLOWED_HOSTS = [*allowed, host]

@@ -79,14 +79,14 @@ async function fetchToken(event) {
 /** A shell's argument, in double quotes. */
 const quoted = (text) => `"${text.replace(/["\\$`]/g, "\\$&")}"`;
 
-function curl(headers) {
+function shellLine(headers) {
   const options = Object.entries(headers).map(([name, value]) => `-H ${quoted(`${name}: ${value}`)}`);
   return ["curl -i", ...options, quoted(String(new URL(protectedUrl, location.href)))].join(" ");
 }
 
 /** Call the view, and show the request with its answer, also if another call has begun since. */
 async function call(headers) {
-  const request = curl(headers);
+  const request = shellLine(headers);
   showAnswer({ request, status: "…" });
   try {
     const response = await fetch(protectedUrl, { headers, cache: "no-store" });
