@@ -119,9 +119,7 @@ class IssuerCommand(ReportCommand):
         """Return the section about an issuer."""
 
 
-def add_published_keys(
-    section: Section, issuer: IssuerSettings, kid: object = None
-) -> KeySet | None:
+def add_keys(section: Section, issuer: IssuerSettings, kid: Any = None) -> KeySet | None:
     """Load the issuer's keys as a request would, and return them unless that fails.
 
     Warns if the key with this ``kid`` was skipped. What a callable ``JWKS`` raises propagates.
@@ -150,8 +148,8 @@ def add_published_keys(
 
 
 def _fetch(section: Section, issuer: IssuerSettings) -> str:
-    url = issuer.jwks_url or issuer.discovery_url or ""
-    url = re.sub(r"\?.*", "?...", url)  # The query may contain a secret.
+    # The query may contain a secret.
+    url = re.sub(r"\?.*", "?...", issuer.jwks_url or issuer.discovery_url or "")
     section.facts["Asked"] = f"{url}: failed"
     asked_at = time.time()
     document = fetcher_for(issuer).fetch(issuer.jwks_timeout)
@@ -160,11 +158,11 @@ def _fetch(section: Section, issuer: IssuerSettings) -> str:
         return document.text
     # The issuer sent the answer within that whole second, and between the request and now.
     ahead, behind = asked_at - (document.sent_at + 1), document.sent_at - time.time()
-    side = "ahead of" if ahead > behind else "behind"
-    difference = f"{duration(max(ahead, behind))} {side} the issuer's"
-    section.facts["Clock"] = difference if max(ahead, behind) > 0 else "agrees with the issuer's"
-    if max(ahead, behind) > issuer.leeway:
-        section.warnings.append(f"The clock here is {difference}. Synchronise it, or raise LEEWAY.")
+    error, side = max((ahead, "ahead of"), (behind, "behind"))
+    clock = f"{duration(error)} {side} the issuer's"
+    section.facts["Clock"] = clock if error > 0 else "agrees with the issuer's"
+    if error > issuer.leeway:
+        section.warnings.append(f"The clock here is {clock}. Synchronise it, or raise LEEWAY.")
     return document.text
 
 

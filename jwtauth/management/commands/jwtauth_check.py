@@ -11,7 +11,7 @@ from django.conf import settings as django_settings
 
 from jwtauth.keys.fetch import FetchError
 from jwtauth.keys.url_policy import problem_with
-from jwtauth.management.report import IssuerCommand, Section, add_published_keys, duration, shown
+from jwtauth.management.report import IssuerCommand, Section, add_keys, duration, shown
 from jwtauth.verification import fetcher_for, jwks_cache_for
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class Command(IssuerCommand):
 
     def issuer_section(self, issuer: IssuerSettings, settings: Settings) -> Section:
         section = Section(issuer.issuer)
-        keys = add_published_keys(section, issuer)
+        keys = add_keys(section, issuer)
         if issuer.jwks is not None:
             return section
         name = _ask_for_name(section, issuer)

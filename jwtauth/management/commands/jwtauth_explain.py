@@ -14,7 +14,7 @@ from django.core.management.base import CommandError
 
 from jwtauth.exceptions import KeysUnavailable, TokenError
 from jwtauth.keys.single_flight import retry_when_ready
-from jwtauth.management.report import ReportCommand, Section, add_published_keys, duration, shown
+from jwtauth.management.report import ReportCommand, Section, add_keys, duration, shown
 from jwtauth.settings.schema import KEYS
 from jwtauth.tokens.claims import MAX_NUMERIC_DATE
 from jwtauth.tokens.verifier import parse_claims
@@ -50,27 +50,28 @@ class Command(ReportCommand):
 
     def report(self, settings: Settings, options: dict[str, Any]) -> None:
         token = _read_token(options.get("stdin") or sys.stdin)
-        header, claims, *_ = [*map(_decode, token.split(".", 2)), {}, {}]
+        segments: list[dict[str, Any]] = [*map(_decode, token.split(".", 2)), {}]
+        header, claims = segments[:2]
         iss = str(claims.get("iss"))
         issuer = settings.issuers.get(iss)
-        warnings = _warnings(claims, settings)
+        warnings = _warnings(iss, claims, settings)
         if issuer and callable(issuer.audience):
             warnings.append("AUDIENCE is a callable, which needs a request: aud is not verified.")
             unverified = replace(issuer, verify_audience=False)
-            settings = replace(settings, issuers={issuer.issuer: unverified})
+            settings = replace(settings, issuers={iss: unverified})
         written = {name: key.default for name, key in KEYS.items()} | django_settings.JWTAUTH
-        trusted = "ISSUERS" if written["ISSUERS"] else "ISSUER"
         written |= written["ISSUERS"].get(iss, {})
-        by_claim = {"iss": trusted, "exp": "LEEWAY", "nbf": "LEEWAY", "iat": "LEEWAY"}
-        by_claim["aud"] = "AUDIENCE" if written["VERIFY_AUDIENCE"] else "VERIFY_AUDIENCE"
-        by_claim |= dict.fromkeys(written["REQUIRED_CLAIMS"], "REQUIRED_CLAIMS")
-        by_parameter = {"alg": "ALGORITHMS", "typ": "TOKEN_TYPES"}
+        text = {name: f"{name} = {value!r}" for name, value in written.items()}
+        expected = dict.fromkeys(written["REQUIRED_CLAIMS"], text["REQUIRED_CLAIMS"])
+        expected |= dict.fromkeys(("exp", "nbf", "iat"), text["LEEWAY"])
+        expected["iss"] = text["ISSUERS" if written["ISSUERS"] else "ISSUER"]
+        expected["aud"] = text["AUDIENCE" if written["VERIFY_AUDIENCE"] else "VERIFY_AUDIENCE"]
+        of_header = {"alg": text["ALGORITHMS"], "typ": text["TOKEN_TYPES"]}
+        length = f"{len(token)} ({text['MAX_TOKEN_LENGTH']})"
         sections = [
-            Section(
-                "Token", _facts({"length": len(token)}, {"length": "MAX_TOKEN_LENGTH"}, written)
-            ),
-            Section("Header", _facts(header, by_parameter, written)),
-            Section("Claims", _facts(claims, by_claim, written), warnings),
+            Section("Token", {"length": length}),
+            Section("Header", _facts(header, of_header)),
+            Section("Claims", _facts(claims, expected), warnings),
         ]
         code, summary = None, "The token would be accepted."
         # A fetch in the background would not outlive this process.
@@ -83,7 +84,7 @@ class Command(ReportCommand):
             summary = f"The token {verdict} ({code}): {error}"
         if issuer and code in _KEY_CODES:
             sections.append(Section(issuer.issuer))
-            add_published_keys(sections[-1], issuer, header.get("kid"))
+            add_keys(sections[-1], issuer, header.get("kid"))
         self.show_sections(sections)
         members = {"code": code, "header": header, "claims": claims, "sections": sections}
         self.end(summary, ok=code is None, **members)
@@ -105,14 +106,11 @@ def _decode(segment: str) -> dict[str, Any]:
         return {}
 
 
-def _facts(
-    members: dict[str, Any], settings_of: dict[str, str], written: dict[str, Any]
-) -> dict[str, Any]:
+def _facts(members: dict[str, Any], expected: dict[str, str]) -> dict[str, str]:
     """Return what the token holds, with the settings that it is compared with."""
     facts = {name: _text_of(name, value) for name, value in members.items()}
-    for name, setting in settings_of.items():
-        facts[name] = f"{facts.get(name, 'missing')} ({setting} = {written[setting]!r})"
-    return facts
+    found = {name: f"{facts.get(name, 'missing')} ({text})" for name, text in expected.items()}
+    return facts | found
 
 
 def _text_of(name: str, value: Any) -> str:
@@ -124,8 +122,7 @@ def _text_of(name: str, value: Any) -> str:
     return time.strftime(f"%Y-%m-%d %H:%M:%S UTC, {relative}", time.gmtime(value))
 
 
-def _warnings(claims: dict[str, Any], settings: Settings) -> list[str]:
-    iss = str(claims.get("iss"))
+def _warnings(iss: str, claims: dict[str, Any], settings: Settings) -> list[str]:
     warnings = [
         f"iss differs from {shown(url)} only by http or https, by case or by a slash at the end. "
         "Write ISSUER exactly as the token's iss."
