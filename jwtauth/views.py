@@ -1,4 +1,4 @@
-"""A view to see the whole path work."""
+"""A view that shows the claims of a token, to try a configuration."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 @method_decorator(cache_control(private=True), name="dispatch")
 class ProtectedView(APIView):
-    """Answers who came through the gateway with the claims of its token."""
+    """Shows the verified claims to a caller that came through the gateway."""
 
     authentication_classes: tuple[type[BaseAuthentication], ...] = (ZuploJWTAuthentication,)
     permission_classes: tuple[type[BasePermission], ...] = (IsAuthenticated,)
 
     def get(self, request: Request) -> Response:
-        """Show the verified claims."""
+        """Return the verified claims of the token."""
         return Response({"message": "Access granted", "user": request.auth})

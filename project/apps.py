@@ -1,10 +1,10 @@
-"""The Django app of the demo: its page, its embedded issuer, its commands."""
+"""The Django app of the demo: a page, an embedded issuer, and commands."""
 
 from django.apps import AppConfig
 
 
 class ProjectConfig(AppConfig):
-    """Found by its place in ``INSTALLED_APPS``; there is nothing to set up."""
+    """The app that ``"project"`` in ``INSTALLED_APPS`` stands for."""
 
     name = "project"
     verbose_name = "Demo"

@@ -47,7 +47,7 @@ class Guard(NamedTuple):
 def guards_of(view: Any) -> dict[str, list[Guard]]:
     """Return the guards that a request passes, by method; the key is ``""`` for a function."""
     cls = getattr(view, "cls", None) or getattr(view, "view_class", None)
-    if cls is None:
+    if not (isinstance(cls, type) and issubclass(cls, View)):
         return {"": [*_guards(view)]}
     # As for a request: the arguments of as_view() replace attributes of the class.
     instance = cls(**getattr(view, "view_initkwargs", None) or getattr(view, "initkwargs", {}))

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from django.urls import URLResolver
 
     from jwtauth.settings import Settings
-    from jwtauth.settings.validators import ExemptPaths
 
 _LOGIN_MIDDLEWARE: Final = "django.contrib.auth.middleware.LoginRequiredMiddleware"
 
@@ -73,7 +72,7 @@ def _walk(resolver: URLResolver, route: str, regex: str) -> Iterator[tuple[URLPa
 def _describe(pattern: URLPattern, route: str, regex: str, settings: Settings) -> dict[str, Any]:
     """Return what is known about a route: an object of the JSON output."""
     view: Any = pattern.callback
-    exempt = "token_not_required" if is_open(view) else _exemption(regex, settings.exempt_paths)
+    exempt = "token_not_required" if is_open(view) else _exemption(regex, settings)
     shared = [*_middleware_guards(view, settings, is_exempt=bool(exempt))]
     strictest = {
         method: min([*shared, *guards], default=Guard(OPEN, "open"))
@@ -97,8 +96,9 @@ def _describe(pattern: URLPattern, route: str, regex: str, settings: Settings) -
     }
 
 
-def _exemption(regex: str, paths: ExemptPaths) -> str:
+def _exemption(regex: str, settings: Settings) -> str:
     """Return the exempt path that includes all paths of a route, or ``""``."""
+    paths = settings.exempt_paths
     _, literal, end, rest = _LITERAL.split(regex, maxsplit=1)
     start = _unescape(literal)
     if end and not rest and start in paths.exact:
@@ -107,11 +107,8 @@ def _exemption(regex: str, paths: ExemptPaths) -> str:
 
 
 def _middleware_guards(view: Any, settings: Settings, *, is_exempt: bool) -> Iterator[Guard]:
-    classes = [
-        base
-        for path in django_settings.MIDDLEWARE
-        for base in getattr(import_string(path), "__mro__", ())
-    ]
+    middleware = map(import_string, django_settings.MIDDLEWARE)
+    classes = [base for each in middleware for base in getattr(each, "__mro__", ())]
     if TokenRequiredMiddleware in classes and not (is_exempt or settings.report_only):
         yield Guard(TOKEN, "TokenRequiredMiddleware")
     # By name: its module needs the app django.contrib.auth.
