@@ -112,6 +112,6 @@ def _ask(url: str, wanted: dict[str, Any]) -> str:
     token = members.get("token") if isinstance(members, dict) else None
     if answer.status_code != requests.codes.ok or not isinstance(token, str):
         raise CommandError(
-            f"There is no embedded issuer at {url}: the status is {answer.status_code}."
+            f"There is no embedded issuer at {url}: it answers with status {answer.status_code}."
         )
     return token
