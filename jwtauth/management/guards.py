@@ -17,17 +17,12 @@ from rest_framework import permissions as drf
 from rest_framework.views import APIView
 
 from jwtauth.authentication import ZuploJWTAuthentication
-from jwtauth.permissions import TokenHasClaims, TokenHasScope
 
 # What a request needs: a token, a login, what code of the project decides, unknown, or nothing.
 # For permissions, min() is "and", max() is "or", and the distance from OPEN is "not".
 TOKEN, LOGIN, DECIDES, UNKNOWN, OPEN = range(5)
 
 _OPEN_TO_ALL = {drf.BasePermission.has_permission, drf.AllowAny.has_permission}
-_NEED_A_USER = {
-    each.has_permission
-    for each in (drf.IsAuthenticated, drf.IsAdminUser, TokenHasScope, TokenHasClaims)
-}
 # What decides in views of Django REST Framework, in Django's mixins and in the admin.
 _HOOKS = (
     *("authentication_classes", "permission_classes", "get_authenticators", "get_permissions"),
@@ -150,19 +145,20 @@ def _level(permission: Any, method: str) -> int:
     if isinstance(permission, drf.SingleOperandHolder):
         return OPEN - _level(permission.op1_class, method)
     decider = permission.has_permission
-    needs_user = decider in _NEED_A_USER
+    if not _is_library(decider):
+        return DECIDES
+    needs_user = decider not in _OPEN_TO_ALL
     if decider is drf.IsAuthenticatedOrReadOnly.has_permission:
         needs_user = method not in drf.SAFE_METHODS
     elif decider is drf.DjangoModelPermissions.has_permission:
         needs_user = permission.authenticated_users_only or bool(permission.perms_map.get(method))
-    elif decider not in _NEED_A_USER | _OPEN_TO_ALL:
-        return DECIDES
     return TOKEN if needs_user else OPEN
 
 
 def _is_library(function: Any) -> bool:
+    """Whether a function is part of a package that this audit understands."""
     module: str = getattr(function, "__globals__", {}).get("__name__", "")
-    return module.partition(".")[0] in {"django", "rest_framework", "adrf"}
+    return module.partition(".")[0] in {"django", "rest_framework", "adrf", "jwtauth"}
 
 
 def _name(thing: Any) -> str:

@@ -344,6 +344,9 @@ def test_issuer_without_a_key_for_any_allowed_algorithm_fails(
     assert "ERROR: None of its keys is for an algorithm in ALGORITHMS." in result.out
     assert "Requests  get 401\n" in result.out
 
+    settings.JWTAUTH = settings.JWTAUTH | {"JWKS": issuer.jwks()}
+    assert check().error == "1 of 1 fail: see the errors above."
+
 
 @pytest.mark.parametrize(("offset", "side"), [(100, "behind"), (-100, "ahead of")])
 def test_clocks_further_apart_than_leeway_are_a_warning(
@@ -383,7 +386,13 @@ def test_issuer_that_does_not_tell_the_time_is_fine(issuer: FaultyIssuer, date: 
 def test_age_of_the_keys_in_the_cache_is_told(issuer: FaultyIssuer) -> None:
     share(issuer, age=35)
 
-    assert "Cache     keys fetched 3" in check().out
+    assert "Cache     keys: 2, fetched 3" in check().out
+
+
+def test_nonsense_in_the_cache_is_no_keys(issuer: FaultyIssuer) -> None:
+    share(issuer, age=1, text="nonsense")
+
+    assert facts()["Cache"] == "no keys"
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from django.conf import settings as django_settings
 from jwtauth.keys.fetch import FetchError
 from jwtauth.keys.url_policy import problem_with
 from jwtauth.management.report import IssuerCommand, Section, add_keys, duration, shown
+from jwtauth.tokens.jwks import KeySet
 from jwtauth.verification import fetcher_for, jwks_cache_for
 
 if TYPE_CHECKING:
@@ -37,18 +39,20 @@ class Command(IssuerCommand):
     def issuer_section(self, issuer: IssuerSettings, settings: Settings) -> Section:
         section = Section(issuer.issuer)
         keys = add_keys(section, issuer)
+        allowed = [key for key in keys or () if not issuer.algorithms.isdisjoint(key.algorithms)]
+        if keys and not allowed:
+            section.errors.append("None of its keys is for an algorithm in ALGORITHMS.")
         if issuer.jwks is not None:
             return section
         name = _ask_for_name(section, issuer)
         left = _look_into_cache(section, issuer, settings)
         claims = "aud matches" if name == issuer.issuer else "iss and aud match"
-        if keys:
+        if allowed:
             requests = f"are served, if their {claims}"
             if name not in {None, issuer.issuer}:
                 requests = f"get 401 if their iss is {shown(name)}"
-            if all(issuer.algorithms.isdisjoint(key.algorithms) for key in keys):
-                section.errors.append("None of its keys is for an algorithm in ALGORITHMS.")
-                requests = "get 401"
+        elif keys:
+            requests = "get 401"
         elif left > 0:
             cached = "are served with the keys in the cache"
             requests = f"{cached} for at most {duration(left)}, if their {claims}"
@@ -87,8 +91,10 @@ def _look_into_cache(section: Section, issuer: IssuerSettings, settings: Setting
             f"The last fetch of this deployment failed ({shared.failure.reason})."
         )
     section.facts["Cache"] = "no keys"
-    if shared.document is None:
-        return 0
-    age = time.time() - shared.document.fetched_at
-    section.facts["Cache"] = f"keys fetched {duration(age)} ago"
-    return issuer.jwks_ttl + issuer.jwks_stale_ttl - age
+    if shared.document is not None:
+        with suppress(ValueError):  # Another program may have written nonsense.
+            keys = len(KeySet.from_text(shared.document.text))
+            age = time.time() - shared.document.fetched_at
+            section.facts["Cache"] = f"keys: {keys}, fetched {duration(age)} ago"
+            return issuer.jwks_ttl + issuer.jwks_stale_ttl - age
+    return 0
