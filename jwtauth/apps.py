@@ -10,13 +10,14 @@ from .settings.loader import backend_problems
 
 
 class JWTAuthConfig(AppConfig):
-    """Registers the system checks and the extensions of drf-spectacular, and starts nothing."""
+    """Registers the system checks and what drf-spectacular needs, and starts nothing."""
 
     name = "jwtauth"
     verbose_name: str = "JWT authentication"
 
     def ready(self) -> None:
         register_checks()
-        # The module imports the verifier, which fails with the wrong backend. A check reports that.
+        # Where the backend is wrong a check says so, and an import of what verifies would not.
         if find_spec("drf_spectacular") and not backend_problems():
+            # Registers its extensions.
             import_module("jwtauth.openapi")

@@ -1,4 +1,4 @@
-"""A view that shows the claims of a token, to try a configuration."""
+"""A view to see the whole path work."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 @method_decorator(cache_control(private=True), name="dispatch")
 class ProtectedView(APIView):
-    """Shows the verified claims to a caller that came through the gateway."""
+    """Answers who came through the gateway with the claims of its token."""
 
     authentication_classes: tuple[type[BaseAuthentication], ...] = (ZuploJWTAuthentication,)
     permission_classes: tuple[type[BasePermission], ...] = (IsAuthenticated,)
 
     def get(self, request: Request) -> Response:
-        """Return the verified claims of the token."""
+        """Show the verified claims."""
         return Response({"message": "Access granted", "user": request.auth})

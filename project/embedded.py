@@ -1,7 +1,7 @@
-"""The issuer embedded in the demo, which therefore needs neither a gateway nor an account.
+"""The issuer embedded in the demo, so that it needs no gateway and no account anywhere.
 
-It exists only while ``DEBUG`` is on and no other issuer is configured. It generates its keys at the
-first use, and only for this process. Like the keys of a gateway, they have no ``kid``.
+It exists only while ``DEBUG`` is on and no other issuer is configured. Its keys are made at the
+first use and exist in this process only. Like a gateway's, they have no ``kid``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 ALGORITHMS: Final = ("EdDSA", "Ed25519", "RS256")
-"""The algorithms of the tokens; the first is the default."""
+"""The algorithms of its tokens; the first is the default."""
 
 _lock = threading.Lock()
 _issuer: Issuer | None = None
@@ -32,7 +32,7 @@ def is_enabled() -> bool:
 
 def get_issuer() -> Issuer:
     """Return the issuer. Raises ``LookupError`` if there is none."""
-    global _issuer, _strangers  # noqa: PLW0603 - one for the process, created at the first use.
+    global _issuer, _strangers  # noqa: PLW0603 - one for the process, made when first needed.
     if not is_enabled():
         raise LookupError("there is no embedded issuer")
     url = settings.JWTAUTH["ISSUER"]
@@ -47,7 +47,7 @@ def get_issuer() -> Issuer:
 
 
 def jwks() -> dict[str, Any]:
-    """Return the JWK Set of the embedded issuer, for the setting ``JWKS`` of the demo."""
+    """Return the key set of the embedded issuer: the setting ``JWKS`` of the demo."""
     return get_issuer().jwks()
 
 
@@ -58,7 +58,7 @@ def make_token(
     algorithm: str = ALGORITHMS[0],
     stranger: bool = False,
 ) -> str:
-    """Return a token of the embedded issuer. ``stranger``: sign it with an unpublished key.
+    """Sign a token of the embedded issuer, or with a stranger's key, which is not published.
 
     ``algorithm`` is one of ``ALGORITHMS``. Raises ``LookupError`` if there is no embedded issuer.
     """
@@ -69,6 +69,6 @@ def make_token(
 
 
 def serve_at(url: str) -> None:
-    """Make this URL, where the server listens, the URL of the trusted issuer."""
+    """Trust the issuer under this URL, where the server has turned out to listen."""
     settings.JWTAUTH = {**settings.JWTAUTH, "ISSUER": url}
     setting_changed.send(sender=serve_at, setting="JWTAUTH", value=settings.JWTAUTH, enter=True)

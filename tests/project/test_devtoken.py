@@ -109,7 +109,7 @@ def test_token_of_a_stranger_is_rejected(demo: Demo, algorithm: str) -> None:
 
 
 def test_error_of_the_demo_is_shown(demo: Demo) -> None:
-    with pytest.raises(CommandError, match=r"The demo rejected the request: .*lifetime"):
+    with pytest.raises(CommandError, match=r"The demo refused: .*lifetime"):
         token_of(demo, f"--lifetime={10**10}")
 
 
@@ -119,7 +119,7 @@ def test_demo_that_signs_for_another_machine_says_so(monkeypatch: pytest.MonkeyP
     answer._content = b'{"detail": "Not from here."}'
     monkeypatch.setattr(requests.Session, "post", lambda *_, **__: answer)
 
-    with pytest.raises(CommandError, match=r"The demo rejected the request: .*Not from here"):
+    with pytest.raises(CommandError, match=r"The demo refused: .*Not from here"):
         run()
 
 
@@ -140,7 +140,7 @@ def test_demo_that_does_not_run_is_an_error_that_says_what_to_do() -> None:
 
 
 def test_url_that_is_none_is_an_error() -> None:
-    with pytest.raises(CommandError, match="The request to nowhere/token failed"):
+    with pytest.raises(CommandError, match="Asking nowhere/token failed"):
         run("--issuer", "nowhere")
 
 

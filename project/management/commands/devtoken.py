@@ -1,4 +1,4 @@
-"""``manage.py devtoken``: print a token of the running demo, for scripts."""
+"""``manage.py devtoken``: a token of the running demo, for scripts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _TIMEOUT = 10
 
 
 class Command(BaseCommand):
-    """Asks the running demo for a token: only that process has the keys."""
+    """Asks the demo that runs, since the keys live there and nowhere else."""
 
     help = (
         "Print a token that the embedded issuer of the running demo signs, and nothing else: "
@@ -33,18 +33,19 @@ class Command(BaseCommand):
             action="append",
             default=[],
             metavar="NAME=VALUE",
-            help="A claim to add or replace; may be repeated. The value is JSON or a string.",
+            help="A claim to add or replace, as often as needed. The value is read as JSON if it "
+            "is JSON, and as a string if it is not.",
         )
         parser.add_argument(
             "--lifetime",
             type=int,
             metavar="SECONDS",
-            help="Seconds until the token expires, 300 by default; if negative, it has expired.",
+            help="From now until it expires, by default 300; a negative number has expired.",
         )
         parser.add_argument(
             "--algorithm",
             choices=ALGORITHMS,
-            help="EdDSA by default.",
+            help="By default EdDSA.",
         )
         parser.add_argument(
             "--stranger",
@@ -56,15 +57,15 @@ class Command(BaseCommand):
             "--issuer",
             default=os.environ.get("DEMO_ISSUER") or _DEFAULT_ISSUER,
             metavar="URL",
-            help="The issuer of the running demo. The default is the environment variable "
-            f"DEMO_ISSUER, or else {_DEFAULT_ISSUER}.",
+            help="That of the running demo, where it is neither in the environment variable "
+            f"DEMO_ISSUER nor {_DEFAULT_ISSUER}.",
         )
 
     def handle(self, *_args: Any, **options: Any) -> None:
         if issuer := os.environ.get("JWTAUTH_ISSUER"):
             raise CommandError(
-                f"JWTAUTH_ISSUER is set, so the gateway {issuer} signs the tokens. Get a token "
-                "there, or unset JWTAUTH_ISSUER."
+                f"JWTAUTH_ISSUER is set, so that the gateway {issuer} signs the tokens: get one "
+                "from there, or unset it."
             )
         wanted = {
             "claims": dict(_claim(text) for text in options["claim"]),
@@ -92,23 +93,23 @@ def _refuse(constant: str) -> NoReturn:
 
 def _ask(url: str, wanted: dict[str, Any]) -> str:
     with requests.Session() as session:
-        # The demo runs on this machine: no proxy reaches it.
+        # The demo runs on this machine, where no proxy leads.
         session.trust_env = False
         try:
             answer = session.post(url, json=wanted, timeout=_TIMEOUT, allow_redirects=False)
         except requests.ConnectionError:
             raise CommandError(
-                f"No demo answers at {url}. Start it with manage.py runserver, or set --issuer or "
-                "DEMO_ISSUER to its issuer."
+                f"No demo answers at {url}. Start it with manage.py runserver, or say where it "
+                "runs with --issuer or DEMO_ISSUER."
             ) from None
         except (requests.RequestException, ValueError) as error:
-            raise CommandError(f"The request to {url} failed: {error}") from None
+            raise CommandError(f"Asking {url} failed: {error}") from None
     try:
         members = answer.json()
     except ValueError:
         members = None
     if answer.status_code in {requests.codes.bad_request, requests.codes.forbidden}:
-        raise CommandError(f"The demo rejected the request: {json.dumps(members)}")
+        raise CommandError(f"The demo refused: {json.dumps(members)}")
     token = members.get("token") if isinstance(members, dict) else None
     if answer.status_code != requests.codes.ok or not isinstance(token, str):
         raise CommandError(
