@@ -1,1 +1,1 @@
-"""The demo: a backend that answers only requests that came through a gateway."""
+"""The demo: a backend that answers only what came through a gateway."""

@@ -1,10 +1,10 @@
-"""The Django app of the demo: a page, an embedded issuer, and commands."""
+"""The Django app of the demo: its page, its embedded issuer, its commands."""
 
 from django.apps import AppConfig
 
 
 class ProjectConfig(AppConfig):
-    """The app that ``"project"`` in ``INSTALLED_APPS`` stands for."""
+    """Found by its place in ``INSTALLED_APPS``; there is nothing to set up."""
 
     name = "project"
     verbose_name = "Demo"

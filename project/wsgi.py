@@ -1,6 +1,6 @@
 """The demo for WSGI servers.
 
-With the embedded issuer, use one process: each process generates other keys.
+With the embedded issuer, use one process, since each process has keys of its own.
 """
 
 import os

@@ -97,7 +97,7 @@ def _django_guards(function: Any, closure: dict[str, Any], view: Any) -> Iterato
         if _is_library(test):
             yield Guard(LOGIN, "Django login", _name(test).partition(".")[0])
         else:
-            yield Guard(DECIDES, "decides itself", "user_passes_test")
+            yield Guard(DECIDES, "decides itself", "user_passes_test()")
     elif module == "django.contrib.auth.mixins":
         name = function.__code__.co_qualname.partition(".")[0]
         own = None if name == "LoginRequiredMixin" else _overridden(view)
