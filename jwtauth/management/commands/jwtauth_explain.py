@@ -73,6 +73,7 @@ class Command(ReportCommand):
             Section("Header", _facts(header, of_header)),
             Section("Claims", _facts(claims, expected), warnings),
         ]
+        sections = [section for section in sections if section.facts]  # What can be decoded.
         code, summary = None, "The token would be accepted."
         # A fetch in the background would not outlive this process.
         verifier = build_verifier(settings, spawn=lambda work: work())
@@ -109,8 +110,8 @@ def _decode(segment: str) -> dict[str, Any]:
 def _facts(members: dict[str, Any], expected: dict[str, str]) -> dict[str, str]:
     """Return what the token holds, with the settings that it is compared with."""
     facts = {name: _text_of(name, value) for name, value in members.items()}
-    found = {name: f"{facts.get(name, 'missing')} ({text})" for name, text in expected.items()}
-    return facts | found
+    compared = {name: f"{facts.get(name, 'missing')} ({text})" for name, text in expected.items()}
+    return facts | compared if facts else {}
 
 
 def _text_of(name: str, value: Any) -> str:
