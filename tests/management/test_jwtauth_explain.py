@@ -195,7 +195,8 @@ def test_settings_are_shown_beside_what_the_token_holds(issuer: FaultyIssuer) ->
     facts = facts_of(make(issuer, claim(scope="read")))
 
     assert re.fullmatch(r"\d+ \(MAX_TOKEN_LENGTH = 16384\)", facts.pop("length"))
-    assert facts.pop("iss").startswith(f"\"{issuer.url}\" (ISSUERS = {{'{issuer.url}': ")
+    trusted = f"ISSUER = '{issuer.url}' or 'http://127.0.0.1:1'"
+    assert facts.pop("iss") == f'"{issuer.url}" ({trusted})'
     assert re.fullmatch(r"20.* UTC, in .+ \(LEEWAY = 0\)", facts.pop("exp"))
     assert facts.pop("iat").endswith(" ago (LEEWAY = 0)")
     assert json.loads(facts.pop("kid")) == issuer.keys[0].kid
@@ -221,6 +222,14 @@ def test_neither_token_nor_signature_is_ever_shown(issuer: FaultyIssuer) -> None
             for output in (result.out, result.error):
                 assert token not in output
                 assert len(signature) < 10 or signature not in output
+
+
+def test_query_of_a_url_is_not_shown(issuer: FaultyIssuer, settings: Settings) -> None:
+    keys = {"JWKS_URL": f"{issuer.jwks_url}?code=secret"}
+    settings.JWTAUTH = {"ISSUERS": {issuer.url: keys}}
+
+    for token in (issuer.token(), issuer.token(key=SigningKey.generate("EdDSA"))):
+        assert "secret" not in explain(token).out + explain(token, "--json").out
 
 
 def test_header_and_claims_are_shown_decoded(issuer: FaultyIssuer) -> None:

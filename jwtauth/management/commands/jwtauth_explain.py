@@ -64,7 +64,7 @@ class Command(ReportCommand):
         text = {name: f"{name} = {value!r}" for name, value in written.items()}
         expected = dict.fromkeys(written["REQUIRED_CLAIMS"], text["REQUIRED_CLAIMS"])
         expected |= dict.fromkeys(("exp", "nbf", "iat"), text["LEEWAY"])
-        expected["iss"] = text["ISSUERS" if written["ISSUERS"] else "ISSUER"]
+        expected["iss"] = f"ISSUER = {' or '.join(map(repr, settings.issuers))}"
         expected["aud"] = text["AUDIENCE" if written["VERIFY_AUDIENCE"] else "VERIFY_AUDIENCE"]
         of_header = {"alg": text["ALGORITHMS"], "typ": text["TOKEN_TYPES"]}
         length = f"{len(token)} ({text['MAX_TOKEN_LENGTH']})"
