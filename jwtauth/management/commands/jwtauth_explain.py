@@ -59,6 +59,7 @@ class Command(ReportCommand):
             warnings.append("AUDIENCE is a callable, which needs a request: aud is not verified.")
             unverified = replace(issuer, verify_audience=False)
             settings = replace(settings, issuers={iss: unverified})
+        # As in the settings file: these are the words that a user can find and change there.
         written = {name: key.default for name, key in KEYS.items()} | django_settings.JWTAUTH
         written |= written["ISSUERS"].get(iss, {})
         text = {name: f"{name} = {value!r}" for name, value in written.items()}
@@ -67,9 +68,8 @@ class Command(ReportCommand):
         expected["iss"] = f"ISSUER = {' or '.join(map(repr, settings.issuers))}"
         expected["aud"] = text["AUDIENCE" if written["VERIFY_AUDIENCE"] else "VERIFY_AUDIENCE"]
         of_header = {"alg": text["ALGORITHMS"], "typ": text["TOKEN_TYPES"]}
-        length = f"{len(token)} ({text['MAX_TOKEN_LENGTH']})"
         sections = [
-            Section("Token", {"length": length}),
+            Section("Token", {"length": f"{len(token)} ({text['MAX_TOKEN_LENGTH']})"}),
             Section("Header", _facts(header, of_header)),
             Section("Claims", _facts(claims, expected), warnings),
         ]
