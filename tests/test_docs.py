@@ -37,7 +37,6 @@ from jwtauth.settings.checks import check_deployment
 from jwtauth.settings.loader import validate
 from jwtauth.settings.schema import KEYS
 from jwtauth.testing import SigningKey
-from jwtauth.tokens.jose_keys import ED25519_LIBRARY
 from tests.faults import Answer, FaultyIssuer
 
 from .jwtauth_settings.reading import check_ids
@@ -316,7 +315,6 @@ def test_commands_print_what_the_page_shows(gateway: FaultyIssuer, settings: Set
         text = result.out + (f"CommandError: {result.error}\n" if result.error else "")
         for ours, theirs in (
             (gateway.url, "https://my-api.zuplo.app/__zuplo/issuer"),
-            (f"by {ED25519_LIBRARY}.", "by OpenSSL."),
             ("tests.management.caches.SharedCache", "django.core.cache.backends.redis.RedisCache"),
         ):
             text = text.replace(ours, theirs)

@@ -1,1 +1,1 @@
-"""Management commands, and what they have in common."""
+"""Management commands and what they share."""

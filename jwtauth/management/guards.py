@@ -1,7 +1,7 @@
 """Find out what a view asks for before it answers a request.
 
 The audit understands Django and Django REST Framework. It assumes that other functions call what
-they wrap and check nothing, and reports those that hide what they wrap as ``UNKNOWN``.
+they wrap and check nothing, and it reports functions that hide what they wrap as unknown.
 """
 
 from __future__ import annotations
@@ -10,172 +10,155 @@ import inspect
 from collections.abc import Iterator, Sequence
 from functools import partial
 from types import MethodType
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 from django.views import View
 from rest_framework import permissions as drf
 from rest_framework.views import APIView
 
-from jwtauth import permissions as ours
 from jwtauth.authentication import ZuploJWTAuthentication
 
-# What happens to a request without credentials. In this order, min() stands for "and", max() for
-# "or", and the distance from ADMITS for "not".
-REJECTS, DECIDES, ADMITS = range(3)
+# What a request needs: a token, a login, what code of the project decides, unknown, or nothing.
+# For permissions, min() is "and", max() is "or", and the distance from OPEN is "not".
+TOKEN, LOGIN, DECIDES, UNKNOWN, OPEN = range(5)
 
-LOGIN: Final = "Django login"
-UNKNOWN: Final = "unknown"
-
-# The attribute that the decorator of this name sets on a view.
-REQUIRED_MARK: Final = "token_required"
-
-_ADMITTING = {drf.BasePermission, drf.AllowAny}
-_REJECTING = {drf.IsAuthenticated, drf.IsAdminUser, ours.TokenHasScope, ours.TokenHasClaims}
-_DRF_HOOKS = ("get_authenticators", "get_permissions", "check_permissions", "permission_denied")
-_MIXIN_HOOKS = {
-    "PermissionRequiredMixin": ("has_permission", "get_permission_required"),
-    "UserPassesTestMixin": ("test_func", "get_test_func"),
-}
+_OPEN_TO_ALL = {drf.BasePermission.has_permission, drf.AllowAny.has_permission}
+# What decides in views of Django REST Framework, in Django's mixins and in the admin.
+_HOOKS = (
+    *("authentication_classes", "permission_classes", "get_authenticators", "get_permissions"),
+    *("check_permissions", "permission_denied", "has_permission", "get_permission_required"),
+    *("test_func", "get_test_func"),
+)
 
 
 class Guard(NamedTuple):
-    """Something that a request passes on its way into a view."""
+    """Something that a request passes on its way into a view; the strictest sorts first."""
 
+    level: int
     name: str
     detail: str = ""
-    level: int = REJECTS
 
 
 def guards_of(view: Any) -> dict[str, list[Guard]]:
-    """Return the guards that a request passes, by method; by ``""`` where a function has them."""
+    """Return the guards that a request passes, by method; the key is ``""`` for a function."""
     cls = getattr(view, "cls", None) or getattr(view, "view_class", None)
     if not (isinstance(cls, type) and issubclass(cls, View)):
-        return {"": _guards([view], None)}
+        return {"": [*_guards(view)]}
     # As for a request: the arguments of as_view() replace attributes of the class.
     instance = cls(**getattr(view, "view_initkwargs", None) or getattr(view, "initkwargs", {}))
+    shared = [*_guards(view, instance)]
     # These two do not call dispatch() of the next class.
     last = cls.__mro__.index(APIView if issubclass(cls, APIView) else View)
-    dispatches = [vars(base).get("dispatch") for base in cls.__mro__[: last + 1]]
-    shared = _guards([view, *dispatches], instance)
+    for base in cls.__mro__[: last + 1]:
+        shared += _guards(vars(base).get("dispatch"), instance)
+    actions = getattr(view, "actions", None) or {}
     found = {}
-    for method, handler in _handlers(instance, getattr(view, "actions", None) or {}):
-        found[method] = shared + _guards([handler], instance)
-        if isinstance(instance, APIView):
-            found[method].append(_drf_guard(instance, method))
+    for method in sorted(instance.http_method_names):
+        handler = getattr(instance, actions.get(method, method), None)
+        if method == "head":  # As View.setup() and ViewSet.as_view() do.
+            handler = handler or getattr(instance, actions.get("get", "get"), None)
+        if handler:
+            found[method.upper()] = [*shared, *_guards(handler, instance)]
+            if isinstance(instance, APIView):
+                found[method.upper()].append(_drf_guard(instance, method.upper()))
     return found or {"": shared}
 
 
-def unless_overridden(guard: Guard, owner: Any, *hooks: str) -> Guard:
-    """Return the guard, or one that decides itself if the owner's class overrides a hook."""
-    for hook in hooks:
-        if not _is_library(getattr(owner, hook)):
-            return guard._replace(detail=f"{_name(getattr(owner, hook))}()", level=DECIDES)
-    return guard
-
-
-def _handlers(view: View, actions: dict[str, str]) -> Iterator[tuple[str, Any]]:
-    for method in sorted(view.http_method_names):
-        handler = getattr(view, actions.get(method, method), None)
-        if method == "head" and not handler:  # As View.setup() and ViewSet.as_view() do.
-            handler = getattr(view, actions.get("get", "get"), None)
-        if handler:
-            yield method.upper(), handler
-
-
-def _layers(function: Any) -> Iterator[Any]:
-    """Yield the functions that a request passes, as far as they can be seen."""
+def _guards(function: Any, view: View | None = None) -> Iterator[Guard]:
+    """Yield the guards in a function and in what it wraps, as far as they can be seen."""
     while isinstance(function, partial | MethodType):
         function = function.func if isinstance(function, partial) else function.__func__
     if function is None:
         return
-    yield function
-    closure = _closure(function)
+    closure: dict[str, Any] = {}
+    wrapped = getattr(function, "__wrapped__", None)
+    if getattr(function, "token_required", False) is True:
+        yield Guard(TOKEN, "token_required")
+    elif _is_library(function):
+        closure = {**inspect.getclosurevars(function).nonlocals}
+        yield from _django_guards(function, closure, view)
+    else:
+        code = getattr(function, "__code__", None)
+        hides_view = not code or {*code.co_freevars} - {"__class__"}
+        if (code and code.co_name == "dispatch") or (hides_view and not wrapped):
+            yield Guard(UNKNOWN, "unknown", _name(function))
     # method_decorator() tries its decorators out in this way, too.
     for decorator in closure.get("decorators", ()):
-        yield from _layers(decorator(lambda _: None))
+        yield from _guards(decorator(lambda _: None), view)
     # The names that Django and DRF have for a view that they wrap.
     names = ("view_func", "viewfunc", "view", "func", "method")
-    inner = next((closure[name] for name in names if name in closure), None)
-    yield from _layers(inner or getattr(function, "__wrapped__", None))
+    inner = next((closure[name] for name in names if name in closure), wrapped)
+    yield from _guards(inner, view)
 
 
-def _closure(function: Any) -> dict[str, Any]:
-    """Return the variables that a function of Django or DRF has from around it."""
-    return {**inspect.getclosurevars(function).nonlocals} if _is_library(function) else {}
-
-
-def _guards(functions: list[Any], view: View | None) -> list[Guard]:
-    layers = (layer for function in functions for layer in _layers(function))
-    return [guard for layer in layers if (guard := _guard(layer, view))]
-
-
-def _guard(layer: Any, view: View | None) -> Guard | None:
-    if getattr(layer, REQUIRED_MARK, False) is True:
-        return Guard(REQUIRED_MARK)
-    if _is_library(layer):
-        return _django_guard(layer, _closure(layer), view)
-    code = getattr(layer, "__code__", None)
-    hides_view = not code or {*code.co_freevars} - {"__class__"}
-    is_dispatch = code and code.co_name == "dispatch"
-    if is_dispatch or (hides_view and not hasattr(layer, "__wrapped__")):
-        return Guard(UNKNOWN, _name(layer), ADMITS)
-    return None
-
-
-def _django_guard(layer: Any, closure: dict[str, Any], view: View | None) -> Guard | None:
-    module = layer.__globals__["__name__"]
-    if module == "django.contrib.auth.decorators" and "test_func" in closure:
-        if _is_library(closure["test_func"]):
-            return Guard(LOGIN, _name(closure["test_func"]).partition(".")[0])
-        return Guard(LOGIN, "user_passes_test()", DECIDES)
-    if module == "django.contrib.auth.mixins":
-        mixin = layer.__code__.co_qualname.partition(".")[0]
-        return unless_overridden(Guard(LOGIN, mixin), view, *_MIXIN_HOOKS.get(mixin, ()))
-    if module.startswith("django.contrib.admin.") and "self" in closure:
+def _django_guards(function: Any, closure: dict[str, Any], view: Any) -> Iterator[Guard]:
+    module = function.__globals__["__name__"]
+    if test := closure.get("test_func"):
+        if _is_library(test):
+            yield Guard(LOGIN, "Django login", _name(test).partition(".")[0])
+        else:
+            yield Guard(DECIDES, "decides itself", "user_passes_test()")
+    elif module == "django.contrib.auth.mixins":
+        name = function.__code__.co_qualname.partition(".")[0]
+        own = None if name == "LoginRequiredMixin" else _overridden(view)
+        yield own or Guard(LOGIN, "Django login", name)
+    elif module.startswith("django.contrib.admin.") and "self" in closure:
         site = getattr(closure["self"], "admin_site", closure["self"])
-        return unless_overridden(Guard(LOGIN, "admin"), site, "has_permission")
+        yield _overridden(site) or Guard(LOGIN, "Django login", "admin")
+
+
+def _overridden(owner: Any) -> Guard | None:
+    """Return a guard that decides itself if the owner's class overrides a hook."""
+    for hook in _HOOKS:
+        value = inspect.getattr_static(owner, hook, ())
+        if not (isinstance(value, Sequence) or _is_library(value)):
+            return Guard(DECIDES, "decides itself", f"{type(owner).__name__}.{hook}")
     return None
 
 
 def _drf_guard(view: APIView, method: str) -> Guard:
-    permissions: Any = inspect.getattr_static(view, "permission_classes")
-    classes: Any = inspect.getattr_static(view, "authentication_classes")
-    if not (isinstance(permissions, Sequence) and isinstance(classes, Sequence)):
-        return Guard("other authentication", "a property lists the classes", DECIDES)
-    level = min((_level(each, method) for each in permissions), default=ADMITS)
+    if guard := _overridden(view):
+        return guard
+    permissions: Any = view.permission_classes
+    level = min((_level(each, method) for each in permissions), default=OPEN)
     detail = " & ".join(map(_name, permissions)) or "no permission class"
+    if level == OPEN:
+        return Guard(OPEN, "open", detail)
+    classes: Any = view.authentication_classes
     others = [_name(each) for each in classes if not issubclass(each, ZuploJWTAuthentication)]
     is_ours = len(others) < len(classes)
-    if level != ADMITS and (others or not is_ours):
-        detail += f"; {'also ' if is_ours else ''}admits: {', '.join(others) or 'none'}"
-    guard = Guard("ZuploJWTAuthentication" if is_ours else "other authentication", detail, level)
-    return unless_overridden(guard, view, *_DRF_HOOKS)
+    if others:
+        detail += f"; {'also ' if is_ours else ''}admits: {', '.join(others)}"
+    if level == DECIDES:
+        return Guard(DECIDES, "decides itself", detail)
+    if is_ours:
+        return Guard(TOKEN, "ZuploJWTAuthentication", detail)
+    return Guard(LOGIN, "other authentication", detail)
 
 
 def _level(permission: Any, method: str) -> int:
-    """Return whether a permission class, or several with operators, admits anonymous users."""
+    """Return what a permission class, or several with operators, asks for."""
     if isinstance(permission, drf.OperandHolder):
-        operands = (permission.op1_class, permission.op2_class)
         operator: Any = permission.operator_class
         combine = min if operator is drf.AND else max
-        return combine(_level(each, method) for each in operands)
+        return combine(_level(permission.op1_class, method), _level(permission.op2_class, method))
     if isinstance(permission, drf.SingleOperandHolder):
-        return ADMITS - _level(permission.op1_class, method)
-    bases = getattr(permission, "__mro__", ())
-    decider = next((base for base in bases if "has_permission" in vars(base)), None)
-    if decider is drf.IsAuthenticatedOrReadOnly:
-        return ADMITS if method in drf.SAFE_METHODS else REJECTS
-    if decider is drf.DjangoModelPermissions:
-        needs_user = permission.authenticated_users_only or permission.perms_map.get(method)
-        return REJECTS if needs_user else ADMITS
-    if decider in _ADMITTING:
-        return ADMITS
-    return REJECTS if decider in _REJECTING else DECIDES
+        return OPEN - _level(permission.op1_class, method)
+    decider = permission.has_permission
+    if not _is_library(decider):
+        return DECIDES
+    needs_user = decider not in _OPEN_TO_ALL
+    if decider is drf.IsAuthenticatedOrReadOnly.has_permission:
+        needs_user = method not in drf.SAFE_METHODS
+    elif decider is drf.DjangoModelPermissions.has_permission:
+        needs_user = permission.authenticated_users_only or bool(permission.perms_map.get(method))
+    return TOKEN if needs_user else OPEN
 
 
 def _is_library(function: Any) -> bool:
+    """Whether a function is part of a package that this audit understands."""
     module: str = getattr(function, "__globals__", {}).get("__name__", "")
-    return module.partition(".")[0] in {"django", "rest_framework", "adrf"}
+    return module.partition(".")[0] in {"django", "rest_framework", "adrf", "jwtauth"}
 
 
 def _name(thing: Any) -> str:

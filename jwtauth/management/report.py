@@ -1,9 +1,10 @@
-"""What the commands share: options and output, and sections about the cache and the issuers."""
+"""What the commands share: the output, and sections about keys and the cache."""
 
 from __future__ import annotations
 
 import inspect
 import json
+import re
 import time
 from abc import abstractmethod
 from argparse import RawDescriptionHelpFormatter
@@ -20,33 +21,32 @@ from jwtauth.tokens.jwks import KeySet
 from jwtauth.verification import fetcher_for, jwks_cache_for
 
 if TYPE_CHECKING:
-    from django.core.management.base import CommandParser
+    from collections.abc import Callable, Iterable
 
     from jwtauth.settings import IssuerSettings, Settings
-    from jwtauth.tokens.jwks import VerificationKey
 
-_LONGEST_TEXT: Final = 300
+_MAX_TEXT: Final = 300
 
 
 @dataclass(slots=True)
 class Section:
-    """What a command found out about one thing. A fact may have several lines."""
+    """What a command found out about one subject. A fact may have several lines."""
 
     title: str
-    facts: dict[str, str | list[str]] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
 
 
 class _HelpFormatter(DjangoHelpFormatter, RawDescriptionHelpFormatter):
-    """Django's formatter, which keeps the paragraphs of a command's help."""
+    """Django's formatter, but the help keeps its paragraphs."""
 
 
 class ReportCommand(BaseCommand):
     """A command that prints a report for people or, with ``--json``, for programs.
 
-    A failure ends it with a ``CommandError`` after the report: exit code 1. The docstring of a
-    subclass is its help.
+    The docstring of a subclass is its help. A failure raises ``CommandError`` after the report, so
+    the exit code is 1.
     """
 
     # The command must run even if the rest of the project does not pass its checks.
@@ -57,169 +57,130 @@ class ReportCommand(BaseCommand):
     def __init_subclass__(cls) -> None:
         cls.help = inspect.getdoc(cls) or ""
 
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
-        return super().create_parser(
-            prog_name, subcommand, formatter_class=_HelpFormatter, **kwargs
-        )
-
-    def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument(
-            "--json", action="store_true", help="Print one JSON object, for programs."
-        )
+    def add_arguments(self, parser: Any) -> None:
+        parser.formatter_class = _HelpFormatter
+        parser.add_argument("--json", action="store_true", help="Print JSON, for programs.")
 
     def handle(self, *_args: Any, **options: Any) -> None:
-        self.as_json = bool(options["json"])
+        self.as_json = options["json"]
         settings, problems = read_settings()
-        if settings is None or problems:
+        if settings is None:
             lines = (f"{each.id}: {each.message}\n    HINT: {each.hint}" for each in problems)
-            text = "\n".join(("jwtauth is not configured correctly.", *lines))
-            self.end(text, problems=[asdict(problem) for problem in problems])
-        else:
-            self.report(settings, options)
+            raise CommandError("\n".join(("jwtauth is not configured correctly.", *lines)))
+        self.report(settings, options)
 
     @abstractmethod
     def report(self, settings: Settings, options: dict[str, Any]) -> None:
-        """Print the report, and ``end`` the command."""
+        """Print the report and ``end`` the command."""
 
-    def show(self, text: str) -> None:
-        """Print text for people."""
+    def show(self, text: str, style: Callable[[str], str] | None = None) -> None:
+        """Print a line for people. Servers and tokens may contain control characters."""
         if not self.as_json:
-            self.stdout.write(text)
+            self.stdout.write("".join(c if c.isprintable() else "?" for c in text), style)
 
-    def show_section(self, section: Section) -> None:
-        """Print the facts of a section, then what is wrong."""
-        self.show(self.style.MIGRATE_HEADING(section.title))
-        for name, value in section.facts.items():
-            for line in [value] if isinstance(value, str) else value:
-                self.show(f"  {name:<9} {line}")
-        for warning in section.warnings:
-            self.show(self.style.WARNING(f"  WARNING: {warning}"))
-        for error in section.errors:
-            self.show(self.style.ERROR(f"  ERROR: {error}"))
-
-    def end(self, failure: str | None, success: str = "", **members: Any) -> None:
-        """Print the JSON object or a success. Raises ``CommandError`` for a failure."""
+    def end(self, summary: str, *, ok: bool, **members: Any) -> None:
+        """Print the JSON object or the summary. Raises ``CommandError`` unless ``ok``."""
         if self.as_json:
-            self.stdout.write(json.dumps({"ok": failure is None, **members}, indent=2))
-        if failure is not None:
-            raise CommandError(failure)
-        self.show(self.style.SUCCESS(success))
+            self.stdout.write(json.dumps({"ok": ok, **members}, indent=2, default=asdict))
+        if not ok:
+            raise CommandError(summary)
+        self.show(summary, self.style.SUCCESS)
+
+    def show_sections(self, sections: Iterable[Section]) -> None:
+        """Print the facts of each section, then what is wrong."""
+        for section in sections:
+            self.show(section.title, self.style.MIGRATE_HEADING)
+            for name, value in section.facts.items():
+                for line in [value] if isinstance(value, str) else value:
+                    self.show(f"  {name:<9} {line}")
+            for warning in section.warnings:
+                self.show(f"  WARNING: {warning}", self.style.WARNING)
+            for error in section.errors:
+                self.show(f"  ERROR: {error}", self.style.ERROR)
 
 
 class IssuerCommand(ReportCommand):
-    """A command with a section for the cache and for each issuer, or for one ``--issuer``."""
+    """A command with a section for the cache and for each issuer."""
 
-    def add_arguments(self, parser: CommandParser) -> None:
-        super().add_arguments(parser)
-        parser.add_argument(
-            "--issuer", metavar="URL", help="Only this one of the issuers in the settings."
-        )
-
-    def report(self, settings: Settings, options: dict[str, Any]) -> None:
-        issuers = settings.issuers
-        if url := options["issuer"]:
-            if url not in issuers:
-                raise CommandError(
-                    f"{url} is not an issuer in the settings. Those are: {', '.join(issuers)}."
-                )
-            issuers = {url: issuers[url]}
-        sections = [] if (cache := _cache_section(settings)) is None else [cache]
-        sections += [self.issuer_section(issuer) for issuer in issuers.values()]
-        for section in sections:
-            self.show_section(section)
+    def report(self, settings: Settings, options: dict[str, Any]) -> None:  # noqa: ARG002
+        issuers = settings.issuers.values()
+        fetched = [issuer for issuer in issuers if issuer.jwks is None]
+        sections = [_cache_section(fetched[0], settings)] if fetched else []
+        sections += [self.issuer_section(issuer, settings) for issuer in issuers]
+        self.show_sections(sections)
         failures = sum(bool(section.errors) for section in sections)
-        but = ", but see the warnings above" if any(each.warnings for each in sections) else ""
-        self.end(
-            f"{failures} of {len(sections)} fail: see the errors above." if failures else None,
-            f"Nothing fails{but}.",
-            sections=[asdict(section) for section in sections],
-        )
+        summary = "Nothing fails."
+        if failures:
+            summary = f"{failures} of {len(sections)} fail: see the errors above."
+        self.end(summary, ok=not failures, sections=sections)
 
     @abstractmethod
-    def issuer_section(self, issuer: IssuerSettings) -> Section:
+    def issuer_section(self, issuer: IssuerSettings, settings: Settings) -> Section:
         """Return the section about an issuer."""
 
 
-def _cache_section(settings: Settings) -> Section | None:
-    """Write to the cache and read from it; return ``None`` if no issuer's keys are fetched."""
-    fetched = [issuer for issuer in settings.issuers.values() if issuer.jwks is None]
-    if not fetched:
-        return None
-    section = Section(f'Cache "{settings.cache}"')
-    section.facts["Backend"] = django_settings.CACHES[settings.cache]["BACKEND"]
-    if not can_be_shared(settings.cache):
-        section.warnings.append("Processes cannot share it: each fetches the keys for itself.")
-    if problem := jwks_cache_for(fetched[0], settings).problem():
-        section.errors.append(f"It does not work: {_printable(problem)}.")
-    return section
+def add_keys(section: Section, issuer: IssuerSettings, kid: Any = None) -> KeySet | None:
+    """Load the issuer's keys as a request would, and return them unless that fails.
 
-
-def add_published_keys(section: Section, issuer: IssuerSettings) -> KeySet | None:
-    """Load the issuer's keys as a request would. Return ``None`` if there is no JWK Set."""
-    jwks: object = issuer.jwks
-    if callable(issuer.jwks):
-        try:
-            jwks = issuer.jwks()
-        except Exception as error:  # noqa: BLE001 - the project's code may raise anything.
-            section.errors.append(f"The callable JWKS raised {type(error).__name__}.")
-            return None
+    Warns if the key with this ``kid`` was skipped. What a callable ``JWKS`` raises propagates.
+    """
+    jwks: Any = issuer.jwks() if callable(issuer.jwks) else issuer.jwks
     try:
-        if issuer.jwks is None:
-            keys = KeySet.from_text(_fetch(issuer, section))
-        else:
-            section.facts["Asked"] = "nobody: the keys are in the setting JWKS"
-            keys = KeySet(jwks)
-    except FetchError as error:
-        section.errors.append(f"It gives no keys: {error}.")
+        keys = KeySet(jwks) if issuer.jwks else KeySet.from_text(_fetch(section, issuer))
+    except (FetchError, ValueError) as error:
+        reason = error if isinstance(error, FetchError) else "the answer is not a JWK Set"
+        section.errors.append(f"It gives no keys: {reason}.")
         return None
-    except ValueError:
-        section.errors.append("Its answer is not a JWK Set.")
-        return None
-    if not len(keys):
-        section.errors.append("Its JWK Set holds no key that can be used.")
+    if not keys:
+        section.errors.append("It gives no keys: the JWK Set has no usable key.")
     section.facts["Key"] = [
-        f"{name_of(key)}: {key.kty}, for {', '.join(key.algorithms)}" for key in keys
+        f"{shown(key.kid) if key.kid else 'without kid'}: {key.kty}, "
+        f"for {', '.join(key.algorithms)}"
+        for key in keys
     ]
     section.facts["Skipped"] = [f"{key.name}: {key.reason}" for key in keys.skipped]
+    section.warnings += [
+        f"The token's key {key.name} was skipped: {key.reason}."
+        for key in keys.skipped
+        if json.dumps(kid).startswith(key.name.removesuffix("..."))
+    ]
     return keys
 
 
-def _fetch(issuer: IssuerSettings, section: Section) -> str:
-    url = _without_query(issuer.jwks_url or issuer.discovery_url or "")
+def _fetch(section: Section, issuer: IssuerSettings) -> str:
+    # The query may contain a secret.
+    url = re.sub(r"\?.*", "?...", issuer.jwks_url or issuer.discovery_url or "")
     section.facts["Asked"] = f"{url}: failed"
     asked_at = time.time()
     document = fetcher_for(issuer).fetch(issuer.jwks_timeout)
     section.facts["Asked"] = f"{url}: answered after {time.time() - asked_at:.2f} s"
-    if document.sent_at is not None:
-        _compare_clocks(document.sent_at, asked_at, issuer.leeway, section)
+    if document.sent_at is None:
+        return document.text
+    # The issuer sent the answer within that whole second, and between the request and now.
+    ahead, behind = asked_at - (document.sent_at + 1), document.sent_at - time.time()
+    error, side = max((ahead, "ahead of"), (behind, "behind"))
+    clock = f"{duration(error)} {side} the issuer's"
+    section.facts["Clock"] = clock if error > 0 else "agrees with the issuer's"
+    if error > issuer.leeway:
+        section.warnings.append(f"The clock here is {clock}. Synchronise it, or raise LEEWAY.")
     return document.text
 
 
-def _compare_clocks(sent_at: int, asked_at: float, leeway: float, section: Section) -> None:
-    # It was sent within that whole second, and between the request and now.
-    ahead, behind = asked_at - (sent_at + 1), sent_at - time.time()
-    if max(ahead, behind) <= 0:
-        section.facts["Clock"] = "agrees with the issuer's"
-        return
-    difference = f"{duration(ahead)} ahead of" if ahead > 0 else f"{duration(behind)} behind"
-    section.facts["Clock"] = f"{difference} the issuer's"
-    if max(ahead, behind) > leeway:
-        effect = "tokens expire that much early" if ahead > 0 else "tokens just issued are rejected"
-        section.warnings.append(
-            f"The clock here is {difference} the issuer's: {effect}. Synchronise it, or raise "
-            "LEEWAY."
-        )
-
-
-def name_of(key: VerificationKey) -> str:
-    """Return what to call a key in a text."""
-    return "without kid" if key.kid is None else shown(key.kid)
+def _cache_section(issuer: IssuerSettings, settings: Settings) -> Section:
+    """Write to the cache and read from it."""
+    section = Section(f'Cache "{settings.cache}"')
+    section.facts["Backend"] = django_settings.CACHES[settings.cache]["BACKEND"]
+    if not can_be_shared(settings.cache):
+        section.warnings.append("Processes cannot share it: each fetches the keys for itself.")
+    if problem := jwks_cache_for(issuer, settings).problem():
+        section.errors.append(f"It does not work: {problem:.{_MAX_TEXT}}.")
+    return section
 
 
 def shown(value: Any) -> str:
-    """Return a JSON value, which may come from a stranger, as text that is safe to print."""
+    """Return a JSON value, which may come from a stranger, as text of limited length."""
     text = json.dumps(value)
-    return text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}..."
+    return text if len(text) <= _MAX_TEXT else f"{text[:_MAX_TEXT]}..."
 
 
 def duration(seconds: float) -> str:
@@ -228,18 +189,3 @@ def duration(seconds: float) -> str:
         if abs(seconds) >= 2 * size:
             return f"{seconds / size:.0f} {unit}"
     return f"{seconds:.0f} s"
-
-
-def number_of_keys(number: int) -> str:
-    """Return the number with its noun."""
-    return "1 key" if number == 1 else f"{number} keys"
-
-
-def _without_query(url: str) -> str:
-    """Return the URL without its query, which may hold a secret."""
-    path, question_mark, _query = url.partition("?")
-    return f"{path}?..." if question_mark else path
-
-
-def _printable(text: str) -> str:
-    return "".join(char if char.isprintable() else "?" for char in text[:_LONGEST_TEXT])

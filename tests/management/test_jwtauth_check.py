@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import time
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,7 +16,6 @@ from jwtauth.keys.shared_cache import JWKSCache, SharedDocument, SharedFailure
 from jwtauth.management.report import duration
 from jwtauth.settings import get_settings
 from jwtauth.testing import SigningKey
-from jwtauth.tokens.jose_keys import ED25519_LIBRARY
 from jwtauth.verification import jwks_cache_for
 from tests.faults import Answer, FaultyIssuer
 from tests.keys.caching import own_workers
@@ -129,8 +127,8 @@ def test_json_is_one_object_with_all_facts(issuer: FaultyIssuer) -> None:
             Answer(status=302, headers={"Location": "http://127.0.0.1:1/"}),
             "It gives no keys: the issuer redirects, which is not followed.",
         ),
-        (Answer(body=b"<html>"), "Its answer is not a JWK Set."),
-        (Answer(body={"keys": []}), "Its JWK Set holds no key that can be used."),
+        (Answer(body=b"<html>"), "It gives no keys: the answer is not a JWK Set."),
+        (Answer(body={"keys": []}), "It gives no keys: the JWK Set has no usable key."),
     ],
 )
 def test_answer_without_keys_is_a_failure_with_its_reason(
@@ -230,7 +228,7 @@ def test_issuer_with_a_slash_too_many_fails_and_its_own_name_is_shown(
         Answer(body=b"<html>"),
         Answer(body=b"[" * 100_000),
         Answer(body=b"[]"),
-        Answer(body={"issuer": 5}),
+        Answer(body={}),
         Answer(body=b" " * 600_000),
     ],
 )
@@ -242,7 +240,7 @@ def test_issuer_without_a_discovery_document_is_fine_but_not_confirmed(
     result = check()
 
     assert result.code == 0
-    assert "Issuer    not confirmed, since it has no discovery document\n" in result.out
+    assert "Issuer    not confirmed by a discovery document\n" in result.out
     assert "Requests  are served, if their iss and aud match\n" in result.out
 
 
@@ -263,7 +261,7 @@ def test_discovery_document_is_fetched_within_the_limits_of_a_request(
     settings.JWTAUTH = {"ISSUER": issuer.url, "JWKS_TIMEOUT": 0.2}
     issuer.discovery_answer = Answer(delay=60)
 
-    assert facts()["Issuer"] == "not confirmed, since it has no discovery document"
+    assert facts()["Issuer"] == "not confirmed by a discovery document"
 
 
 def test_issuer_that_is_no_url_is_not_asked_for_its_name(
@@ -273,14 +271,6 @@ def test_issuer_that_is_no_url_is_not_asked_for_its_name(
 
     assert facts()["Requests"] == "are served, if their iss and aud match"
     assert len(issuer.requests) == 1
-
-
-def test_any_audience_is_no_condition(issuer: FaultyIssuer, settings: Settings) -> None:
-    settings.JWTAUTH = {"ISSUER": issuer.url, "VERIFY_AUDIENCE": False}
-    assert facts()["Requests"] == "are served"
-
-    issuer.discovery_answer = Answer(status=404)
-    assert facts()["Requests"] == "are served, if their iss matches"
 
 
 @pytest.mark.parametrize("arguments", [(), ("--json",)])
@@ -316,8 +306,8 @@ def test_what_a_server_says_cannot_play_tricks_on_the_terminal(issuer: FaultyIss
     issuer.stop()
     issuer.start()
     (error,) = section()["errors"]
-    assert error.isprintable()
     assert len(error) < 500
+    assert check().out.replace("\n", "").isprintable()
 
 
 def test_keys_that_cannot_be_used_are_told_with_the_reason(issuer: FaultyIssuer) -> None:
@@ -343,20 +333,6 @@ def test_key_without_kid_is_shown_too(issuer: FaultyIssuer) -> None:
     assert "Key       without kid: OKP, for EdDSA, Ed25519" in check().out
 
 
-def test_key_for_no_allowed_algorithm_is_a_warning(
-    issuer: FaultyIssuer, settings: Settings
-) -> None:
-    settings.JWTAUTH = {"ISSUER": issuer.url, "ALGORITHMS": ["EdDSA"]}
-    issuer.keys[1].kid = "rsa"
-
-    result = check()
-
-    assert result.code == 0
-    warning = 'Tokens of the key "rsa" are rejected: ALGORITHMS allows none of RS256.'
-    assert f"  WARNING: {warning}\n" in result.out
-    assert result.out.endswith("Nothing fails, but see the warnings above.\n")
-
-
 def test_issuer_without_a_key_for_any_allowed_algorithm_fails(
     issuer: FaultyIssuer, settings: Settings
 ) -> None:
@@ -368,25 +344,21 @@ def test_issuer_without_a_key_for_any_allowed_algorithm_fails(
     assert "ERROR: None of its keys is for an algorithm in ALGORITHMS." in result.out
     assert "Requests  get 401\n" in result.out
 
+    settings.JWTAUTH = settings.JWTAUTH | {"JWKS": issuer.jwks()}
+    assert check().error == "1 of 1 fail: see the errors above."
 
-@pytest.mark.parametrize(
-    ("offset", "says"),
-    [
-        (100, " s behind the issuer's: tokens just issued are rejected"),
-        (-100, " s ahead of the issuer's: tokens expire that much early"),
-    ],
-)
+
+@pytest.mark.parametrize(("offset", "side"), [(100, "behind"), (-100, "ahead of")])
 def test_clocks_further_apart_than_leeway_are_a_warning(
-    issuer: FaultyIssuer, settings: Settings, offset: int, says: str
+    issuer: FaultyIssuer, settings: Settings, offset: int, side: str
 ) -> None:
     issuer.jwks_answer = Answer(headers={"Date": http_date(time.time() + offset)})
 
     found, result = section(), check()
 
     (warning,) = found["warnings"]
-    assert says in warning
+    assert f" s {side} the issuer's. Synchronise it, or raise LEEWAY." in warning
     assert result.code == 0
-    side = "behind" if offset > 0 else "ahead of"
     assert re.search(rf"  Clock     (9\d|10\d) s {side} the issuer's\n", result.out)
 
     settings.JWTAUTH = {"ISSUER": issuer.url, "LEEWAY": 110}
@@ -414,7 +386,7 @@ def test_issuer_that_does_not_tell_the_time_is_fine(issuer: FaultyIssuer, date: 
 def test_age_of_the_keys_in_the_cache_is_told(issuer: FaultyIssuer) -> None:
     share(issuer, age=35)
 
-    assert "Cache     2 keys, fetched 3" in check().out
+    assert "Cache     keys: 2, fetched 3" in check().out
 
 
 def test_nonsense_in_the_cache_is_no_keys(issuer: FaultyIssuer) -> None:
@@ -426,10 +398,8 @@ def test_nonsense_in_the_cache_is_no_keys(issuer: FaultyIssuer) -> None:
 @pytest.mark.parametrize(
     ("answer", "age", "requests"),
     [
-        (Answer(status=500), 60, f"{CACHED} for another 24 h, if their iss and aud match"),
+        (Answer(status=500), 60, f"{CACHED} for at most 24 h, if their aud matches"),
         (Answer(status=500), 87_001, "get 503, unless their process has keys already"),
-        (Answer(body={"keys": []}), 60, f"{CACHED} for another 9 min, if their aud matches"),
-        (Answer(body={"keys": []}), 601, "get 503, unless their process has keys already"),
     ],
 )
 def test_what_requests_meet_without_the_issuer_depends_on_the_cache(
@@ -453,9 +423,7 @@ def test_failure_that_other_processes_met_is_a_warning(issuer: FaultyIssuer) -> 
         lease=None,
     )
 
-    assert section()["warnings"] == [
-        "The last fetches of this deployment failed, 3 in a row (no route)."
-    ]
+    assert section()["warnings"] == ["The last fetch of this deployment failed (no route)."]
 
 
 def test_cache_that_processes_cannot_share_is_a_warning(
@@ -507,69 +475,50 @@ def test_trying_the_cache_out_leaves_nothing_in_it(issuer: FaultyIssuer) -> None
     assert cache.keys() == []
 
 
-def test_one_issuer_can_be_asked_alone(issuer: FaultyIssuer, settings: Settings) -> None:
-    with FaultyIssuer(["EdDSA"], trusted=False) as other:
-        settings.JWTAUTH = {"ISSUERS": {issuer.url: {}, other.url: {}}}
-
-        both, one = check("--json"), check("--json", "--issuer", other.url)
-
-        titles = [found["title"] for found in both.json["sections"]]
-        assert titles == ['Cache "default"', issuer.url, other.url]
-        assert [found["title"] for found in one.json["sections"]] == [titles[0], other.url]
-        assert (issuer.fetches, other.fetches) == (1, 2)
-
-
-def test_asking_a_stranger_is_an_error_that_names_the_issuers(issuer: FaultyIssuer) -> None:
-    result = check("--issuer", f"{issuer.url}/")
-
-    assert result.code == 1
-    assert result.error == (
-        f"{issuer.url}/ is not an issuer in the settings. Those are: {issuer.url}."
-    )
-    assert issuer.fetches == 0
-
-
 def test_keys_in_the_setting_are_listed_and_none_are_fetched(
     issuer: FaultyIssuer, settings: Settings
 ) -> None:
     jwks = {"keys": [*issuer.jwks()["keys"], {"kty": "oct"}]}
-    settings.JWTAUTH = {"ISSUER": issuer.url, "JWKS": jwks, "ALGORITHMS": ["EdDSA", "ES256"]}
+    settings.JWTAUTH = {"ISSUER": issuer.url, "JWKS": jwks}
 
     result = check()
 
     assert result.code == 0
-    assert result.out.splitlines()[1:6] == [
+    assert result.out.splitlines() == [
         issuer.url,
-        "  Asked     nobody: the keys are in the setting JWKS",
         "  Key       without kid: OKP, for EdDSA, Ed25519",
         "  Key       without kid: RSA, for RS256",
         "  Skipped   key 3: kty is not RSA, EC or OKP",
+        "Nothing fails.",
     ]
-    assert "Requests  are served, if their iss and aud match\n" in result.out
-    assert "Cache" not in result.out
     assert issuer.fetches == 0
 
 
 @pytest.mark.parametrize(
     ("result", "error"),
     [
-        ({"keys": []}, "Its JWK Set holds no key that can be used."),
-        ("nonsense", "Its answer is not a JWK Set."),
-        (None, "The callable JWKS raised KeyError."),
+        ({"keys": []}, "It gives no keys: the JWK Set has no usable key."),
+        ("nonsense", "It gives no keys: the answer is not a JWK Set."),
+        (None, "It gives no keys: the answer is not a JWK Set."),
     ],
 )
 def test_callable_without_keys_is_a_failure(
     issuer: FaultyIssuer, settings: Settings, result: Any, error: str
 ) -> None:
-    results = {} if result is None else {"jwks": result}
-    settings.JWTAUTH = {"ISSUERS": {issuer.url: {}, "mine": {"JWKS": lambda: results["jwks"]}}}
+    settings.JWTAUTH = {"ISSUERS": {issuer.url: {}, "mine": {"JWKS": lambda: result}}}
 
     checked = check()
 
     assert checked.error == "1 of 3 fail: see the errors above."
     assert f"  ERROR: {error}\n" in checked.out
-    assert "  Requests  fail until JWKS has keys\n" in checked.out
     assert 'Cache "default"' in checked.out
+
+
+def test_what_a_callable_raises_propagates(issuer: FaultyIssuer, settings: Settings) -> None:
+    settings.JWTAUTH = {"ISSUER": issuer.url, "JWKS": {}.popitem}
+
+    with pytest.raises(KeyError):
+        check()
 
 
 def test_each_issuer_that_fails_is_counted(issuer: FaultyIssuer, settings: Settings) -> None:
@@ -593,18 +542,6 @@ def test_wrong_settings_are_told_in_the_words_of_the_system_checks(settings: Set
     assert '    HINT: Did you mean "LEEWAY"?' in lines
 
 
-def test_wrong_settings_are_told_to_programs_too(settings: Settings) -> None:
-    settings.JWTAUTH = {}
-
-    result = check("--json")
-
-    assert result.code == 1
-    assert result.json["ok"] is False
-    (problem,) = result.json["problems"]
-    assert problem.keys() == {"id", "message", "hint"}
-    assert problem["id"] == "jwtauth.E003"
-
-
 def test_colour_is_what_django_s_options_say(issuer: FaultyIssuer) -> None:
     assert "\x1b[" not in check(no_color=True).out
     assert "\x1b[" in check(no_color=False, force_color=True).out
@@ -616,8 +553,3 @@ def test_colour_is_what_django_s_options_say(issuer: FaultyIssuer) -> None:
 )
 def test_durations_are_told_in_the_unit_that_suits(seconds: float, says: str) -> None:
     assert duration(seconds) == says
-
-
-def test_what_verifies_ed25519_is_told(issuer: FaultyIssuer) -> None:
-    assert check().out.startswith(f"Ed25519 is verified by {ED25519_LIBRARY}.\n")
-    assert ("libsodium" if find_spec("nacl") else "OpenSSL") == ED25519_LIBRARY

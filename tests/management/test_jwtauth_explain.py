@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import io
+import json
 import os
 import re
 import subprocess
@@ -36,15 +37,13 @@ def explain(token: str, *arguments: str, **options: Any) -> Result:
 
 def facts_of(token: str) -> dict[str, str]:
     """What the token holds and what is expected of it."""
-    (section, *_) = explain(token, "--json").json["sections"]
-    assert isinstance(section["facts"], dict)
-    return section["facts"]
+    token_section, header, claims, *_ = explain(token, "--json").json["sections"]
+    return {**token_section["facts"], **header["facts"], **claims["facts"]}
 
 
 def warnings_of(token: str) -> list[str]:
-    (section, *_) = explain(token, "--json").json["sections"]
-    assert isinstance(section["warnings"], list)
-    return section["warnings"]
+    sections = explain(token, "--json").json["sections"]
+    return [warning for section in sections for warning in section["warnings"]]
 
 
 @pytest.fixture
@@ -132,7 +131,7 @@ FAULTS: list[tuple[Change, str, str | None]] = [
     (claim(nbf=4_000_000_000), "token_not_yet_valid", "nbf"),
     (claim(aud=...), "missing_claim", "aud"),
     (claim(aud=["web", "app"]), "invalid_audience", "aud"),
-    (claim(sub=1), "invalid_claim", "sub"),
+    (claim(sub=1), "invalid_claim", None),
     (attribute("signature", "!"), "malformed_token", None),
     (unpublished_key, "unknown_key", None),
     (foreign_signature, "invalid_signature", None),
@@ -171,8 +170,7 @@ def test_rejected_token_gets_the_verdict_of_the_verifier(
     assert text.error.startswith(f"The token would be rejected ({code}): ")
     assert (found.json["ok"], found.json["code"]) == (False, code)
     if name is not None:
-        assert re.search(rf"\n  {name} +[^\n]+, expected [^\n]+\n", text.out)
-        assert name in found.json["sections"][0]["facts"]
+        assert re.search(rf"\n  {name} +[^\n]+ \([A-Z_]+ = [^\n]+\)\n", text.out)
 
 
 @pytest.mark.parametrize("algorithm", ["EdDSA", "RS256"])
@@ -189,28 +187,30 @@ def test_good_token_passes_every_check(settings: Settings, algorithm: str) -> No
     assert (found.json["ok"], found.json["code"]) == (True, None)
     assert found.json["header"] == {"alg": algorithm}
     assert found.json["claims"]["scope"] == "read"
-    (section,) = found.json["sections"]
-    assert (section["warnings"], section["errors"]) == ([], [])
+    assert [section["title"] for section in found.json["sections"]] == ["Token", "Header", "Claims"]
+    assert not any(each["warnings"] or each["errors"] for each in found.json["sections"])
 
 
-def test_what_the_settings_expect_is_shown_beside_what_the_token_holds(
-    issuer: FaultyIssuer,
-) -> None:
-    facts = facts_of(make(issuer))
+def test_settings_are_shown_beside_what_the_token_holds(issuer: FaultyIssuer) -> None:
+    facts = facts_of(make(issuer, claim(scope="read")))
 
-    assert re.fullmatch(r"\d+ characters, expected at most 16384 .*", facts.pop("length"))
-    assert facts.pop("iss").startswith(f'"{issuer.url}", expected "http')
-    assert re.fullmatch(r"20.* UTC \(in .+\), expected a time in the future .*", facts.pop("exp"))
-    assert facts.pop("iat").endswith(" ago), expected none, or a time in the past (LEEWAY: 0 s)")
+    assert re.fullmatch(r"\d+ \(MAX_TOKEN_LENGTH = 16384\)", facts.pop("length"))
+    trusted = f"ISSUER = '{issuer.url}' or 'http://127.0.0.1:1'"
+    assert facts.pop("iss") == f'"{issuer.url}" ({trusted})'
+    assert re.fullmatch(r"20.* UTC, in .+ \(LEEWAY = 0\)", facts.pop("exp"))
+    assert facts.pop("iat").endswith(" ago (LEEWAY = 0)")
+    assert json.loads(facts.pop("kid")) == issuer.keys[0].kid
+    required = "(REQUIRED_CLAIMS = {'account': ['acme', 'ajax'], 'tenant': True, 'level': 3})"
     assert facts == {
-        "alg": '"EdDSA", expected "EdDSA" or "RS256" (ALGORITHMS)',
-        "typ": '"JWT", expected "JWT" (TOKEN_TYPES)',
-        "nbf": "none, expected none, or a time in the past (LEEWAY: 0 s)",
-        "aud": '"api", expected "api" (AUDIENCE)',
-        "sub": '"user", expected a string',
-        "account": '"acme", expected "acme" or "ajax" (REQUIRED_CLAIMS)',
-        "tenant": "null, expected any value (REQUIRED_CLAIMS)",
-        "level": "3, expected 3 (REQUIRED_CLAIMS)",
+        "alg": "\"EdDSA\" (ALGORITHMS = ['EdDSA', 'RS256'])",
+        "typ": "\"JWT\" (TOKEN_TYPES = ['JWT'])",
+        "nbf": "missing (LEEWAY = 0)",
+        "aud": "\"api\" (AUDIENCE = 'api')",
+        "sub": '"user"',
+        "scope": '"read"',
+        "account": f'"acme" {required}',
+        "tenant": f"null {required}",
+        "level": f"3 {required}",
     }
 
 
@@ -224,19 +224,34 @@ def test_neither_token_nor_signature_is_ever_shown(issuer: FaultyIssuer) -> None
                 assert len(signature) < 10 or signature not in output
 
 
+def test_query_of_a_url_is_not_shown(issuer: FaultyIssuer, settings: Settings) -> None:
+    keys = {"JWKS_URL": f"{issuer.jwks_url}?code=secret"}
+    settings.JWTAUTH = {"ISSUERS": {issuer.url: keys}}
+
+    for token in (issuer.token(), issuer.token(key=SigningKey.generate("EdDSA"))):
+        assert "secret" not in explain(token).out + explain(token, "--json").out
+
+
 def test_header_and_claims_are_shown_decoded(issuer: FaultyIssuer) -> None:
     result = explain(make(issuer, claim(name="\x1b[31mJosé")))
 
-    assert 'Header\n{\n  "alg": "EdDSA",\n' in result.out
-    assert r'"name": "\u001b[31mJos\u00e9"' in result.out
+    assert 'Header\n  alg       "EdDSA" (' in result.out
+    assert r'  name      "\u001b[31mJos\u00e9"' in result.out
+
+
+def test_names_of_claims_cannot_play_tricks_on_the_terminal(issuer: FaultyIssuer) -> None:
+    out = explain(make(issuer, claim(**{"\x1b[31m\n": 1}))).out
+
+    assert "  ?[31m?    1\n" in out
+    assert "\x1b" not in out
 
 
 def test_what_cannot_be_read_is_not_shown(issuer: FaultyIssuer) -> None:
     result = explain("a.b.c")
 
-    assert "Claims" not in result.out
+    assert result.out == "Token\n  length    5 (MAX_TOKEN_LENGTH = 16384)\n"
     assert result.error.endswith(": The token's header cannot be decoded.")
-    assert explain("a.b.c", "--json").json["header"] is None
+    assert explain("a.b.c", "--json").json["header"] == {}
 
 
 def test_times_are_shown_as_dates_and_relative_to_now(issuer: FaultyIssuer) -> None:
@@ -244,10 +259,10 @@ def test_times_are_shown_as_dates_and_relative_to_now(issuer: FaultyIssuer) -> N
     past = facts_of(make(issuer, claim(exp=now - 600, nbf=now - 1200)))
     future = facts_of(make(issuer, claim(nbf=now + 600)))
 
-    assert " UTC (10 min ago)" in past["exp"]
-    assert " UTC (20 min ago)" in past["nbf"]
-    assert " UTC (in 10 min)" in future["nbf"]
-    assert facts_of(make(issuer, claim(iat="now")))["iat"].startswith('"now", ')
+    assert " UTC, 10 min ago" in past["exp"]
+    assert " UTC, 20 min ago" in past["nbf"]
+    assert " UTC, in 10 min" in future["nbf"]
+    assert facts_of(make(issuer, claim(iat="now")))["iat"].startswith('"now" (')
 
 
 @pytest.mark.parametrize(
@@ -285,12 +300,10 @@ def test_key_of_the_token_that_was_skipped_is_named_with_the_reason(
     long = {"kty": "oct", "kid": "x" * 200}
     issuer.jwks_answer = Answer(body={"keys": [*jwks, {"kty": "oct", "kid": "old"}, long]})
 
-    skipped = "which is skipped: kty is not RSA, EC or OKP."
-    assert warnings_of(make(issuer, header(kid="old"))) == [
-        f'The issuer publishes the key "old", {skipped}'
-    ]
+    skipped = "was skipped: kty is not RSA, EC or OKP."
+    assert warnings_of(make(issuer, header(kid="old"))) == [f'The token\'s key "old" {skipped}']
     (warning,) = warnings_of(make(issuer, header(kid="x" * 200)))
-    assert warning.endswith(f"xxx..., {skipped}")
+    assert warning.endswith(f"xxx... {skipped}")
     assert warnings_of(make(issuer, header(kid="ol"))) == []
 
 
@@ -319,7 +332,7 @@ def test_token_of_an_unreachable_issuer_is_not_called_invalid(issuer: FaultyIssu
 
     assert verdict_of(token)[0] == "keys_unavailable"
     assert result.code == 1
-    assert result.error.startswith("The token could not be verified (keys_unavailable): ")
+    assert result.error.startswith("The token cannot be verified (keys_unavailable): ")
     assert "  ERROR: It gives no keys: the connection to the issuer failed" in result.out
 
 
@@ -342,45 +355,36 @@ def test_bad_signature_starts_no_refresh_that_would_outlive_the_command(
     assert "jwtauth-keys" in started
 
 
-FOR_NONE = "(AUDIENCE for None; for a request it may differ)"
-
-
-def only_the_request_knows(request: Any) -> str:
-    return str(request.path)
-
-
 @pytest.mark.parametrize(
-    ("setting", "expected", "code"),
+    ("setting", "shown", "code"),
     [
-        ({}, "none (AUDIENCE)", "invalid_audience"),
-        ({"AUDIENCE": ["web", "api"]}, '"web" or "api" (AUDIENCE)', None),
-        ({"VERIFY_AUDIENCE": False}, "anything, since VERIFY_AUDIENCE is off", None),
-        ({"AUDIENCE": lambda request: "web" if request else "api"}, f'"api" {FOR_NONE}', None),
-        ({"AUDIENCE": lambda _request: None}, f"none {FOR_NONE}", "invalid_audience"),
+        ({}, "AUDIENCE = None", "invalid_audience"),
+        ({"AUDIENCE": ["web", "api"]}, "AUDIENCE = ['web', 'api']", None),
+        ({"VERIFY_AUDIENCE": False}, "VERIFY_AUDIENCE = False", None),
     ],
 )
 def test_expected_audience_is_shown(
-    settings: Settings, setting: dict[str, Any], expected: str, code: str | None
+    settings: Settings, setting: dict[str, Any], shown: str, code: str | None
 ) -> None:
     with FaultyIssuer(["EdDSA"], trusted=False) as issuer:
         settings.JWTAUTH = {"ISSUER": issuer.url, **setting}
         token = issuer.token(aud="api")
 
-        assert facts_of(token)["aud"] == f'"api", expected {expected}'
+        assert facts_of(token)["aud"] == f'"api" ({shown})'
         assert explain(token, "--json").json["code"] == code
 
 
-def test_audience_that_needs_a_request_is_left_out_and_the_rest_is_verified(
-    settings: Settings,
-) -> None:
+def test_audience_of_a_request_is_left_out_and_the_rest_is_verified(settings: Settings) -> None:
+    def audience(request: Any) -> str:
+        return str(request.path)
+
     with FaultyIssuer(["EdDSA"], trusted=False) as issuer:
-        settings.JWTAUTH = {"ISSUER": issuer.url, "AUDIENCE": only_the_request_knows}
+        settings.JWTAUTH = {"ISSUER": issuer.url, "AUDIENCE": audience}
         good = explain(issuer.token(aud="/here"))
         bad = explain(issuer.token(aud="/here", sub=1))
 
-    problem = "AUDIENCE, called with None for a request, raised AttributeError"
-    assert (good.code, good.error) == (1, f"The token could not be verified: {problem}.")
-    assert f"  WARNING: {problem}: aud is not verified.\n" in good.out
+    assert good.code == 0
+    assert "  WARNING: AUDIENCE is a callable, which needs a request: aud is not " in good.out
     assert bad.error.startswith("The token would be rejected (invalid_claim): ")
 
 
@@ -397,13 +401,13 @@ def test_audience_that_needs_a_request_is_left_out_and_the_rest_is_verified(
         '"Authorization: Bearer {}"',
         "'Authorization': 'Bearer {}',",
         "X-Gateway-Token: JWT {}",
+        "X-Gateway-Token:{}",
+        "curl -H 'Authorization: Bearer {}'",
     ],
 )
 def test_token_may_be_pasted_as_a_header_and_with_quotes(
-    issuer: FaultyIssuer, settings: Settings, written: str
+    issuer: FaultyIssuer, written: str
 ) -> None:
-    settings.JWTAUTH = settings.JWTAUTH | {"PREFIX": "JWT"}
-
     assert explain(written.format(make(issuer))).code == 0
 
 
@@ -428,21 +432,7 @@ def test_terminal_is_asked_without_an_echo(
     assert prompts == ["Token (not shown): "]
 
 
-@pytest.mark.parametrize("stop", [EOFError, KeyboardInterrupt])
-def test_nothing_entered_is_an_error(
-    issuer: FaultyIssuer, monkeypatch: pytest.MonkeyPatch, stop: type[BaseException]
-) -> None:
-    def ask(_prompt: str) -> str:
-        raise stop
-
-    monkeypatch.setattr(getpass, "getpass", ask)
-
-    result = run("jwtauth_explain", stdin=Terminal())
-
-    assert (result.code, result.error) == (1, "No token could be read from standard input.")
-
-
-@pytest.mark.parametrize("octets", [b"", b" \n", b"\xff\xfe"])
+@pytest.mark.parametrize("octets", [b"", b" \n"])
 def test_nothing_on_standard_input_is_an_error(issuer: FaultyIssuer, octets: bytes) -> None:
     result = run("jwtauth_explain", stdin=io.TextIOWrapper(io.BytesIO(octets), "utf-8"))
 
@@ -468,13 +458,13 @@ def test_process_ends_with_code_1_and_without_a_traceback() -> None:
     )
 
     assert result.returncode == 1
-    assert '\n  iss       "https://stranger.test", expected ' in result.stdout
+    assert '\n  iss       "https://stranger.test" (ISSUER = ' in result.stdout
     assert result.stderr.startswith("CommandError: The token would be rejected (untrusted_issuer)")
     assert "Traceback" not in result.stderr
     assert token not in result.stdout
 
 
-@pytest.mark.parametrize("name", ["check", "refresh", "explain"])
+@pytest.mark.parametrize("name", ["check", "refresh", "explain", "routes"])
 def test_help_tells_the_exit_code_in_paragraphs_of_its_own(
     name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -484,4 +474,3 @@ def test_help_tells_the_exit_code_in_paragraphs_of_its_own(
     printed = capsys.readouterr().out
     assert "\n\nThe exit code is " in printed
     assert "--json" in printed
-    assert ("--issuer URL" in printed) is (name != "explain")

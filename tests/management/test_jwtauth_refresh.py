@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from tests.conftest import Hands
 
 
+KEYS = "  Keys      2, 0 s old\n"
+
+
 def refresh(*arguments: str, **options: Any) -> Result:
     return run("jwtauth_refresh", *arguments, **options)
 
@@ -46,7 +49,7 @@ def test_keys_are_there_for_a_process_that_starts_later(
     become_another_process(settings)
 
     assert result.code == 0
-    assert result.out.endswith(f"{issuer.url}\n  Keys      2 keys, 0 s old\nNothing fails.\n")
+    assert result.out.endswith(f"{issuer.url}\n{KEYS}Nothing fails.\n")
     assert verify_token(issuer.token())["sub"] == "user"
     assert issuer.fetches == 1
 
@@ -100,8 +103,7 @@ def test_failure_leaves_the_old_keys_and_counts(issuer: FaultyIssuer, settings: 
 
     assert (result.code, result.error) == (1, "1 of 2 fail: see the errors above.")
     assert result.out.endswith(
-        "  Keys      2 keys, 0 s old\n"
-        "  ERROR: It gives no keys: the issuer answered with status 500.\n"
+        f"{KEYS}  ERROR: It gives no keys: the issuer answered with status 500.\n"
     )
     failure = shared(issuer).failure
     assert failure is not None
@@ -127,7 +129,7 @@ def test_cache_that_does_not_take_the_keys_is_a_failure(
 
     assert result.code == 1
     assert "  ERROR: It does not work: " in result.out
-    assert result.out.endswith(f"{issuer.url}\n  Keys      2 keys, 0 s old\n")
+    assert result.out.endswith(f"{issuer.url}\n{KEYS}")
 
 
 def test_cache_that_processes_cannot_share_is_a_warning(
@@ -163,8 +165,7 @@ def test_keys_in_the_setting_need_no_refresh(issuer: FaultyIssuer, settings: Set
     result = refresh()
 
     assert (result.code, result.error) == (0, "")
-    keys = "  Keys      2 keys, in the setting JWKS\n"
-    assert result.out == f"{issuer.url}\n{keys}Nothing fails.\n"
+    assert result.out == f"{issuer.url}\n{KEYS}Nothing fails.\n"
     assert issuer.fetches == 0
 
 
@@ -177,16 +178,6 @@ def test_keys_in_the_setting_that_cannot_be_used_are_a_failure(
 
     assert (result.code, result.error) == (1, "1 of 3 fail: see the errors above.")
     assert "\nmine\n  ERROR: It gives no keys: JWKS has no usable key.\n" in result.out
-
-
-def test_one_issuer_can_be_refreshed_alone(issuer: FaultyIssuer, settings: Settings) -> None:
-    with FaultyIssuer(["EdDSA"], trusted=False) as other:
-        settings.JWTAUTH = {"ISSUERS": {issuer.url: {}, other.url: {}}}
-
-        result = refresh("--issuer", other.url)
-
-        assert f"{other.url}\n  Keys      1 key, 0 s old\n" in result.out
-        assert (issuer.fetches, other.fetches) == (0, 1)
 
 
 def test_receivers_hear_of_it(issuer: FaultyIssuer) -> None:

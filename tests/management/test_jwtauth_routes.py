@@ -252,8 +252,7 @@ class OurSubclass(TokenRequiredMiddleware):
 
 
 class OwnLoginRequired(LoginRequiredMiddleware):
-    def process_view(self, *args: Any) -> None:
-        """Let everybody in."""
+    """A project's own."""
 
 
 VIEW = "django.views.static.serve"
@@ -268,7 +267,7 @@ OWN_TOKEN = f"{__name__}.{OurSubclass.__name__}"
         (TOKEN, "TokenRequiredMiddleware"),
         (OWN_TOKEN, "TokenRequiredMiddleware"),
         (LOGIN, "Django login: LoginRequiredMiddleware"),
-        (OWN_LOGIN, "decides itself: OwnLoginRequired.process_view()"),
+        (OWN_LOGIN, "Django login: LoginRequiredMiddleware"),
         (VIEW, "open"),
     ],
 )
@@ -310,7 +309,7 @@ def test_middleware_that_only_reports_protects_nothing(
     settings.MIDDLEWARE = [TOKEN]
     settings.JWTAUTH = settings.JWTAUTH | {"REPORT_ONLY": True}
 
-    assert said() == ["open: REPORT_ONLY", "Django login: login_required"]
+    assert said() == ["open", "Django login: login_required"]
 
 
 # The output.
@@ -343,7 +342,7 @@ def test_open_routes_fail_the_command() -> None:
 def test_only_open_routes_are_listed_on_request() -> None:
     result = routes("--open")
 
-    assert (result.code, result.out) == (1, f"/orders/  open  {VIEW}\n")
+    assert (result.code, result.out.split()) == (1, ["/orders/", "open", VIEW])
 
 
 @pytest.mark.usefixtures("orders")
@@ -398,10 +397,10 @@ def test_wrong_settings_are_an_error(settings: Settings, serve: Callable[..., No
 
 @pytest.mark.usefixtures("orders")
 def test_open_routes_are_coloured() -> None:
-    red, *others = routes(no_color=False, force_color=True).out.splitlines()
+    out = routes(no_color=False, force_color=True).out
 
-    assert red.startswith("\x1b[")
-    assert not any("\x1b" in line for line in others)
+    assert out.startswith("\x1b[")
+    assert out.count("\x1b[") == 2  # The colour of one line, and its end.
 
 
 # The page about it, docs/how-to/what-is-open.md.

@@ -10,9 +10,8 @@ from django.contrib.admindocs.views import simplify_regex
 from django.urls import LocalePrefixPattern, URLPattern, get_resolver
 from django.utils.module_loading import import_string
 
-from jwtauth import admission
-from jwtauth.management import guards
-from jwtauth.management.guards import Guard
+from jwtauth.admission import is_open
+from jwtauth.management.guards import LOGIN, OPEN, TOKEN, UNKNOWN, Guard, guards_of
 from jwtauth.management.report import ReportCommand
 from jwtauth.middleware import TokenRequiredMiddleware
 
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
     from django.urls import URLResolver
 
     from jwtauth.settings import Settings
-    from jwtauth.settings.validators import ExemptPaths
 
 _LOGIN_MIDDLEWARE: Final = "django.contrib.auth.middleware.LoginRequiredMiddleware"
 
@@ -46,22 +44,15 @@ class Command(ReportCommand):
         parser.add_argument("--open", action="store_true", help="List only the open routes.")
 
     def report(self, settings: Settings, options: dict[str, Any]) -> None:
-        walk = _walk(get_resolver(), "", "^/")
-        routes = [_describe(*each, settings) for each in walk]
-        found = [route for route in routes if route["open"]]
-        listed = found if options["open"] else routes
-        rows = [(each["route"], _protection(each), each["view"]) for each in listed]
-        widths = [min(max(map(len, column)), 56) for column in zip(*rows, strict=True)]
-        for each, row in zip(listed, rows, strict=True):
-            # A longer cell moves the rest of its line to the right.
-            line = "  ".join(map(str.ljust, row, widths)).rstrip()
-            self.show(self.style.ERROR(line) if each["open"] else line)
-        text = f"Open routes: {len(found)} of {len(routes)}."
-        self.end(text if found else None, text, routes=listed)
-
-
-def _protection(route: dict[str, Any]) -> str:
-    return f"{route['protection']}: {route['detail']}".removesuffix(": ")
+        routes = [_describe(*each, settings) for each in _walk(get_resolver(), "", "^/")]
+        listed = [each for each in routes if each["open"] or not options["open"]]
+        width = max((len(each["route"]) for each in listed), default=0)
+        for each in listed:
+            protection = f"{each['protection']}: {each['detail']}".removesuffix(": ")
+            line = f"{each['route']:<{width}}  {protection:<54}  {each['view']}"
+            self.show(line, self.style.ERROR if each["open"] else None)
+        found = sum(each["open"] for each in routes)
+        self.end(f"Open routes: {found} of {len(routes)}.", ok=not found, routes=listed)
 
 
 def _walk(resolver: URLResolver, route: str, regex: str) -> Iterator[tuple[URLPattern, str, str]]:
@@ -79,77 +70,52 @@ def _walk(resolver: URLResolver, route: str, regex: str) -> Iterator[tuple[URLPa
 
 
 def _describe(pattern: URLPattern, route: str, regex: str, settings: Settings) -> dict[str, Any]:
-    view = pattern.callback
-    exempt = _exemption(regex, settings.exempt_paths)
-    if admission.is_open(view):
-        exempt = "token_not_required"
+    """Return what is known about a route: an object of the JSON output."""
+    view: Any = pattern.callback
+    exempt = "token_not_required" if is_open(view) else _exemption(regex, settings)
     shared = [*_middleware_guards(view, settings, is_exempt=bool(exempt))]
-    passed = {method: shared + own for method, own in guards.guards_of(view).items()}
-    protection, detail, is_open = _verdict(passed)
+    strictest = {
+        method: min([*shared, *guards], default=Guard(OPEN, "open"))
+        for method, guards in guards_of(view).items()
+    }
+    level, protection, detail = max(strictest.values())
+    weakest = [method for method, guard in strictest.items() if guard.level == level]
+    if level >= UNKNOWN and len(weakest) < len(strictest):
+        protection += f" for {', '.join(weakest)}"
     if exempt:
-        detail = exempt if is_open else f"{exempt}, then {protection}"
-        protection, is_open = "exempt", False
+        detail = exempt if level >= UNKNOWN else f"{exempt}, then {protection}"
+        level, protection = TOKEN, "exempt"
     cls = getattr(view, "cls", None)  # DRF's. Its name is that of the function below @api_view.
     return {
         "route": _unescape(simplify_regex(route)),
         "view": f"{cls.__module__}.{cls.__name__}" if cls else pattern.lookup_str,
-        "methods": [method for method in passed if method],
+        "methods": [method for method in strictest if method],
         "protection": protection,
         "detail": detail,
-        "open": is_open,
+        "open": level >= UNKNOWN,
     }
 
 
-def _exemption(regex: str, paths: ExemptPaths) -> str:
+def _exemption(regex: str, settings: Settings) -> str:
     """Return the exempt path that includes all paths of a route, or ``""``."""
-    match = _LITERAL.match(regex)
-    start = _unescape(match[1]) if match else ""
-    if match and match[2] and match.end() == len(regex) and start in paths.exact:
+    paths = settings.exempt_paths
+    _, literal, end, rest = _LITERAL.split(regex, maxsplit=1)
+    start = _unescape(literal)
+    if end and not rest and start in paths.exact:
         return start
     return next((f"{prefix}*" for prefix in paths.prefixes if start.startswith(prefix)), "")
 
 
 def _middleware_guards(view: Any, settings: Settings, *, is_exempt: bool) -> Iterator[Guard]:
-    for path in django_settings.MIDDLEWARE:
-        cls = import_string(path)
-        if not isinstance(cls, type):
-            continue
-        if issubclass(cls, TokenRequiredMiddleware) and not is_exempt:
-            if settings.report_only:
-                yield Guard("TokenRequiredMiddleware", "REPORT_ONLY", guards.ADMITS)
-            else:
-                yield Guard("TokenRequiredMiddleware")
-        # By name: its module needs the app django.contrib.auth.
-        names = {f"{base.__module__}.{base.__qualname__}" for base in cls.__mro__}
-        if _LOGIN_MIDDLEWARE in names and getattr(view, "login_required", True):
-            guard = Guard(guards.LOGIN, "LoginRequiredMiddleware")
-            yield guards.unless_overridden(guard, cls, "process_view")
+    middleware = map(import_string, django_settings.MIDDLEWARE)
+    classes = [base for each in middleware for base in getattr(each, "__mro__", ())]
+    if TokenRequiredMiddleware in classes and not (is_exempt or settings.report_only):
+        yield Guard(TOKEN, "TokenRequiredMiddleware")
+    # By name: its module needs the app django.contrib.auth.
+    names = {f"{cls.__module__}.{cls.__qualname__}" for cls in classes}
+    if _LOGIN_MIDDLEWARE in names and getattr(view, "login_required", True):
+        yield Guard(LOGIN, "Django login", "LoginRequiredMiddleware")
 
 
 def _unescape(regex: str) -> str:
     return re.sub(r"\\(\W)", r"\1", regex)
-
-
-def _verdict(passed: dict[str, list[Guard]]) -> tuple[str, str, bool]:
-    """Return what the guards of each method amount to: protection, detail, and whether open."""
-    levels = {
-        method: min((guard.level for guard in found), default=guards.ADMITS)
-        for method, found in passed.items()
-    }
-    weakest = max(levels.values())
-    methods = [method for method, level in levels.items() if level == weakest]
-    if weakest == guards.REJECTS:
-        # A token is more than a login. A method that asks only for a login decides.
-        guard = max((min(found, key=_rank) for found in passed.values()), key=_rank)
-        return guard.name, guard.detail, False
-    found = [guard for method in methods for guard in passed[method] if guard.level == weakest]
-    detail = "; ".join(dict.fromkeys(guard.detail for guard in found if guard.detail))
-    if weakest == guards.DECIDES:
-        return "decides itself", detail, False
-    is_unknown = any(guard.name == guards.UNKNOWN for guard in found)
-    some = f" for {', '.join(methods)}" if len(methods) < len(passed) else ""
-    return ("unknown" if is_unknown else "open") + some, detail, True
-
-
-def _rank(guard: Guard) -> tuple[int, bool]:
-    return guard.level, guard.name == guards.LOGIN
