@@ -400,6 +400,8 @@ def test_nonsense_in_the_cache_is_no_keys(issuer: FaultyIssuer) -> None:
     [
         (Answer(status=500), 60, f"{CACHED} for at most 24 h, if their aud matches"),
         (Answer(status=500), 87_001, "get 503, unless their process has keys already"),
+        (Answer(body={"keys": []}), 60, f"{CACHED} for at most 9 min, if their aud matches"),
+        (Answer(body={"keys": []}), 601, "get 503, unless their process has keys already"),
     ],
 )
 def test_what_requests_meet_without_the_issuer_depends_on_the_cache(

@@ -374,6 +374,19 @@ def test_expected_audience_is_shown(
         assert explain(token, "--json").json["code"] == code
 
 
+def test_audience_callable_gets_none_for_the_request(settings: Settings) -> None:
+    def audience(request: Any) -> str:
+        return "no request" if request is None else "request"
+
+    with FaultyIssuer(["EdDSA"], trusted=False) as issuer:
+        settings.JWTAUTH = {"ISSUER": issuer.url, "AUDIENCE": audience}
+
+        assert explain(issuer.token(aud="no request")).code == 0
+        assert explain(issuer.token(aud="request")).error.startswith(
+            "The token would be rejected (invalid_audience): "
+        )
+
+
 def test_audience_of_a_request_is_left_out_and_the_rest_is_verified(settings: Settings) -> None:
     def audience(request: Any) -> str:
         return str(request.path)
@@ -384,7 +397,7 @@ def test_audience_of_a_request_is_left_out_and_the_rest_is_verified(settings: Se
         bad = explain(issuer.token(aud="/here", sub=1))
 
     assert good.code == 0
-    assert "  WARNING: AUDIENCE is a callable, which needs a request: aud is not " in good.out
+    assert "  WARNING: AUDIENCE needs a request: aud is not verified.\n" in good.out
     assert bad.error.startswith("The token would be rejected (invalid_claim): ")
 
 

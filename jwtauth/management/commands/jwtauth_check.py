@@ -6,6 +6,7 @@ import json
 import time
 from contextlib import suppress
 from dataclasses import replace
+from math import inf
 from typing import TYPE_CHECKING
 
 from django.conf import settings as django_settings
@@ -45,7 +46,9 @@ class Command(IssuerCommand):
         if issuer.jwks is not None:
             return section
         name = _ask_for_name(section, issuer)
-        left = _look_into_cache(section, issuer, settings)
+        # A set without usable keys is an answer, not an outage, so it prolongs nothing.
+        stale_ttl = issuer.jwks_stale_ttl if keys is None else 0
+        left = issuer.jwks_ttl + stale_ttl - _look_into_cache(section, issuer, settings)
         claims = "aud matches" if name == issuer.issuer else "iss and aud match"
         if allowed:
             requests = f"are served, if their {claims}"
@@ -84,7 +87,7 @@ def _ask_for_name(section: Section, issuer: IssuerSettings) -> str | None:
 
 
 def _look_into_cache(section: Section, issuer: IssuerSettings, settings: Settings) -> float:
-    """Return for how many seconds the keys in the cache can still be used."""
+    """Return the age of the keys in the cache, in seconds."""
     shared = jwks_cache_for(issuer, settings).read()
     if shared.failure:
         section.warnings.append(
@@ -96,5 +99,5 @@ def _look_into_cache(section: Section, issuer: IssuerSettings, settings: Setting
             keys = len(KeySet.from_text(shared.document.text))
             age = time.time() - shared.document.fetched_at
             section.facts["Cache"] = f"keys: {keys}, fetched {duration(age)} ago"
-            return issuer.jwks_ttl + issuer.jwks_stale_ttl - age
-    return 0
+            return age
+    return inf
