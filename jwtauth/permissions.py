@@ -137,10 +137,9 @@ def _is_scope(value: object) -> bool:
 def _parse_claims(value: Any, view: str) -> ClaimsPolicy:
     try:
         return ClaimsPolicy(required_claims=validators.required_claims(value))
-    except validators.BadValueError as error:
+    except ValueError as error:
         raise ImproperlyConfigured(
-            f"{view} uses TokenHasClaims, but its required_claims{error.at} "
-            f"{error.what or 'is not a dict of claims'}. Write for example "
+            f"{view} uses TokenHasClaims, but its required_claims {error}. Write for example "
             'required_claims = {"plan": ["gold", "silver"]}.'
         ) from None
 

@@ -18,7 +18,6 @@ from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import AnonymousUser, Permission, User, UserManager
 from django.core.cache.backends.base import memcache_key_warnings
-from django.core.checks import ERROR
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 from django.core.management.base import SystemCheckError
@@ -37,7 +36,7 @@ from jwtauth import users
 from jwtauth.authentication import AsyncZuploJWTAuthentication, ZuploJWTAuthentication
 from jwtauth.decorators import token_required
 from jwtauth.exceptions import TokenError
-from jwtauth.settings.checks import check_user_resolver
+from jwtauth.settings.checks import check_settings
 from jwtauth.users import ModelUserResolver, TokenUser, model_user, token_user
 
 from .requesting import ask, verdict
@@ -303,52 +302,6 @@ def test_user_whose_activity_cannot_be_read_is_not_served(
             resolve_with(resolve, entrance)
 
         assert "not there" in str(caught.value.__cause__ or caught.value)
-
-
-# The check of a resolver.
-
-OURS = "jwtauth.authentication.ZuploJWTAuthentication"
-OURS_ASYNC = "jwtauth.authentication.AsyncZuploJWTAuthentication"
-SESSION = "rest_framework.authentication.SessionAuthentication"
-
-
-@pytest.mark.parametrize("name", COROUTINE_FUNCTIONS)
-@pytest.mark.parametrize(
-    ("classes", "is_error"),
-    [
-        ([OURS], True),
-        ([SESSION, OURS_ASYNC, OURS], True),
-        ([OURS_ASYNC], False),
-        ([SESSION], False),
-        ([], False),
-    ],
-)
-def test_coroutine_function_is_checked_against_the_authentication_classes(
-    settings: Settings, name: str, classes: list[str], *, is_error: bool
-) -> None:
-    resolver = COROUTINE_FUNCTIONS[name]
-    settings.JWTAUTH = {"ISSUER": ISSUER, "USER_RESOLVER": resolver}
-    settings.REST_FRAMEWORK = {"DEFAULT_AUTHENTICATION_CLASSES": classes}
-
-    messages = check_user_resolver()
-
-    assert [(each.id, each.level) for each in messages] == [("jwtauth.E034", ERROR)] * is_error
-    assert all("ZuploJWTAuthentication does not await" in each.msg for each in messages)
-
-
-@pytest.mark.parametrize("resolver", [token_user, lambda *_: None, model_user, print])
-def test_functions_and_the_user_model_of_django_pass_the_check(
-    settings: Settings, resolver: Any
-) -> None:
-    settings.JWTAUTH = {"ISSUER": ISSUER, "USER_RESOLVER": resolver}
-
-    assert check_user_resolver() == []
-
-
-def test_wrong_settings_are_reported_by_another_check(settings: Settings) -> None:
-    settings.JWTAUTH = {}
-
-    assert check_user_resolver() == []
 
 
 # Users without a row.
@@ -1168,13 +1121,13 @@ def test_user_model_that_needs_more_fields_is_an_error_of_manage_py_check(
 
     for resolver in (ModelUserResolver(customer_fields), token_user, lambda *_: None):
         settings.JWTAUTH = {**settings.JWTAUTH, "USER_RESOLVER": resolver}
-        assert check_user_resolver() == []
+        assert [*check_settings()] == []
 
 
 def test_user_model_whose_fields_have_values_passes_the_check(use_model: Any) -> None:
     use_model(Employee)
 
-    assert check_user_resolver() == []
+    assert [*check_settings()] == []
 
 
 @pytest.mark.usefixtures("first_time")
