@@ -9,8 +9,8 @@ from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
 from inspect import iscoroutinefunction
-from types import MappingProxyType
-from typing import Any
+from types import MappingProxyType, NoneType
+from typing import Any, Final
 
 from django.conf import settings as django_settings
 from django.utils.module_loading import import_string
@@ -83,16 +83,20 @@ def number(what: str, types: Any, low: float, high: int) -> Validator:
     return Validator(f"{what} from {low} to {high}", types, test=test)
 
 
-flag = Validator("True or False", bool)
-issuer = Validator("a non-empty str: the issuer's URL, exactly as tokens write it in iss", str)
-issuers = Validator("a dict", dict, test=None)
-jwks_url = Validator("a non-empty str: the https:// URL of the issuer's key set", str)
-token_types = Validator("None or a non-empty list of non-empty str", list | tuple | None, tuple)
-header = Validator("the name of a request header, without underscores", str, test=_HEADER.fullmatch)
-prefix = Validator('a str: "" or one word without spaces', str, test=_SCHEME.fullmatch)
-realm = Validator("a non-empty str of printable ASCII", str, test=_REALM.fullmatch)
-claim_name = Validator("a non-empty str, the name of a claim", str)
-cache_alias = Validator(
+flag: Final = Validator("True or False", bool)
+issuer: Final = Validator(
+    "a non-empty str: the issuer's URL, exactly as tokens write it in iss", str
+)
+issuers: Final = Validator("a dict", dict, test=None)
+jwks_url: Final = Validator("a non-empty str: the https:// URL of the issuer's key set", str)
+token_types: Final = Validator("None or a list of non-empty str", (list, tuple, NoneType), tuple)
+header: Final = Validator(
+    "the name of a request header, without underscores", str, test=_HEADER.fullmatch
+)
+prefix: Final = Validator('a str: "" or one word without spaces', str, test=_SCHEME.fullmatch)
+realm: Final = Validator("a non-empty str of printable ASCII", str, test=_REALM.fullmatch)
+claim_name: Final = Validator("a non-empty str, the name of a claim", str)
+cache_alias: Final = Validator(
     "an alias in CACHES", str, test=lambda alias: alias in django_settings.CACHES
 )
 
@@ -100,7 +104,7 @@ cache_alias = Validator(
 @partial(
     Validator,
     "None, a dict that is a JWK Set, or a function (not async) that returns one",
-    dict | Callable | None,
+    (dict, Callable, NoneType),
 )
 def jwks(value: Any) -> Any:
     if callable(value):
@@ -112,7 +116,7 @@ def jwks(value: Any) -> Any:
     return deepcopy(value)
 
 
-@partial(Validator, "a non-empty list of str, the names of signature algorithms", list | tuple)
+@partial(Validator, "a non-empty list of str, the names of signature algorithms", (list, tuple))
 def algorithms(value: Any) -> frozenset[str]:
     if unknown := sorted(set(value) - set(ALGORITHMS)):
         raise ValueError(f'"{unknown[0]}" is not one of {", ".join(ALGORITHMS)}')
@@ -122,7 +126,7 @@ def algorithms(value: Any) -> frozenset[str]:
 @partial(
     Validator,
     "None, a non-empty str, a non-empty list of str, or a function (not async)",
-    str | list | tuple | Callable | None,
+    (str, list, tuple, Callable, NoneType),
 )
 def audience(value: Any) -> Any:
     if isinstance(value, str):
@@ -139,7 +143,7 @@ def required_claims(value: dict[Any, Any]) -> Mapping[str, Any]:
     return MappingProxyType(claims)
 
 
-@partial(Validator, "a list of paths, and prefixes that end in /*", list | tuple, test=None)
+@partial(Validator, "a list of paths, and prefixes that end in /*", (list, tuple), test=None)
 def exempt_paths(value: Any) -> ExemptPaths:
     for position, path in enumerate(value):
         if not isinstance(path, str) or not _EXEMPT_PATH.fullmatch(path):
@@ -149,7 +153,7 @@ def exempt_paths(value: Any) -> ExemptPaths:
     return ExemptPaths(frozenset(path for path in value if "*" not in path), prefixes)
 
 
-@partial(Validator, "a callable or the dotted path of one", str | Callable, test=None)
+@partial(Validator, "a callable or the dotted path of one", (str, Callable), test=None)
 def user_resolver(value: str | Callable[..., Any]) -> Any:
     resolver = import_string(value) if isinstance(value, str) else value
     if not callable(resolver):
