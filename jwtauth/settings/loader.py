@@ -108,10 +108,9 @@ class _Validation:
         values = self.parse_keys(_DEFAULTS | raw, KEYS, "JWTAUTH")
         has_one, has_several = "ISSUER" in raw, raw.get("ISSUERS", {}) != {}
         if has_one and has_several:
-            hint = "Move the issuer of ISSUER into ISSUERS, or remove one of the two."
-            self.report("jwtauth.E004", "JWTAUTH sets both ISSUER and ISSUERS", hint)
+            self.report("jwtauth.E004", "JWTAUTH sets both ISSUER and ISSUERS", "Remove one.")
         if not has_one and not has_several:
-            hint = f"{KEYS['ISSUER'].hint} For several issuers there is ISSUERS."
+            hint = KEYS["ISSUER"].hint
             self.report("jwtauth.E003", "JWTAUTH sets neither ISSUER nor ISSUERS", hint)
         if has_several and (shared := _locations(raw)):
             message = f'JWTAUTH["{shared[0]}"] cannot be the key set of all of ISSUERS'

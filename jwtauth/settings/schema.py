@@ -17,6 +17,8 @@ _DURATION = valid.number("a number of seconds", int | float, 0, _YEAR)
 _INTERVAL = valid.number("a number of seconds", int | float, 0.001, _YEAR)
 _LENGTH = valid.number("a whole number of characters", int, 1, 1024 * 1024)
 _SIZE = valid.number("a whole number of tokens", int, 0, 10_000_000)
+_JWKS_URL = "{issuer}/.well-known/jwks.json"
+_ALGORITHMS = ["EdDSA", "Ed25519", "RS256"]
 _EXAMPLES: Final[dict[str, Any]] = {
     "ISSUER": "https://my-api.zuplo.app/__zuplo/issuer",
     "ISSUERS": {"https://a.example": {}, "https://b.example": {"LEEWAY": 5}},
@@ -66,12 +68,10 @@ class IssuerSettings:
     """
 
     issuer: str = _key("jwtauth.E020", None, valid.issuer)  # Required, or ISSUERS is.
-    jwks_url: str | None = _key("jwtauth.E022", "{issuer}/.well-known/jwks.json", valid.jwks_url)
+    jwks_url: str | None = _key("jwtauth.E022", _JWKS_URL, valid.jwks_url)
     discovery: bool = _key("jwtauth.E023", False, valid.flag)  # noqa: FBT003 - a default.
     jwks: Mapping[str, Any] | Callable[[], object] | None = _key("jwtauth.E043", None, valid.jwks)
-    algorithms: frozenset[str] = _key(
-        "jwtauth.E024", ["EdDSA", "Ed25519", "RS256"], valid.algorithms
-    )
+    algorithms: frozenset[str] = _key("jwtauth.E024", _ALGORITHMS, valid.algorithms)
     audience: tuple[str, ...] | Callable[[Any], str | Iterable[str] | None] | None = _key(
         "jwtauth.E025", None, valid.audience
     )

@@ -12,7 +12,7 @@ from inspect import iscoroutinefunction
 from types import MappingProxyType, NoneType
 from typing import Any, Final
 
-from django.conf import settings as django_settings
+from django.core.cache import caches
 from django.utils.module_loading import import_string
 
 from jwtauth.tokens.algorithms import ALGORITHMS
@@ -22,6 +22,7 @@ from jwtauth.tokens.jwks import KeySet
 _HEADER = re.compile(r"[!#$%&'*+\-.^`|~0-9A-Za-z]+")
 _SCHEME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]*")
 _REALM = re.compile(r"[ -~]+")
+_AUDIENCE_TYPES = (str, list, tuple, Callable, NoneType)
 _EXEMPT_PATH = re.compile(r"/[^*]*|/[^*]+/\*")
 
 
@@ -84,28 +85,18 @@ def number(what: str, types: Any, low: float, high: int) -> Validator:
 
 
 flag: Final = Validator("True or False", bool)
-issuer: Final = Validator(
-    "a non-empty str: the issuer's URL, exactly as tokens write it in iss", str
-)
+issuer: Final = Validator("a non-empty str: the issuer's URL, exactly as the claim iss", str)
 issuers: Final = Validator("a dict", dict, test=None)
 jwks_url: Final = Validator("a non-empty str: the https:// URL of the issuer's key set", str)
 token_types: Final = Validator("None or a list of non-empty str", (list, tuple, NoneType), tuple)
-header: Final = Validator(
-    "the name of a request header, without underscores", str, test=_HEADER.fullmatch
-)
+header: Final = Validator("a header's name without underscores", str, test=_HEADER.fullmatch)
 prefix: Final = Validator('a str: "" or one word without spaces', str, test=_SCHEME.fullmatch)
 realm: Final = Validator("a non-empty str of printable ASCII", str, test=_REALM.fullmatch)
 claim_name: Final = Validator("a non-empty str, the name of a claim", str)
-cache_alias: Final = Validator(
-    "an alias in CACHES", str, test=lambda alias: alias in django_settings.CACHES
-)
+cache_alias: Final = Validator("an alias in CACHES", str, test=lambda name: name in caches)
 
 
-@partial(
-    Validator,
-    "None, a dict that is a JWK Set, or a function (not async) that returns one",
-    (dict, Callable, NoneType),
-)
+@partial(Validator, "None, a JWK Set, or a function that returns one", (dict, Callable, NoneType))
 def jwks(value: Any) -> Any:
     if callable(value):
         return value
@@ -123,11 +114,7 @@ def algorithms(value: Any) -> frozenset[str]:
     return frozenset(value)
 
 
-@partial(
-    Validator,
-    "None, a non-empty str, a non-empty list of str, or a function (not async)",
-    (str, list, tuple, Callable, NoneType),
-)
+@partial(Validator, "None, a non-empty str or list of str, or a function", _AUDIENCE_TYPES)
 def audience(value: Any) -> Any:
     if isinstance(value, str):
         return (value,)
