@@ -118,7 +118,7 @@ async def test_of_several_issuers_each_problem_is_named_and_the_worst_counts(
         error = await asked()
         assert type(error) is ServiceUnavailable
         assert f"{stale.url}: keys are " in str(error)
-        assert f"{gone.url}: no keys" in str(error)
+        assert f"{gone.url}: no usable keys" in str(error)
         assert well.url not in str(error)
 
         warning = await asked(stale.url)
