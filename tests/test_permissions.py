@@ -427,7 +427,7 @@ async def test_scope_is_named_in_asynchronous_views_too(
     [
         NOT_GIVEN,
         *(None, "read", "read write", 5, {"GET": "read"}, {"GET": None}),
-        *([None], [5], [""], ["read write"], ['"'], ["\\"], ["é"], ["a\nb"]),
+        *([None], [5], [""], ["read write"], ["a\nb"]),
     ],
 )
 @pytest.mark.parametrize("auth", [None, NOT_GIVEN])

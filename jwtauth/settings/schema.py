@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 _YEAR = 365 * 24 * 3600
 _DURATION = valid.number("a number of seconds", int | float, 0, _YEAR)
 _INTERVAL = valid.number("a number of seconds", int | float, 0.001, _YEAR)
+_TIMEOUT = valid.number("a number of seconds", int | float, 0.001, 3600)
 _LENGTH = valid.number("a whole number of characters", int, 1, 1024 * 1024)
 _SIZE = valid.number("a whole number of tokens", int, 0, 10_000_000)
 _JWKS_URL = "{issuer}/.well-known/jwks.json"
@@ -82,7 +83,7 @@ class IssuerSettings:
     jwks_ttl: float = _key("jwtauth.E038", 600, _INTERVAL)
     jwks_stale_ttl: float = _key("jwtauth.E039", 86400, _DURATION)
     jwks_cooldown: float = _key("jwtauth.E040", 10, _INTERVAL)
-    jwks_timeout: float = _key("jwtauth.E041", 5, _INTERVAL)
+    jwks_timeout: float = _key("jwtauth.E041", 5, _TIMEOUT)
 
     @property
     def discovery_url(self) -> str | None:

@@ -64,7 +64,7 @@ WRONG_PER_ISSUER: dict[str, list[Any]] = {
     "JWKS_TTL": [*NO_SECONDS, 0],
     "JWKS_STALE_TTL": NO_SECONDS,
     "JWKS_COOLDOWN": [*NO_SECONDS, 0],
-    "JWKS_TIMEOUT": [*NO_SECONDS, 0],
+    "JWKS_TIMEOUT": [*NO_SECONDS, 0, 5000],
 }
 WRONG_SHARED: dict[str, list[Any]] = {
     "MAX_TOKEN_LENGTH": [None, True, 0, -1, 10.0, "9", 2**20 + 1],
