@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 class AccessGranted(serializers.Serializer[dict[str, Any]]):
     """The response to a request with a valid token."""
 
-    message = serializers.CharField()
-    user = serializers.DictField(help_text="The verified claims of the token.")
+    message: Any = serializers.CharField()
+    user: Any = serializers.DictField(help_text="The verified claims of the token.")
 
 
 @method_decorator(cache_control(private=True), name="dispatch")
