@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 import logging
 from collections.abc import Callable, Iterable
@@ -56,6 +57,8 @@ def require_active(user: Any) -> Any:
 
 
 def _not_a_user(value: object) -> ImproperlyConfigured:
+    if inspect.iscoroutine(value):
+        value.close()  # Python warns about coroutines that are neither awaited nor closed.
     return ImproperlyConfigured(
         "USER_RESOLVER, or get_user() of the authentication class, returned an object of type "
         f"{type(value).__name__}. It must return None or a user with is_authenticated and "

@@ -9,6 +9,7 @@ import gc
 import inspect
 import pickle
 import uuid
+import warnings
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -208,14 +209,17 @@ def test_result_that_is_not_a_user_is_an_error_of_the_project(resolve_with: Any,
 
 
 @pytest.mark.parametrize("name", [*COROUTINE_FUNCTIONS, *CALLS_A_COROUTINE_FUNCTION])
-@pytest.mark.filterwarnings("ignore:coroutine .* was never awaited")
 def test_coroutine_is_not_a_user_for_synchronous_views(resolve_with: Any, name: str) -> None:
     resolver = (COROUTINE_FUNCTIONS | CALLS_A_COROUTINE_FUNCTION)[name]
 
-    for entrance in SYNC:
-        with pytest.raises(ImproperlyConfigured, match="an object of type coroutine"):
-            resolve_with(resolver, entrance)
-    gc.collect()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for entrance in SYNC:
+            with pytest.raises(ImproperlyConfigured, match="an object of type coroutine"):
+                resolve_with(resolver, entrance)
+        gc.collect()
+
+    assert [each for each in caught if "never awaited" in str(each.message)] == []
 
 
 @pytest.mark.parametrize("name", [*COROUTINE_FUNCTIONS, *CALLS_A_COROUTINE_FUNCTION])
