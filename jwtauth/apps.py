@@ -6,7 +6,6 @@ from importlib.util import find_spec
 from django.apps import AppConfig
 
 from .settings.checks import register_checks
-from .settings.loader import backend_problems
 
 
 class JWTAuthConfig(AppConfig):
@@ -17,7 +16,5 @@ class JWTAuthConfig(AppConfig):
 
     def ready(self) -> None:
         register_checks()
-        # Where the backend is wrong a check says so, and an import of what verifies would not.
-        if find_spec("drf_spectacular") and not backend_problems():
-            # Registers its extensions.
-            import_module("jwtauth.openapi")
+        if find_spec("drf_spectacular"):
+            import_module("jwtauth.openapi")  # Registers its extensions.

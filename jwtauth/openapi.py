@@ -16,44 +16,37 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from drf_spectacular.drainage import set_override
-from drf_spectacular.extensions import OpenApiAuthenticationExtension, OpenApiViewExtension
-from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema
-from rest_framework import serializers
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
 
 from .authentication import ZuploJWTAuthentication
-from .exceptions import KeysUnavailable
 from .settings import get_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from drf_spectacular.openapi import AutoSchema
-    from rest_framework.views import APIView
 
 _COMPONENT: Final = "JWTRefusal"
 _SCHEMA: Final = {
     "type": "object",
     "properties": {
-        "detail": {"type": "string", "description": "For a person."},
+        "detail": {"type": "string", "description": "For people."},
         "code": {
             "type": "string",
-            "description": "For a program. Missing if the request has no token.",
+            "description": "For programs. It is missing if the request has no token.",
         },
     },
     "required": ["detail"],
 }
 
 
-def _response(
-    description: str, header: str, schema: dict[str, Any], *, detail: str, code: str
-) -> dict[str, Any]:
-    """Return a Response Object (OpenAPI 3.0.3 §4.8.17) with this header and this example."""
+def _response(description: str, header: str, header_schema: dict[str, Any]) -> dict[str, Any]:
+    """Return a Response Object (OpenAPI 3.0.3 §4.8.17) with this header."""
     reference = {"$ref": f"#/components/schemas/{_COMPONENT}"}
-    example = {"detail": detail, "code": code}
     return {
         "description": description,
-        "headers": {header: {"schema": schema, "required": True}},
-        "content": {"application/json": {"schema": reference, "example": example}},
+        "headers": {header: {"schema": header_schema, "required": True}},
+        "content": {"application/json": {"schema": reference}},
     }
 
 
@@ -62,26 +55,13 @@ _RESPONSES: Final = {
         "The token is missing or was rejected: `code` says why.",
         "WWW-Authenticate",
         {"type": "string"},
-        detail="The token has expired.",
-        code="token_expired",
     ),
     "503": _response(
         "The key of the token is not available, so the token may be valid. Try again later.",
         "Retry-After",
         {"type": "integer", "minimum": 1},
-        detail=KeysUnavailable.message,
-        code=KeysUnavailable.code,
     ),
 }
-
-_GRANTED: Final = OpenApiExample(
-    "Access granted",
-    {
-        "message": "Access granted",
-        "user": {"iss": "https://issuer.test", "sub": "alice", "exp": 1_893_456_000},
-    },
-    response_only=True,
-)
 
 # Subclasses share the scheme; drf-spectacular would warn about two classes of one name.
 set_override(ZuploJWTAuthentication, "suppress_collision_warning", value=True)
@@ -112,41 +92,19 @@ class ZuploJWTScheme(OpenApiAuthenticationExtension):
         return {"type": "apiKey", "in": "header", "name": settings.header, **described}
 
 
-class ProtectedViewExtension(OpenApiViewExtension):
-    """Describe the response of ``ProtectedView`` to a valid token."""
-
-    target_class: str = "jwtauth.views.ProtectedView"
-
-    def view_replacement(self) -> type[APIView]:
-        """Return the view with a response that drf-spectacular can read."""
-
-        class AccessGranted(serializers.Serializer[dict[str, Any]]):
-            message = serializers.CharField()
-            user = serializers.DictField(help_text="The verified claims of the token.")
-
-        granted = OpenApiResponse(AccessGranted, "The token is valid.")
-        described = extend_schema(responses=granted, examples=[_GRANTED])
-        return described(type("ProtectedView", (self.target,), {}))
-
-
 def add_answers(result: dict[str, Any], **_: Any) -> dict[str, Any]:
     """Add the responses 401 and 503 to every operation that uses ``ZuploJWTScheme``.
 
-    The names of its subclasses count, too. A response that the operation describes itself stays.
-    A hook for ``POSTPROCESSING_HOOKS`` of drf-spectacular.
+    Subclasses of the scheme count, too. Responses that an operation describes itself stay. List
+    this function in drf-spectacular's ``POSTPROCESSING_HOOKS``.
     """
     names = set(_names(ZuploJWTScheme))
-    found = False
-    for item in result["paths"].values():
-        for operation in item.values():
-            if any(names & requirement.keys() for requirement in operation.get("security", ())):
-                responses = _RESPONSES | operation["responses"]
-                operation["responses"] = dict(sorted(responses.items()))
-                found = True
-    if found:
-        components = result["components"]
-        schemas = {_COMPONENT: _SCHEMA} | components.get("schemas", {})
-        components["schemas"] = dict(sorted(schemas.items()))
+    operations = [operation for item in result["paths"].values() for operation in item.values()]
+    for operation in operations:
+        if any(names & requirement.keys() for requirement in operation.get("security", ())):
+            responses = _RESPONSES | operation["responses"]
+            operation["responses"] = dict(sorted(responses.items()))
+            result["components"].setdefault("schemas", {})[_COMPONENT] = _SCHEMA
     return result
 
 

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from django.apps import apps
 from django.contrib.auth import get_user_model
+from django.contrib.auth.hashers import make_password
 from django.core.exceptions import ImproperlyConfigured, ValidationError
-from django.db import DataError, IntegrityError, router, transaction
+from django.db import DataError, IntegrityError
 from django.db.models import CharField, TextField
 from django.utils.translation import gettext_noop as _
 
@@ -44,22 +45,20 @@ def require_active(user: Any) -> Any:
     """
     try:
         # A default for getattr() would hide an AttributeError that a property raises.
-        is_active = user is not None and user.is_authenticated and user.is_active
+        flags = (False,) if user is None else (user.is_authenticated, user.is_active)
     except AttributeError as error:
         raise _not_a_user(user) from error
     # Methods of these names would always be true.
-    if isinstance(user, type) or (
-        user is not None and (callable(user.is_authenticated) or callable(user.is_active))
-    ):
+    if isinstance(user, type) or any(callable(flag) for flag in flags):
         raise _not_a_user(user)
-    if not is_active:
+    if not all(flags):
         raise TokenError("user_refused", _("The token's user is not accepted."))
     return user
 
 
 def _not_a_user(value: object) -> ImproperlyConfigured:
     if inspect.iscoroutine(value):
-        value.close()
+        value.close()  # Python warns about coroutines that are neither awaited nor closed.
     return ImproperlyConfigured(
         "USER_RESOLVER, or get_user() of the authentication class, returned an object of type "
         f"{type(value).__name__}. It must return None or a user with is_authenticated and "
@@ -202,46 +201,37 @@ class ModelUserResolver:
         Raise ``TokenError`` if the claims hold no usable name.
         """
         model: Any = get_user_model()
+        manager = model._default_manager  # noqa: SLF001 - documented by Django.
         username = _username(claims, model)
         try:
             try:
-                user = model._default_manager.get_by_natural_key(username)  # noqa: SLF001 - documented by Django.
+                user = manager.get_by_natural_key(username)
             except model.DoesNotExist:
-                user = self._create(model, username, claims)
-        except (model.DoesNotExist, model.MultipleObjectsReturned, DataError, OverflowError):
+                values = self.fields(claims) if self.fields else {}
+                name = {model.USERNAME_FIELD: username}
+                defaults = {**values, **name, "password": make_password(None)}
+                user, is_new = manager.get_or_create(defaults, **name)
+                if not is_new:  # Another request was faster, or the manager hides the row.
+                    manager = manager.db_manager(user._state.db)  # noqa: SLF001 - as above.
+                    user = manager.get_by_natural_key(username)
+        except (IntegrityError, DataError) as error:
+            kind = type(error).__name__  # The message of the database quotes the row.
+            if _is_first(kind):
+                logger.warning("The database rejected the row of a user (%s).", kind)
+            return None
+        except (model.DoesNotExist, model.MultipleObjectsReturned, OverflowError):
             return None
         if user.get_username() != username:
             return None  # A collation found a row with a similar name.
-        if self.local_accounts or not user.has_usable_password():
-            found: Model = user
-            return found
-        if _is_first("local account"):
-            logger.warning(
-                "A token was rejected because its user has a usable password and may log in "
-                "locally. ModelUserResolver(local_accounts=True) accepts such users."
-            )
-        return None
-
-    def _create(self, model: Any, username: Any, claims: Claims) -> Any:
-        values = self.fields(claims) if self.fields else {}
-        user = model(**{**values, model.USERNAME_FIELD: username})
-        user.set_unusable_password()
-        database = router.db_for_write(model, instance=user)
-        try:
-            with transaction.atomic(using=database):
-                user.save(using=database, force_insert=True)
-        except (IntegrityError, DataError) as error:
-            try:
-                # Another request may have created the same user in the meantime.
-                manager = model._default_manager.db_manager(database)  # noqa: SLF001 - as above.
-                return manager.get_by_natural_key(username)
-            except model.DoesNotExist:
-                # Without the message of the database, which quotes the row.
-                reason = type(error).__name__, ", ".join(_invalid_fields(user)) or "unknown"
-                if _is_first(reason):
-                    logger.warning("A new user's row was not accepted (%s; fields: %s).", *reason)
-                raise
-        return user
+        if user.has_usable_password() and not self.local_accounts:
+            if _is_first("local account"):
+                logger.warning(
+                    "A token was rejected because its user has a usable password and may log in "
+                    "locally. ModelUserResolver(local_accounts=True) accepts such users."
+                )
+            return None
+        found: Model = user
+        return found
 
     def missing_fields(self) -> list[str]:
         """Return the fields that a new row needs and that this resolver does not provide."""
@@ -286,22 +276,10 @@ def _username(claims: Claims, model: Any) -> Any:
     return model._default_manager.normalize_email(name) if is_email else name  # noqa: SLF001 - as above.
 
 
-def _invalid_fields(user: Any) -> list[str]:
-    """Return the names of the fields that keep this row out of the database."""
-    names: set[str] = set()
-    for validate in (user.clean_fields, user.validate_unique):
-        try:
-            validate(exclude={user.USERNAME_FIELD, "password"})
-        except ValidationError as error:
-            # Databases accept empty values.
-            names |= {n for n, each in error.error_dict.items() if each[0].code != "blank"}
-    return sorted(names)
+_seen: dict[str, object] = {}
 
 
-_seen: dict[object, object] = {}
-
-
-def _is_first(event: object) -> bool:
+def _is_first(event: str) -> bool:
     """Return whether this is the first time that this process sees ``event``."""
     marker = object()
     return _seen.setdefault(event, marker) is marker

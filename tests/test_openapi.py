@@ -178,8 +178,6 @@ def test_protected_view_is_described_with_its_answer() -> None:
     operation = document["paths"]["/protected/"]["get"]
     content = operation["responses"]["200"]["content"]["application/json"]
     assert content["schema"] == {"$ref": "#/components/schemas/AccessGranted"}
-    (example,) = content["examples"].values()
-    assert example["value"].keys() == {"message", "user"}
     assert document["components"]["schemas"]["AccessGranted"] == {
         "type": "object",
         "properties": {
@@ -191,6 +189,7 @@ def test_protected_view_is_described_with_its_answer() -> None:
             },
         },
         "required": ["message", "user"],
+        "description": "The response to a request with a valid token.",
     }
     assert list(operation["responses"]) == ["200", "401", "503"]
     assert operation["description"] == "Show the verified claims."
@@ -212,8 +211,6 @@ def test_answers_have_the_body_and_the_headers_that_are_sent() -> None:
     assert [each["schema"] for each in contents] == [
         {"$ref": "#/components/schemas/JWTRefusal"}
     ] * 2
-    codes = [each["example"]["code"] for each in contents]
-    assert codes == ["token_expired", "keys_unavailable"]
     refusal = document["components"]["schemas"]["JWTRefusal"]
     assert refusal["required"] == ["detail"]
     assert {name: each["type"] for name, each in refusal["properties"].items()} == {

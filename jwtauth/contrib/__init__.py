@@ -1,1 +1,1 @@
-"""What other packages make of this one; each module needs the extra that is named like it."""
+"""Integrations with other packages. Each needs the extra with its name."""

@@ -25,30 +25,35 @@ else:
 
 @dataclass
 class IssuerKeys(HealthCheck):
-    """The keys of ``issuer``, or where that is ``None``, of all trusted issuers.
+    """The keys of ``issuer``, or of all trusted issuers if that is ``None``.
 
-    It asks for them as a request does: only a process that has no keys asks the issuer, and no more
-    often than for requests. Keys that still serve although the issuer is away are a warning.
+    The check loads keys as a request does: only a process without keys asks the issuer, under the
+    same limits. Stale keys, which are used while the issuer is unreachable, are a warning.
     """
 
     issuer: str | None = None
 
     async def run(self) -> None:
-        """Raises ``ServiceUnavailable`` or ``ServiceWarning``."""
+        """Raise ``ServiceUnavailable`` or ``ServiceWarning``."""
         trusted = get_verifier().issuers
         if self.issuer is not None and self.issuer not in trusted:
-            raise ServiceUnavailable("JWTAUTH trusts no such issuer")
+            raise ServiceUnavailable("JWTAUTH does not trust this issuer")
         issuers = trusted if self.issuer is None else [self.issuer]
         statuses = await gather(*map(_status, issuers))
-        problems = [
-            f"{each.issuer}: {_problem(each)}"
+        missing = [
+            f"{each.issuer}: no usable keys ({each.reason or 'no answer yet'})"
             for each in statuses
-            if each.state in {"stale", "unavailable"}
+            if each.state == "unavailable"
         ]
-        if any(each.state == "unavailable" for each in statuses):
-            raise ServiceUnavailable("; ".join(problems))
-        if problems:
-            raise ServiceWarning("; ".join(problems))
+        stale = [
+            f"{each.issuer}: keys are {each.age:.0f} s old and cannot be refreshed ({each.reason})"
+            for each in statuses
+            if each.state == "stale"
+        ]
+        if missing:
+            raise ServiceUnavailable("; ".join(missing + stale))
+        if stale:
+            raise ServiceWarning("; ".join(stale))
 
 
 async def _status(issuer: str) -> Status:
@@ -56,10 +61,3 @@ async def _status(issuer: str) -> Status:
     with suppress(KeysUnavailable):
         await aretry_when_ready(source.current)
     return source.status()
-
-
-def _problem(status: Status) -> str:
-    reason = status.reason or "no answer yet"
-    if status.state == "unavailable":
-        return f"no keys to verify tokens with ({reason})"
-    return f"keys of {status.age:.0f} s ago, which could not be refreshed ({reason})"

@@ -3,9 +3,8 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field, fields
-from functools import cache, partial
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 import jwtauth.settings.validators as valid
@@ -13,17 +12,26 @@ import jwtauth.settings.validators as valid
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-_HOUR = 3600
-_YEAR = 365 * 24 * _HOUR
-_seconds = partial(valid.number, "a number of seconds", int | float)
-_DURATION = _seconds(at_most=_YEAR)
-_INTERVAL = _seconds(at_most=_YEAR, above_zero=True)
-_TIMEOUT = _seconds(at_most=_HOUR, above_zero=True)
-_LENGTH = valid.number("a whole number of characters", int, at_least=1, at_most=1024 * 1024)
-_SIZE = valid.number("a whole number of tokens", int, at_most=10_000_000)
-
+_YEAR = 365 * 24 * 3600
+_DURATION = valid.number("a number of seconds", int | float, 0, _YEAR)
+_INTERVAL = valid.number("a number of seconds", int | float, 0.001, _YEAR)
+_TIMEOUT = valid.number("a number of seconds", int | float, 0.001, 3600)
+_LENGTH = valid.number("a whole number of characters", int, 1, 1024 * 1024)
+_SIZE = valid.number("a whole number of tokens", int, 0, 10_000_000)
 _JWKS_URL = "{issuer}/.well-known/jwks.json"
 _ALGORITHMS = ["EdDSA", "Ed25519", "RS256"]
+_EXAMPLES: Final[dict[str, Any]] = {
+    "ISSUER": "https://my-api.zuplo.app/__zuplo/issuer",
+    "ISSUERS": {"https://a.example": {}, "https://b.example": {"LEEWAY": 5}},
+    "JWKS_URL": "https://gateway.example/.well-known/jwks.json",
+    "JWKS": {"keys": ["..."]},
+    "AUDIENCE": "https://backend.example.com",
+    "REQUIRED_CLAIMS": {"sub": True, "plan": ["gold", "silver"]},
+    "TOKEN_TYPES": ["at+jwt", "JWT"],
+    "HEADER": "X-Gateway-Token",
+    "EXEMPT_PATHS": ["/healthz", "/static/*"],
+}
+"""What to write, for keys whose default does not show it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +51,12 @@ class Key:
     @property
     def hint(self) -> str:
         """What to write instead of a wrong value."""
-        default = json.dumps(self.default) if isinstance(self.default, str) else self.default
-        return self.validate.hint or f'Write for example "{self.name}": {default}.'
+        example = repr(_EXAMPLES.get(self.name, self.default)).replace("'", '"')
+        return f'Write for example "{self.name}": {example}.'
 
 
-def _key(check_id: str, default: Any, validator: valid.Validator) -> Any:
-    return field(metadata={"id": check_id, "default": default, "validate": validator})
+def _key(check_id: str, default: Any, validate: valid.Validator) -> Any:
+    return field(metadata={"id": check_id, "default": default, "validate": validate})
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +70,13 @@ class IssuerSettings:
 
     issuer: str = _key("jwtauth.E020", None, valid.issuer)  # Required, or ISSUERS is.
     jwks_url: str | None = _key("jwtauth.E022", _JWKS_URL, valid.jwks_url)
-    discovery: bool = _key("jwtauth.E023", default=False, validator=valid.flag)
+    discovery: bool = _key("jwtauth.E023", False, valid.flag)  # noqa: FBT003 - a default.
     jwks: Mapping[str, Any] | Callable[[], object] | None = _key("jwtauth.E043", None, valid.jwks)
     algorithms: frozenset[str] = _key("jwtauth.E024", _ALGORITHMS, valid.algorithms)
     audience: tuple[str, ...] | Callable[[Any], str | Iterable[str] | None] | None = _key(
         "jwtauth.E025", None, valid.audience
     )
-    verify_audience: bool = _key("jwtauth.E026", default=True, validator=valid.flag)
+    verify_audience: bool = _key("jwtauth.E026", True, valid.flag)  # noqa: FBT003 - a default.
     required_claims: Mapping[str, Any] = _key("jwtauth.E027", {}, valid.required_claims)
     token_types: tuple[str, ...] | None = _key("jwtauth.E028", None, valid.token_types)
     leeway: float = _key("jwtauth.E029", 0, _DURATION)
@@ -101,7 +109,7 @@ class Settings:
     prefix: str = _key("jwtauth.E032", "Bearer", valid.prefix)
     realm: str = _key("jwtauth.E033", "api", valid.realm)
     exempt_paths: valid.ExemptPaths = _key("jwtauth.E044", [], valid.exempt_paths)
-    report_only: bool = _key("jwtauth.E045", default=False, validator=valid.flag)
+    report_only: bool = _key("jwtauth.E045", False, valid.flag)  # noqa: FBT003 - a default.
     user_resolver: Callable[[dict[str, Any], Any], Any] = _key(
         "jwtauth.E034", "jwtauth.users.token_user", valid.user_resolver
     )

@@ -64,8 +64,8 @@ async def test_stale_keys_are_a_warning_that_says_since_when_and_why(
     assert type(error) is ServiceWarning
     reason = key_source_of(issuer.url).status().reason
     assert reason
-    assert str(error).startswith(f"Warning: {issuer.url}: keys of 60")
-    assert str(error).endswith(f" s ago, which could not be refreshed ({reason})")
+    assert str(error).startswith(f"Warning: {issuer.url}: keys are 60")
+    assert str(error).endswith(f" s old and cannot be refreshed ({reason})")
 
 
 async def test_no_keys_are_unhealthy_and_the_issuer_is_asked_no_more_than_for_requests(
@@ -77,7 +77,7 @@ async def test_no_keys_are_unhealthy_and_the_issuer_is_asked_no_more_than_for_re
 
         assert type(error) is ServiceUnavailable
         reason = key_source_of(issuer.url).status().reason
-        assert f"{issuer.url}: no keys to verify tokens with ({reason})" in str(error)
+        assert f"{issuer.url}: no usable keys ({reason})" in str(error)
     assert issuer.fetches == 1
 
 
@@ -98,9 +98,7 @@ async def test_setting_without_usable_keys_is_unhealthy() -> None:
 
         error = await asked()
 
-    assert str(error) == (
-        "Unavailable: https://none.test: no keys to verify tokens with (JWKS has no usable key)"
-    )
+    assert str(error) == ("Unavailable: https://none.test: no usable keys (JWKS has no usable key)")
 
 
 async def test_of_several_issuers_each_problem_is_named_and_the_worst_counts(
@@ -119,8 +117,8 @@ async def test_of_several_issuers_each_problem_is_named_and_the_worst_counts(
 
         error = await asked()
         assert type(error) is ServiceUnavailable
-        assert f"{stale.url}: keys of " in str(error)
-        assert f"{gone.url}: no keys" in str(error)
+        assert f"{stale.url}: keys are " in str(error)
+        assert f"{gone.url}: no usable keys" in str(error)
         assert well.url not in str(error)
 
         warning = await asked(stale.url)
@@ -133,7 +131,7 @@ async def test_an_issuer_that_is_not_trusted_is_unhealthy(issuer: FaultyIssuer) 
     error = await asked("https://evil.test")
 
     assert type(error) is ServiceUnavailable
-    assert "JWTAUTH trusts no such issuer" in str(error)
+    assert "JWTAUTH does not trust this issuer" in str(error)
     assert issuer.fetches == 0
 
 

@@ -6,6 +6,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from django.test import override_settings
+
 import jwtauth
 from jwtauth.settings.loader import Problem, validate
 
@@ -13,12 +15,15 @@ if TYPE_CHECKING:
     from jwtauth.settings import IssuerSettings, Settings
 
 URL = "https://issuer.test"
+LOCAL = "django.core.cache.backends.locmem.LocMemCache"
 TOP = {"ISSUER": URL}
 
 
 def read(raw: object, *, debug: bool = False) -> Settings:
     """The settings, of what must be right."""
-    settings, problems = validate(raw, debug=debug, caches={"default", "keys"})
+    caches = {alias: {"BACKEND": LOCAL} for alias in ("default", "keys")}
+    with override_settings(DEBUG=debug, CACHES=caches):
+        settings, problems = validate(raw)
     assert problems == []
     assert settings is not None
     return settings
@@ -32,7 +37,7 @@ def read_issuer(raw: object, *, debug: bool = False) -> IssuerSettings:
 
 def problems_of(raw: object) -> list[Problem]:
     """The problems, or none, of anything."""
-    settings, problems = validate(raw, debug=False, caches={"default"})
+    settings, problems = validate(raw)
     assert (settings is None) == bool(problems)
     return problems
 
@@ -42,7 +47,6 @@ def the_problem(raw: object) -> Problem:
     (problem,) = problems_of(raw)
     assert problem.hint
     assert len(problem.message) < 500
-    assert "\n" not in problem.message
     return problem
 
 

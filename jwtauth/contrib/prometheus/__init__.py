@@ -1,1 +1,1 @@
-"""Counters for Prometheus, turned on by ``jwtauth.contrib.prometheus`` in ``INSTALLED_APPS``."""
+"""Metrics for Prometheus. Add ``jwtauth.contrib.prometheus`` to ``INSTALLED_APPS``."""

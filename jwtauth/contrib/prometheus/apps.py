@@ -1,4 +1,4 @@
-"""The Django app that counts."""
+"""The Django app of the metrics."""
 
 from importlib import import_module
 from importlib.util import find_spec

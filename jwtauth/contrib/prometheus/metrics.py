@@ -1,4 +1,4 @@
-"""Metrics: counters of the signals, and values that are read when Prometheus asks."""
+"""Counters that signals increase, and values that are read at each scrape."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ REPORTED: Final = Counter(
 
 
 def connect() -> None:
-    """Connect the counters to the signals; calling it again changes nothing."""
+    """Connect the counters to the signals. Calling it again changes nothing."""
     token_accepted.connect(_count_accepted)
     token_refused.connect(_count_refused)
     token_missing.connect(_count_missing)
@@ -87,14 +87,14 @@ def _count_failed(*, issuer: str, **_: Any) -> None:
 
 
 class ProcessCollector(Collector):
-    """Report the state of this process, read when Prometheus asks. It fetches nothing."""
+    """Report the state of this process at each scrape, without fetching keys."""
 
     def describe(self) -> Iterable[Metric]:
-        """Return the metrics without their values, since there may be no settings yet."""
+        """Return the metrics without values, because there may be no settings yet."""
         return _families()
 
     def collect(self) -> Iterable[Metric]:
-        """Return the age of each issuer's keys, if it has any, and the use of the token cache."""
+        """Return the age of each issuer's keys, if loaded, and the use of the token cache."""
         age, hits, misses = families = _families()
         verifier = get_verifier()
         for issuer in verifier.issuers:
