@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 README_ISSUER = "https://my-api.zuplo.app/__zuplo/issuer"
 README_AUDIENCE = "https://backend.example.com"
+README_PRELUDE = 'INSTALLED_APPS += ["rest_framework"]\nREST_FRAMEWORK = {}'
+"""What a project without Django REST Framework needs first."""
 
 PROLOGUE = """
 import json
@@ -80,6 +82,17 @@ class NewProject:
         return json.loads(self.run("-c", PROLOGUE + program, *arguments))
 
 
+def add_readme(directory: Path, *, issuer: str = README_ISSUER, before: str = "") -> None:
+    """Add what the README says to the project ``shop``, after some settings of its own."""
+    (settings,) = snippets("settings.py")
+    assert README_ISSUER in settings
+    files = {"shop/settings.py": f"{before}\n\n{settings.replace(README_ISSUER, issuer)}"}
+    for name in ("urls.py", "tests.py"):
+        (snippet,) = snippets(name)
+        files[f"shop/{name}"] = f"\n\n{snippet}"
+    write(files, directory)
+
+
 class ReadmeProject(NewProject):
     """One with all that the README says, which trusts this issuer."""
 
@@ -87,13 +100,7 @@ class ReadmeProject(NewProject):
         self, directory: Path, *, issuer: str = README_ISSUER, python: str = sys.executable
     ) -> None:
         super().__init__(directory, python=python)
-        settings, *_others = snippets("settings.py")
-        assert README_ISSUER in settings
-        files = {"shop/settings.py": f"\n\n{settings.replace(README_ISSUER, issuer)}"}
-        for name in ("urls.py", "views.py", "elsewhere.py", "tests.py"):
-            (snippet,) = snippets(name)
-            files[f"shop/{name}"] = f"\n\n{snippet}"
-        write(files, directory)
+        add_readme(directory, issuer=issuer, before=README_PRELUDE)
 
     def get_protected(self, *tokens: str) -> list[Any]:
         """Status, challenge and body of ``/protected/`` for each token; none where it is empty."""

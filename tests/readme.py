@@ -24,9 +24,3 @@ def table(*header: str) -> list[list[str]]:
     pattern = rf"^\| {re.escape(' | '.join(header))} \|\n\|[ |-]+\|\n((?:\|.*\|\n)+)"
     (rows,) = re.findall(pattern, README, re.MULTILINE)
     return [[cell.strip() for cell in row.strip("|").split(" | ")] for row in rows.splitlines()]
-
-
-def code(cell: str) -> str:
-    """The only thing in a cell that is set as code."""
-    (text,) = re.findall(r"`([^`]+)`", cell)
-    return str(text)

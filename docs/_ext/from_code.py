@@ -1,30 +1,26 @@
-"""What the reference takes from the code: directives that write Markdown for Sphinx to read.
+"""Directives that write parts of the reference from the code, as Markdown for Sphinx.
 
-Whatever could disagree with the code stands here, and the prose stands in the documents.
+The prose stays in the documents. ``docs/settings_reference.py`` does the same for the settings.
 """
 # ruff: noqa: INP001 - Sphinx finds it by its path.
 
 from __future__ import annotations
 
 import ast
-import re
 from collections import defaultdict
 from functools import cache
-from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from django.core.management import load_command_class
 from django.core.management.base import BaseCommand
 from docutils import nodes
-from docutils.parsers.rst import directives
 from docutils.statemachine import StringList
 from sphinx.util.docutils import SphinxDirective
 
 import jwtauth
 from jwtauth.exceptions import KeysUnavailable
 from jwtauth.responses import InsufficientScope
-from jwtauth.settings.schema import KEYS
 
 if TYPE_CHECKING:
     from argparse import Action
@@ -37,7 +33,7 @@ PACKAGE: Final = Path(jwtauth.__file__).parent
 ROOT: Final = Path(__file__).parents[2]
 
 STATUSES: Final = {"insufficient_scope": 403, KeysUnavailable.code: 503}
-"""The status of an answer with this code, where it is not 401."""
+"""The status of the response by code. Other codes have 401."""
 
 _PAGES: Final = {
     "CHANGELOG.md": "changelog.md",
@@ -47,10 +43,10 @@ _PAGES: Final = {
 
 
 class Generated(SphinxDirective):
-    """A directive that stands for lines of Markdown."""
+    """A directive that is replaced by lines of Markdown."""
 
     def read(self, *lines: str) -> list[nodes.Node]:
-        """What these lines mean at the place where the directive stands."""
+        """Parse these lines as if they were written in place of the directive."""
         source, number = self.get_source_info()
         text = StringList([], source)
         for line in lines:
@@ -60,41 +56,8 @@ class Generated(SphinxDirective):
         return [*found.children]
 
 
-class SettingsTable(Generated):
-    """``{settings-table}``: every key of ``JWTAUTH`` with its default."""
-
-    def run(self) -> list[nodes.Node]:
-        """A table with a link to each key's section."""
-        rows = [
-            (
-                f"[`{key.name}`](#{key.name.lower()})",
-                default_of(key.name),
-                _yes(key.per_issuer),
-            )
-            for key in KEYS.values()
-        ]
-        return self.read(*table("key", "default", "in an entry of `ISSUERS` too", rows=rows))
-
-
-class Setting(Generated):
-    """``{setting} KEY``: what the code says about this key of ``JWTAUTH``."""
-
-    required_arguments = 1
-
-    def run(self) -> list[nodes.Node]:
-        """A list of facts."""
-        key = KEYS[self.arguments[0]]
-        also = ", or in an entry of `ISSUERS`" if key.per_issuer else " alone"
-        return self.read(
-            f"- **Default:** {default_of(key.name)}",
-            f"- **Must be** {key.validate.accepts}",
-            f"- **May stand** at the top level{also}",
-            f"- **Check:** `{key.id}`",
-        )
-
-
 class Refusal(Generated):
-    """``{refusal} code``: its status, and the words that may come with it."""
+    """``{refusal} code``: the status of the response, and the possible messages."""
 
     required_arguments = 1
 
@@ -103,18 +66,6 @@ class Refusal(Generated):
         code = self.arguments[0]
         said = " ".join(f"*{message}*" for message in messages()[code])
         return self.read(f"Status {STATUSES.get(code, 401)}. {said}")
-
-
-class SettingChecks(Generated):
-    """``{setting-checks}``: the checks of single keys of ``JWTAUTH``."""
-
-    def run(self) -> list[nodes.Node]:
-        """A table with a link to each key."""
-        rows = [
-            (f"`{key.id}`", f"[`{key.name}`](settings.md#{key.name.lower()})", key.hint)
-            for key in sorted(KEYS.values(), key=attrgetter("id"))
-        ]
-        return self.read(*table("id", "the value of", "what to write", rows=rows))
 
 
 class Check(Generated):
@@ -132,7 +83,7 @@ class Check(Generated):
 
 
 class Command(Generated):
-    """``{command} name``: its own help, and its own options."""
+    """``{command} name``: the help of a command, and its options."""
 
     required_arguments = 1
 
@@ -148,46 +99,30 @@ class Command(Generated):
 
 
 class Page(Generated):
-    """``{page} FILE``: a document from the top of the repository, or a section of it.
-
-    The title is left out: the page has its own.
-    """
+    """``{page} FILE``: a document from the root of the repository, without its title."""
 
     required_arguments = 1
-    option_spec: ClassVar = {"section": directives.unchanged_required}
 
     def run(self) -> list[nodes.Node]:
-        """The document, its links to other such documents turned to their pages."""
+        """Return the document, with links to other such documents as links to their pages."""
         path = ROOT / self.arguments[0]
         self.env.note_dependency(str(path))
-        text = path.read_text("utf-8")
-        if section := self.options.get("section"):
-            (text,) = re.findall(rf"(?ms)^## {re.escape(section)}\n(.*?)^##", text)
-        else:
-            text = text.partition("\n")[2]
+        text = path.read_text("utf-8").partition("\n")[2]
         for name, page in _PAGES.items():
             text = text.replace(f"]({name})", f"]({page})")
         return self.read(*text.splitlines())
 
 
-def default_of(key: str) -> str:
-    """The default of this key, in Markdown, as a person would write it."""
-    if key == "ISSUER":
-        return "none; required, unless there is `ISSUERS`"
-    written = repr(KEYS[key].default).replace("'", '"')
-    return f"`{written}`"
-
-
 def options_of(command: str) -> list[Action]:
-    """The options that are this command's own, and not those of every command of Django."""
-    everybodys = {action.dest for action in BaseCommand().create_parser("", "")._actions}  # noqa: SLF001 - argparse has no other way.
+    """Return the options of this command that other commands of Django do not have."""
+    common = {action.dest for action in BaseCommand().create_parser("", "")._actions}  # noqa: SLF001 - argparse has no other way.
     parser = load_command_class("jwtauth", command).create_parser("", command)
-    return [action for action in parser._actions if action.dest not in everybodys]  # noqa: SLF001
+    return [action for action in parser._actions if action.dest not in common]  # noqa: SLF001
 
 
 @cache
 def messages() -> dict[str, list[str]]:
-    """For each code the words that may be said with it, as they are in the source."""
+    """Return the possible messages of each code, as they are in the source."""
     found: defaultdict[str, list[str]] = defaultdict(list)
     for call in calls_of("TokenError"):
         code, message = (*map(text_of, call.args), None, None)[:2]
@@ -200,7 +135,7 @@ def messages() -> dict[str, list[str]]:
 
 
 def calls_of(name: str) -> Iterator[ast.Call]:
-    """Every call of something with this name in the package."""
+    """Find every call of a function or method with this name in the package."""
     for path in sorted(PACKAGE.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.Call):
@@ -210,7 +145,7 @@ def calls_of(name: str) -> Iterator[ast.Call]:
 
 
 def text_of(node: ast.expr) -> str | None:
-    """The text that an argument is, where that can be seen; what is filled in becomes ``…``."""
+    """Return the text of an argument, or ``None``; interpolated values become ``…``."""
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         return node.value
     if isinstance(node, ast.JoinedStr):
@@ -221,7 +156,7 @@ def text_of(node: ast.expr) -> str | None:
 
 
 def table(*header: str, rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
-    """A table in Markdown."""
+    """Write a table in Markdown."""
     for row in (header, ("---",) * len(header), *rows):
         yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |"
 
@@ -231,14 +166,10 @@ def _written(option: Action) -> str:
     return " ".join((*option.option_strings, *metavar))
 
 
-def _yes(value: bool) -> str:  # noqa: FBT001
-    return "yes" if value else "no"
-
-
 def _mark_code(
     _app: Sphinx, _what: str, _name: str, _obj: object, _options: object, lines: list[str]
 ) -> None:
-    """Let an indented block of a docstring be code, as it is meant, and not a quotation."""
+    """Mark the indented blocks of a docstring as code: Sphinx would make them quotations."""
     for number, line in reversed([*enumerate(lines)]):
         before = lines[number - 1] if number else "x"
         if line.startswith("    ") and not before.strip():
@@ -248,11 +179,8 @@ def _mark_code(
 
 
 def setup(app: Sphinx) -> ExtensionMetadata:
-    """Tell Sphinx of the directives."""
-    app.add_directive("settings-table", SettingsTable)
-    app.add_directive("setting", Setting)
+    """Register the directives."""
     app.add_directive("refusal", Refusal)
-    app.add_directive("setting-checks", SettingChecks)
     app.add_directive("check", Check)
     app.add_directive("command", Command)
     app.add_directive("page", Page)
