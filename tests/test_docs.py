@@ -34,6 +34,7 @@ from jwtauth import (
     signals,
     users,
 )
+from jwtauth.responses import www_authenticate
 from jwtauth.settings.checks import check_deployment
 from jwtauth.settings.loader import validate
 from jwtauth.settings.schema import KEYS
@@ -494,3 +495,12 @@ def test_site_is_built_without_a_warning_and_has_what_is_public(tmp_path: Path) 
     for path in tmp_path.rglob("*.html"):
         # Nothing is loaded from elsewhere: the site can be read without a network.
         assert not re.search(LOADED, path.read_text("utf-8")), path
+
+
+def test_responses_have_the_challenges_that_are_sent() -> None:
+    text = page("reference/codes.md").text
+    rejected = www_authenticate(error="invalid_token", error_description="…")
+
+    assert f"`WWW-Authenticate: {www_authenticate()}`" in text
+    # An ellipsis is not ASCII, and is replaced in the header.
+    assert f"`WWW-Authenticate: {rejected.replace('?', '…')}`" in text
