@@ -1,4 +1,4 @@
-"""What the documentation says is so, what it tells to write works, and the site can be built."""
+"""The statements of the documentation are true, its snippets work, and the site can be built."""
 
 from __future__ import annotations
 
@@ -60,19 +60,19 @@ ELSEWHERE = {
     "openapi.md": "tests/test_docs_openapi.py",
     "testing.md": "tests/testing/test_docs_testing.py",
 }
-"""Pages whose Python is run by tests of their own. That of the README is, by test_readme.py."""
+"""Pages whose Python blocks are run by other test modules."""
 
 NOT_RUN = 0
-"""Python blocks that a comment marks as not run, with its reason."""
+"""The number of Python blocks that a comment marks as not run."""
 
 PAGES = [Page(name) for name in names()]
 OURS = [page for page in PAGES if page.name not in ELSEWHERE]
 
 
 def _sections(*, run: bool) -> list[tuple[Page, int]]:
-    """Those to run: with tests in them, and the last of a page, which has all code of it.
+    """Return the sections to run: sections with tests, and the last one with code of each page.
 
-    Or else those that have settings, and are not run.
+    With ``run=False``, return the other sections that contain settings.
     """
     found = []
     for page in OURS:
@@ -130,7 +130,7 @@ print(answer.content.decode())
 """
 
 LOADED = r'<(?:script|img|link)[^>]+(?:src|href)="https?:'
-"""What a browser would fetch from somewhere else."""
+"""Files that a browser would load from another host."""
 
 
 def page(name: str) -> Page:
@@ -139,7 +139,7 @@ def page(name: str) -> Page:
 
 
 def executed(of: Page, number: int, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """The settings after this section, as far as the pages write them."""
+    """Return the settings after this section."""
     files = files_after(of, number)
     for name, module in re.findall(r"^from (shop\.(\w+)) import", files[SETTINGS], re.MULTILINE):
         imported = ModuleType(name)
@@ -156,14 +156,14 @@ def executed(of: Page, number: int, monkeypatch: pytest.MonkeyPatch) -> dict[str
 
 
 def matches(text: str, pattern: str) -> bool:
-    """Whether this is the text, in which ``…`` stands for anything."""
+    """Whether the text matches the pattern, in which ``…`` matches anything."""
     escaped = re.sub(r"([\[*?])", r"[\1]", pattern.strip())
     return fnmatch.fnmatchcase(text.strip(), escaped.replace("…", "*"))
 
 
 @pytest.fixture(scope="module")
 def source() -> ModuleType:
-    """The extension of the site, which reads the source of the package."""
+    """Import the Sphinx extension, which reads the source of the package."""
     spec = importlib.util.spec_from_file_location("from_code", DOCS / "_ext/from_code.py")
     assert spec
     assert spec.loader
@@ -216,7 +216,7 @@ def test_who_follows_a_page_has_a_project_that_works(
 
 
 def python(directory: Path, *arguments: str) -> str:
-    """What Python prints when it runs in the project, where warnings are errors."""
+    """Run Python in the project, with warnings as errors; return its output."""
     done = subprocess.run(
         [sys.executable, "-W", "error", *arguments],
         cwd=directory,
@@ -297,7 +297,7 @@ def test_commands_in_console_blocks_can_be_given() -> None:
 def gateway(
     tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[FaultyIssuer]:
-    """The issuer of the pages: behind TLS, with one key, and a cache that is shared."""
+    """An issuer with TLS and one key, and a cache that can be shared."""
     authority = Authority(tmp_path)
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority.path))
     context = authority.server_context("127.0.0.1")
@@ -395,19 +395,19 @@ def test_reasons_of_failures_are_those_of_the_code(source: ModuleType) -> None:
     calls = [*source.calls_of("FetchError"), *source.calls_of("NoUsableKeyError")]
     known = {source.text_of(call.args[0]) for call in calls}
 
-    # In place of one that another process wrote down, and that cannot be read.
+    # "unknown" replaces the reason of another process if it cannot be read.
     assert_same(code_in("how-to/outages.md", "Reasons", column=0), known | {"unknown"})
 
 
 def code_in(name: str, title: str, *, column: int) -> set[str]:
-    """What is set as code in a column of the table in a section."""
+    """Return the code in one column of the table in a section."""
     (section,) = re.findall(rf"(?ms)^## {title}\n(.*?)^## ", page(name).text)
     _header, _line, *rows = re.findall(r"^\| (.+) \|$", section, re.MULTILINE)
     return {text for row in rows for text in re.findall(r"`([^`]+)`", row.split(" | ")[column])}
 
 
 def assert_same(examples: set[str], patterns: set[str]) -> None:
-    """There is an example for every pattern, and a pattern for every example."""
+    """Check that every pattern has an example, and every example a pattern."""
     unmatched = {each for each in patterns if not any(matches(x, each) for x in examples)}
     unknown = {each for each in examples if not any(matches(each, x) for x in patterns)}
 
@@ -493,7 +493,7 @@ def test_site_is_built_without_a_warning_and_has_what_is_public(tmp_path: Path) 
         if isinstance(value, Signal):
             assert f'id="jwtauth.signals.{name}"' in page_of_signals
     for path in tmp_path.rglob("*.html"):
-        # Nothing is loaded from elsewhere: the site can be read without a network.
+        # The site works without a network.
         assert not re.search(LOADED, path.read_text("utf-8")), path
 
 

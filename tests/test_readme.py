@@ -1,4 +1,4 @@
-"""What the README says is so, and what it tells to write works."""
+"""The statements of the README are true, and its snippets work."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_a_new_project_asks_for_tokens(tmp_path: Path) -> None:
     assert "no issues" in project.run("manage.py", "check", "--fail-level", "WARNING")
     (answer,) = project.get_protected("")
     assert answer[:2] == [401, 'Bearer realm="api"']
-    # It fails where the test of the README does, or where none is found.
+    # It fails if the test of the README fails or is not found.
     project.run("manage.py", "test", "shop.tests.ProtectedTest")
 
 
