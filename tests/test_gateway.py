@@ -16,7 +16,7 @@ from jwtauth.views import ProtectedView
 from .gateway import HANDLERS, PLUGIN_OPTIONS, option_problems, plugin_options, policy_problems
 from .jwtauth_settings.reading import read
 from .pages import Page, names
-from .readme import ROOT, blocks
+from .readme import README, ROOT, blocks
 
 if TYPE_CHECKING:
     from pytest_django import Settings
@@ -61,6 +61,11 @@ def test_policies_in_the_docs_have_documented_options() -> None:
 
     assert found
     assert [problem for policy in found for problem in policy_problems(policy)] == []
+
+
+def test_no_page_names_the_option_that_no_longer_exists() -> None:
+    for text in (README, *(Page(name).text for name in names())):
+        assert "tokenExpiration" not in text
 
 
 def test_readme_and_page_show_the_policy_and_the_module_of_the_example() -> None:
