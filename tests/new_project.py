@@ -1,4 +1,4 @@
-"""A new Django project in which somebody did what a page says, and nothing else."""
+"""A new Django project, with the changes that the README or a page describes."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 README_ISSUER = "https://my-api.zuplo.app/__zuplo/issuer"
 README_AUDIENCE = "https://backend.example.com"
+README_PRELUDE = 'INSTALLED_APPS += ["rest_framework"]\nREST_FRAMEWORK = {}'
+"""What a project without Django REST Framework needs first."""
 
 PROLOGUE = """
 import json
@@ -37,7 +39,7 @@ from django.test import Client
 answers = []
 for token in json.loads(sys.argv[1]):
     headers = {"Authorization": f"Bearer {token}"} if token else {}
-    # The host that Django allows in a new project.
+    # A new project allows this host.
     answer = Client(headers={"Host": "localhost", **headers}).get("/protected/")
     answers.append((answer.status_code, answer.headers.get("WWW-Authenticate"), answer.json()))
 print(json.dumps(answers))
@@ -45,7 +47,7 @@ print(json.dumps(answers))
 
 
 def own_environment() -> dict[str, str]:
-    """The environment of a project of somebody else: nothing that the suite or its runner sets."""
+    """Return the environment without the variables of the test suite and its runner."""
     ours = ("DJANGO_SETTINGS_MODULE", "PYTEST", "PYTHONPATH", "PYTHONSAFEPATH")
     return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
 
@@ -59,11 +61,11 @@ class NewProject:
         self.run("-m", "django", "startproject", "shop", ".")
 
     def run(self, *arguments: str, **environment: str) -> str:
-        """What Python prints when it runs in the project, where warnings are errors."""
+        """Run Python in the project, with warnings as errors; return its output."""
         return self.run_and_log(*arguments, **environment)[0]
 
     def run_and_log(self, *arguments: str, **environment: str) -> tuple[str, str]:
-        """The same, and what it logs."""
+        """Run Python in the project; return its output and its log."""
         process = subprocess.run(
             [self._python, "-W", "error", *arguments],
             cwd=self.directory,
@@ -76,33 +78,38 @@ class NewProject:
         return process.stdout, process.stderr
 
     def execute(self, program: str, *arguments: str) -> Any:
-        """What a program prints as JSON that runs after ``django.setup()``."""
+        """Run a program after ``django.setup()``; return the JSON that it prints."""
         return json.loads(self.run("-c", PROLOGUE + program, *arguments))
 
 
+def add_readme(directory: Path, *, issuer: str = README_ISSUER, before: str = "") -> None:
+    """Add the snippets of the README to the project ``shop``, after the settings ``before``."""
+    (settings,) = snippets("settings.py")
+    assert README_ISSUER in settings
+    files = {"shop/settings.py": f"{before}\n\n{settings.replace(README_ISSUER, issuer)}"}
+    for name in ("urls.py", "tests.py"):
+        (snippet,) = snippets(name)
+        files[f"shop/{name}"] = f"\n\n{snippet}"
+    write(files, directory)
+
+
 class ReadmeProject(NewProject):
-    """One with all that the README says, which trusts this issuer."""
+    """A new project with the changes of the README, which trusts this issuer."""
 
     def __init__(
         self, directory: Path, *, issuer: str = README_ISSUER, python: str = sys.executable
     ) -> None:
         super().__init__(directory, python=python)
-        settings, *_others = snippets("settings.py")
-        assert README_ISSUER in settings
-        files = {"shop/settings.py": f"\n\n{settings.replace(README_ISSUER, issuer)}"}
-        for name in ("urls.py", "views.py", "elsewhere.py", "tests.py"):
-            (snippet,) = snippets(name)
-            files[f"shop/{name}"] = f"\n\n{snippet}"
-        write(files, directory)
+        add_readme(directory, issuer=issuer, before=README_PRELUDE)
 
     def get_protected(self, *tokens: str) -> list[Any]:
-        """Status, challenge and body of ``/protected/`` for each token; none where it is empty."""
+        """Return status, challenge and body of ``/protected/`` for each token or ``""``."""
         answers: list[Any] = self.execute(_GET, json.dumps(tokens))
         return answers
 
 
 def project_of(page: Page, directory: Path) -> NewProject:
-    """One with every block of a page in the file that its first line names."""
+    """Create a project with every block of a page in the file that its first line names."""
     project = NewProject(directory)
     write(files_of(page.of("python")), directory)
     return project

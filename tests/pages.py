@@ -1,4 +1,4 @@
-"""The pages of ``docs/``, taken apart: their sections, the code in them, and what it is for."""
+"""Parse the pages of ``docs/``: their sections, and the code blocks in them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _NOT_RUN = re.compile(r"<!-- not run: .+ -->")
 
 
 class Block(NamedTuple):
-    """Code between two fences. ``file`` is the name that its first line says, if it is Python."""
+    """A fenced code block. ``file`` is the name in the first line of a Python block."""
 
     language: str
     argument: str
@@ -29,39 +29,39 @@ class Block(NamedTuple):
 
     @property
     def is_test(self) -> bool:
-        """Whether it belongs into a file of tests."""
+        """Whether the block belongs to a test module."""
         return bool(self.file and re.search(r"(^|/)(tests|test_\w+)\.py$", self.file))
 
 
 @dataclass
 class Section:
-    """What stands under one title; that of a page itself comes first."""
+    """The blocks under one heading. The first section of a page has no title."""
 
     title: str
     blocks: list[Block] = field(default_factory=list)
 
     def of(self, language: str) -> list[Block]:
-        """Its blocks in a language."""
+        """Return the blocks of one language."""
         return [block for block in self.blocks if block.language == language]
 
 
 class Page:
-    """A document, by its path below ``docs/``."""
+    """A document; ``name`` is its path below ``docs/``."""
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.text = (DOCS / name).read_text("utf-8")
         self.sections = [Section("")]
-        self._take_apart()
+        self._parse()
 
     def __repr__(self) -> str:
         return self.name
 
     def of(self, language: str) -> list[Block]:
-        """All blocks in a language."""
+        """Return all blocks of one language."""
         return [block for section in self.sections for block in section.of(language)]
 
-    def _take_apart(self) -> None:
+    def _parse(self) -> None:
         lines = iter(self.text.splitlines())
         is_marked = False
         for line in lines:
@@ -83,16 +83,16 @@ class Page:
 
 
 def names() -> list[str]:
-    """Every document that is written by hand."""
+    """Return the names of all documents."""
     found = (path.relative_to(DOCS) for path in DOCS.rglob("*.md"))
     return sorted(str(path) for path in found if "_build" not in path.parts)
 
 
 def files_after(page: Page, number: int) -> dict[str, str]:
-    """What somebody has in a project who followed a page up to this section.
+    """Return the files of a project after the steps of a page up to this section.
 
-    Every page but the first steps begins with what these led to. Tests are those of the section
-    alone: earlier ones are about settings that it may have changed.
+    Every page starts from the project of the first steps. Only the tests of this section are
+    included: earlier tests may need settings that the section has changed.
     """
     before = [] if page.name == "first-steps.md" else Page("first-steps.md").of("python")
     for section in page.sections[:number]:
@@ -103,7 +103,7 @@ def files_after(page: Page, number: int) -> dict[str, str]:
 
 
 def files_of(blocks: list[Block]) -> dict[str, str]:
-    """What these blocks add to the files that they name."""
+    """Join the blocks by the file that they name."""
     texts = [(block.file, block.text) for block in blocks if block.file and not block.is_marked]
     files: dict[str, str] = {}
     for name, text in texts:
@@ -112,7 +112,7 @@ def files_of(blocks: list[Block]) -> dict[str, str]:
 
 
 def write(files: dict[str, str], directory: Path) -> None:
-    """Append these files to those that there are."""
+    """Append these texts to the files in a directory."""
     for name, text in files.items():
         path = directory / name
         path.parent.mkdir(exist_ok=True)

@@ -1,4 +1,4 @@
-"""The README, taken apart for the tests of what it says."""
+"""Parse the README."""
 
 from __future__ import annotations
 
@@ -10,23 +10,17 @@ README = (ROOT / "README.md").read_text("utf-8")
 
 
 def blocks(language: str) -> list[str]:
-    """The code blocks of one language."""
+    """Return the code blocks of one language."""
     return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
 
 
 def snippets(name: str) -> list[str]:
-    """The Python blocks whose first line says that they belong into this file."""
+    """Return the Python blocks whose first line names this file."""
     return [block for block in blocks("python") if block.startswith(f"# {name}\n")]
 
 
 def table(*header: str) -> list[list[str]]:
-    """The rows of the only table with this header, each a list of cells."""
+    """Return the rows of the only table with this header, each as a list of cells."""
     pattern = rf"^\| {re.escape(' | '.join(header))} \|\n\|[ |-]+\|\n((?:\|.*\|\n)+)"
     (rows,) = re.findall(pattern, README, re.MULTILINE)
     return [[cell.strip() for cell in row.strip("|").split(" | ")] for row in rows.splitlines()]
-
-
-def code(cell: str) -> str:
-    """The only thing in a cell that is set as code."""
-    (text,) = re.findall(r"`([^`]+)`", cell)
-    return str(text)

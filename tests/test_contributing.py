@@ -1,4 +1,4 @@
-"""What CONTRIBUTING says of the code is so."""
+"""The statements of CONTRIBUTING.md are true."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What SECURITY.md says of python-jose and its dependencies; what the tests require."""
+"""The statements of SECURITY.md about dependencies; the requirements of the tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the documentation says is so, what it tells to write works, and the site can be built."""
+"""The statements of the documentation are true, its snippets work, and the site can be built."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import io
 import json
 import os
 import re
+import runpy
 import shlex
 import subprocess
 import sys
@@ -33,6 +34,7 @@ from jwtauth import (
     signals,
     users,
 )
+from jwtauth.responses import www_authenticate
 from jwtauth.settings.checks import check_deployment
 from jwtauth.settings.loader import validate
 from jwtauth.settings.schema import KEYS
@@ -57,19 +59,19 @@ ELSEWHERE = {
     "openapi.md": "tests/test_docs_openapi.py",
     "testing.md": "tests/testing/test_docs_testing.py",
 }
-"""Pages whose Python is run by tests of their own. That of the README is, by test_readme.py."""
+"""Pages whose Python blocks are run by other test modules."""
 
 NOT_RUN = 0
-"""Python blocks that a comment marks as not run, with its reason."""
+"""The number of Python blocks that a comment marks as not run."""
 
 PAGES = [Page(name) for name in names()]
 OURS = [page for page in PAGES if page.name not in ELSEWHERE]
 
 
 def _sections(*, run: bool) -> list[tuple[Page, int]]:
-    """Those to run: with tests in them, and the last of a page, which has all code of it.
+    """Return the sections to run: sections with tests, and the last one with code of each page.
 
-    Or else those that have settings, and are not run.
+    With ``run=False``, return the other sections that contain settings.
     """
     found = []
     for page in OURS:
@@ -127,7 +129,7 @@ print(answer.content.decode())
 """
 
 LOADED = r'<(?:script|img|link)[^>]+(?:src|href)="https?:'
-"""What a browser would fetch from somewhere else."""
+"""Files that a browser would load from another host."""
 
 
 def page(name: str) -> Page:
@@ -136,7 +138,7 @@ def page(name: str) -> Page:
 
 
 def executed(of: Page, number: int, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """The settings after this section, as far as the pages write them."""
+    """Return the settings after this section."""
     files = files_after(of, number)
     for name, module in re.findall(r"^from (shop\.(\w+)) import", files[SETTINGS], re.MULTILINE):
         imported = ModuleType(name)
@@ -153,14 +155,14 @@ def executed(of: Page, number: int, monkeypatch: pytest.MonkeyPatch) -> dict[str
 
 
 def matches(text: str, pattern: str) -> bool:
-    """Whether this is the text, in which ``…`` stands for anything."""
+    """Whether the text matches the pattern, in which ``…`` matches anything."""
     escaped = re.sub(r"([\[*?])", r"[\1]", pattern.strip())
     return fnmatch.fnmatchcase(text.strip(), escaped.replace("…", "*"))
 
 
 @pytest.fixture(scope="module")
 def source() -> ModuleType:
-    """The extension of the site, which reads the source of the package."""
+    """Import the Sphinx extension, which reads the source of the package."""
     spec = importlib.util.spec_from_file_location("from_code", DOCS / "_ext/from_code.py")
     assert spec
     assert spec.loader
@@ -213,7 +215,7 @@ def test_who_follows_a_page_has_a_project_that_works(
 
 
 def python(directory: Path, *arguments: str) -> str:
-    """What Python prints when it runs in the project, where warnings are errors."""
+    """Run Python in the project, with warnings as errors; return its output."""
     done = subprocess.run(
         [sys.executable, "-W", "error", *arguments],
         cwd=directory,
@@ -295,7 +297,7 @@ def test_commands_in_console_blocks_can_be_given() -> None:
 def gateway(
     tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[FaultyIssuer]:
-    """The issuer of the pages: behind TLS, with one key, and a cache that is shared."""
+    """An issuer with TLS and one key, and a cache that can be shared."""
     authority = Authority(tmp_path)
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority.path))
     context = authority.server_context("127.0.0.1")
@@ -338,9 +340,16 @@ def test_every_key_has_its_section() -> None:
     settings_page = page("reference/settings.md")
 
     assert sorted(section.title for section in settings_page.sections[1:]) == sorted(KEYS)
-    for section in settings_page.sections[1:]:
-        assert [block.argument for block in section.of("setting")] == [section.title]
-    assert len(settings_page.of("settings-table")) == 1
+
+
+def test_settings_page_says_what_the_code_says() -> None:
+    script = runpy.run_path(str(DOCS / "settings_reference.py"))
+    text = page("reference/settings.md").text
+
+    assert script["updated"](text) == text, "Run docs/settings_reference.py."
+    for key in KEYS.values():
+        assert f"| [`{key.name}`](#{key.name.lower()}) |" in text
+        assert f"## {key.name}\n\n- **Default:** " in text
 
 
 def test_every_code_has_its_section(source: ModuleType) -> None:
@@ -358,7 +367,6 @@ def test_every_check_is_on_the_page_once() -> None:
     written = [block.argument.split()[0] for block in checks_page.of("check")]
 
     assert written == sorted(check_ids() - {key.id for key in KEYS.values()})
-    assert len(checks_page.of("setting-checks")) == 1
 
 
 def test_every_command_is_on_the_page_once() -> None:
@@ -386,19 +394,19 @@ def test_reasons_of_failures_are_those_of_the_code(source: ModuleType) -> None:
     calls = [*source.calls_of("FetchError"), *source.calls_of("NoUsableKeyError")]
     known = {source.text_of(call.args[0]) for call in calls}
 
-    # In place of one that another process wrote down, and that cannot be read.
+    # "unknown" replaces the reason of another process if it cannot be read.
     assert_same(code_in("how-to/outages.md", "Reasons", column=0), known | {"unknown"})
 
 
 def code_in(name: str, title: str, *, column: int) -> set[str]:
-    """What is set as code in a column of the table in a section."""
+    """Return the code in one column of the table in a section."""
     (section,) = re.findall(rf"(?ms)^## {title}\n(.*?)^## ", page(name).text)
     _header, _line, *rows = re.findall(r"^\| (.+) \|$", section, re.MULTILINE)
     return {text for row in rows for text in re.findall(r"`([^`]+)`", row.split(" | ")[column])}
 
 
 def assert_same(examples: set[str], patterns: set[str]) -> None:
-    """There is an example for every pattern, and a pattern for every example."""
+    """Check that every pattern has an example, and every example a pattern."""
     unmatched = {each for each in patterns if not any(matches(x, each) for x in examples)}
     unknown = {each for each in examples if not any(matches(each, x) for x in patterns)}
 
@@ -414,9 +422,17 @@ def test_pages_name_no_key_of_jwtauth_that_there_is_not() -> None:
 
 def test_extras_are_those_of_the_package() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    named = {each for page in PAGES for each in re.findall(r"drf-zuplo-jwt\[(\w+)\]", page.text)}
 
-    assert named == project["optional-dependencies"].keys()
+    assert code_in("install.md", "Extras", column=0) == project["optional-dependencies"].keys()
+
+
+def test_no_page_installs_a_package_that_is_not_published() -> None:
+    """How to install is said in one place, which needs a checkout or a wheel."""
+    for each in PAGES:
+        for command in re.findall(r"pip install ([^`\n]+)", each.text):
+            if "drf-zuplo-jwt" in command:
+                assert each.name in {"install.md", "first-steps.md"}
+                assert "drf-zuplo-jwt/" in command
 
 
 def test_map_names_modules_that_there_are() -> None:
@@ -481,5 +497,14 @@ def test_site_is_built_without_a_warning_and_has_what_is_public(tmp_path: Path) 
         if isinstance(value, Signal):
             assert f'id="jwtauth.signals.{name}"' in page_of_signals
     for path in tmp_path.rglob("*.html"):
-        # Nothing is loaded from elsewhere: the site can be read without a network.
+        # The site works without a network.
         assert not re.search(LOADED, path.read_text("utf-8")), path
+
+
+def test_responses_have_the_challenges_that_are_sent() -> None:
+    text = page("reference/codes.md").text
+    rejected = www_authenticate(error="invalid_token", error_description="…")
+
+    assert f"`WWW-Authenticate: {www_authenticate()}`" in text
+    # An ellipsis is not ASCII, and is replaced in the header.
+    assert f"`WWW-Authenticate: {rejected.replace('?', '…')}`" in text

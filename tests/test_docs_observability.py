@@ -195,7 +195,7 @@ def rows(*header: str) -> list[list[str]]:
 def test_the_table_of_metrics_has_every_metric_with_its_labels() -> None:
     described: dict[str, list[str]] = {
         name.strip("`"): re.findall(r"`(\w+)`", labels)
-        for name, labels, _ in rows("metric", "labels", "is")
+        for name, labels, _ in rows("metric", "labels", "counts or measures")
     }
     counters: list[Any] = [
         metrics.ACCEPTED,
@@ -217,7 +217,9 @@ def test_the_table_of_metrics_has_every_metric_with_its_labels() -> None:
 
 
 def test_the_table_of_signals_has_every_signal() -> None:
-    described = [name.strip("`") for name, *_ in rows("`jwtauth.signals`", "says", "arguments")]
+    described = [
+        name.strip("`") for name, *_ in rows("`jwtauth.signals`", "sent when", "arguments")
+    ]
 
     assert sorted(described) == sorted(
         name for name, value in vars(signals).items() if isinstance(value, Signal)

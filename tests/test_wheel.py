@@ -1,4 +1,4 @@
-"""The package as it is handed out: what is in it, and that it works where it is installed."""
+"""The content of wheel and sdist, and a project with the installed wheel."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from .readme import ROOT
 _PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check")
 _SDIST = "import sys; from setuptools import build_meta; build_meta.build_sdist(sys.argv[1])"
 _EPOCH = str(2**30)
-"""What every file in a wheel is dated, in seconds: some moment that a ZIP archive can name."""
+"""The date of every file in a wheel, in seconds; any date that a ZIP archive can store."""
 
 
 def build_wheel(source: Path, target: Path) -> Path:
-    """Build as ``pip install`` does, but with the setuptools that is there: nothing is fetched."""
+    """Build a wheel with the installed setuptools, without a download."""
     options = ("--quiet", "--no-deps", "--no-index", "--no-build-isolation", "--wheel-dir")
     subprocess.run(
         [*_PIP, "wheel", *options, target, source],
@@ -40,7 +40,7 @@ def build_wheel(source: Path, target: Path) -> Path:
 
 
 def package_files() -> set[str]:
-    """What is handed out of the tree, by path: the package, and the fixtures beside it."""
+    """Return the paths of the distributed files: the package, and the pytest fixtures."""
     package = {
         str(path.relative_to(ROOT))
         for path in (ROOT / "jwtauth").rglob("*")
@@ -56,15 +56,15 @@ def contents(wheel: Path) -> dict[str, bytes]:
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy to build in: building writes into the tree, which other tests read meanwhile.
+    """Copy the tree to build in the copy: a build writes files, and other tests read the tree.
 
-    Its files have the modes of new ones, like those of an sdist that pip unpacks.
+    The copies have the modes of new files, as in an sdist that pip unpacks.
     """
     copy = tmp_path_factory.mktemp("source")
     for path in ROOT.iterdir():
         if path.is_file() and not path.name.startswith("."):
             shutil.copyfile(path, copy / path.name)
-    for name in ("jwtauth", "project", "tests"):
+    for name in ("jwtauth", "examples", "project", "tests"):
         ignored = shutil.ignore_patterns("__pycache__", "node_modules")
         shutil.copytree(ROOT / name, copy / name, ignore=ignored, copy_function=shutil.copyfile)
     return copy
@@ -76,7 +76,7 @@ def wheel(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_what_is_tested_is_what_is_installed() -> None:
-    """In this process, and in a program that runs in the folder of the project."""
+    """Compare this process with a program that runs in the folder of the project."""
     copied = Path(str(metadata.distribution("drf-zuplo-jwt").locate_file("jwtauth")))
     # An editable installation has no copy, and is the tree.
     installed = next(each for each in (copied, ROOT / "jwtauth") if each.is_dir())

@@ -10,14 +10,12 @@ import ast
 import re
 from collections import Counter, defaultdict
 from functools import cache
-from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from django.core.management import load_command_class
 from django.core.management.base import BaseCommand
 from docutils import nodes
-from docutils.parsers.rst import directives
 from docutils.statemachine import StringList
 from sphinx import addnodes
 from sphinx.util.docutils import SphinxDirective
@@ -25,7 +23,6 @@ from sphinx.util.docutils import SphinxDirective
 import jwtauth
 from jwtauth.exceptions import KeysUnavailable
 from jwtauth.responses import InsufficientScope
-from jwtauth.settings.schema import KEYS
 
 if TYPE_CHECKING:
     from argparse import Action
@@ -64,39 +61,6 @@ class Generated(SphinxDirective):
         return [*found.children]
 
 
-class SettingsTable(Generated):
-    """``{settings-table}``: every key of ``JWTAUTH`` with its default."""
-
-    def run(self) -> list[nodes.Node]:
-        """Return a table with a link to the section of each key."""
-        rows = [
-            (
-                f"[`{key.name}`](#{key.name.lower()})",
-                default_of(key.name),
-                _yes(key.per_issuer),
-            )
-            for key in KEYS.values()
-        ]
-        return self.read(*table("key", "default", "in an entry of `ISSUERS` too", rows=rows))
-
-
-class Setting(Generated):
-    """``{setting} KEY``: the facts about this key of ``JWTAUTH``."""
-
-    required_arguments = 1
-
-    def run(self) -> list[nodes.Node]:
-        """Return a list."""
-        key = KEYS[self.arguments[0]]
-        also = ", or in an entry of `ISSUERS`" if key.per_issuer else " alone"
-        return self.read(
-            f"- **Default:** {default_of(key.name)}",
-            f"- **Must be** {key.validate.accepts}",
-            f"- **May stand** at the top level{also}",
-            f"- **Check:** `{key.id}`",
-        )
-
-
 class Refusal(Generated):
     """``{refusal} code``: the HTTP status and the messages of this code."""
 
@@ -107,18 +71,6 @@ class Refusal(Generated):
         code = self.arguments[0]
         said = " ".join(f"*{message}*" for message in messages()[code])
         return self.read(f"Status {STATUSES.get(code, 401)}. {said}")
-
-
-class SettingChecks(Generated):
-    """``{setting-checks}``: the system checks of single keys of ``JWTAUTH``."""
-
-    def run(self) -> list[nodes.Node]:
-        """Return a table with a link to each key."""
-        rows = [
-            (f"`{key.id}`", f"[`{key.name}`](settings.md#{key.name.lower()})", key.hint)
-            for key in sorted(KEYS.values(), key=attrgetter("id"))
-        ]
-        return self.read(*table("id", "the value of", "what to write", rows=rows))
 
 
 class Check(Generated):
@@ -152,34 +104,21 @@ class Command(Generated):
 
 
 class Page(Generated):
-    """``{page} FILE``: a document from the root of the repository, or one of its sections.
+    """``{page} FILE``: a document from the root of the repository.
 
     The title is left out, because the page has its own.
     """
 
     required_arguments = 1
-    option_spec: ClassVar = {"section": directives.unchanged_required}
 
     def run(self) -> list[nodes.Node]:
         """Return the document. Links to other such documents lead to their pages."""
         path = ROOT / self.arguments[0]
         self.env.note_dependency(str(path))
-        text = path.read_text("utf-8")
-        if section := self.options.get("section"):
-            (text,) = re.findall(rf"(?ms)^## {re.escape(section)}\n(.*?)^##", text)
-        else:
-            text = text.partition("\n")[2]
+        text = path.read_text("utf-8").partition("\n")[2]
         for name, page in _PAGES.items():
             text = text.replace(f"]({name})", f"]({page})")
         return self.read(*text.splitlines())
-
-
-def default_of(key: str) -> str:
-    """Return the default of this key in Markdown."""
-    if key == "ISSUER":
-        return "none; required, unless there is `ISSUERS`"
-    written = repr(KEYS[key].default).replace("'", '"')
-    return f"`{written}`"
 
 
 def options_of(command: str) -> list[Action]:
@@ -235,10 +174,6 @@ def _written(option: Action) -> str:
     return " ".join((*option.option_strings, *metavar))
 
 
-def _yes(value: bool) -> str:  # noqa: FBT001
-    return "yes" if value else "no"
-
-
 def _mark_code(
     _app: Sphinx, _what: str, _name: str, _obj: object, _options: object, lines: list[str]
 ) -> None:
@@ -266,10 +201,7 @@ def _index_statuses(app: Sphinx, doctree: nodes.document) -> None:
 
 def setup(app: Sphinx) -> ExtensionMetadata:
     """Register the directives with Sphinx."""
-    app.add_directive("settings-table", SettingsTable)
-    app.add_directive("setting", Setting)
     app.add_directive("refusal", Refusal)
-    app.add_directive("setting-checks", SettingChecks)
     app.add_directive("check", Check)
     app.add_directive("command", Command)
     app.add_directive("page", Page)
