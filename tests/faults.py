@@ -96,11 +96,11 @@ class RecordedRequest(NamedTuple):
 
 # Not http.server's, which looks up the name of the address and may wait for the network.
 class Server(socketserver.ThreadingTCPServer):
-    """Serves in a thread of its own, one more thread to each connection, until ``stop()``.
+    """Answers each connection in a thread, until ``shutdown()``.
 
     ``respond`` is called with the request and this server, and returns how to answer and the
-    document to answer with. ``changed`` guards ``stopping`` and is notified of it: whoever waits
-    in ``respond`` waits on that. Raises ``OSError`` where the address cannot be served on.
+    document to answer with. ``changed`` guards ``stopping`` and is notified when that is set.
+    Raises ``OSError`` where the address cannot be served on.
     """
 
     allow_reuse_address = True
@@ -126,19 +126,16 @@ class Server(socketserver.ThreadingTCPServer):
         self._connections: set[socket.socket] = set()
         self._resets: set[socket.socket] = set()
         super().__init__((host, port), _Handler)
-        self._thread = threading.Thread(
-            target=self.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
-        )
-        self._thread.start()
 
-    def stop(self) -> None:
-        """Close the port and cut off every connection, whatever it waits for."""
+    def shutdown(self) -> None:
+        """Stop serving and cut off every connection, whatever it waits for."""
         with self._changed:
             self.stopping = True
             self._changed.notify_all()
-        self.shutdown()
-        self.server_close()
-        self._thread.join()
+        with contextlib.suppress(OSError):
+            # On Linux this wakes up the thread that serves, which otherwise polls.
+            self.socket.shutdown(socket.SHUT_RDWR)
+        super().shutdown()
         with self._changed:
             connections = list(self._connections)
         for connection in connections:
@@ -292,11 +289,8 @@ class FaultyIssuer(LoopbackIssuer):
         self._held = False
         super().__init__(algorithms, **options)
 
-    def start(self) -> None:
-        """Serve, on the same port as before."""
-        if self._server:
-            raise RuntimeError(f"{self!r} serves already")
-        self._server = server = Server(
+    def _new_server(self) -> Server:
+        return Server(
             self.host,
             self.port,
             respond=self._respond,
@@ -304,14 +298,6 @@ class FaultyIssuer(LoopbackIssuer):
             ssl_context=self.ssl_context,
             protocol=self.protocol,
         )
-        self.port = server.server_address[1]
-        self.url = self._url()
-
-    def stop(self) -> None:
-        """Refuse connections until ``start()``, and cut off those that there are."""
-        server, self._server = self._server, None
-        if isinstance(server, Server):
-            server.stop()
 
     def hold(self) -> None:
         """Let every request wait, after it was counted, until ``release()``."""

@@ -343,24 +343,6 @@ def test_documents_are_served_under_the_issuer_url(host: str) -> None:
         assert jwks.headers["Content-Type"] == "application/json"
 
 
-def test_connections_are_refused_while_the_issuer_is_gone(issuer: FaultyIssuer) -> None:
-    url = issuer.url
-    issuer.stop()
-    with pytest.raises(ConnectionRefusedError):
-        ask(issuer)
-
-    issuer.start()
-
-    assert issuer.url == url
-    assert get(issuer.jwks_url).json() == issuer.jwks()
-    assert issuer.fetches == 1
-
-
-def test_starting_twice_is_an_error(issuer: FaultyIssuer) -> None:
-    with pytest.raises(RuntimeError, match="serves already"):
-        issuer.start()
-
-
 def test_value_that_is_not_json_fails_where_it_is_written() -> None:
     with pytest.raises(TypeError):
         Answer(body={"keys": {1, 2}})
