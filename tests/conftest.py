@@ -22,13 +22,19 @@ if TYPE_CHECKING:
 
     from pytest_django import Settings
 
-# A busy machine is no failure. The rest is as Hypothesis has it, which differs in CI.
-hypothesis_settings.register_profile(
-    "any-machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
-hypothesis_settings.load_profile("any-machine")
-
 pytest_plugins = ["tests.servers", "tests.skips", "tests.slow"]
+
+
+@pytest.hookimpl(tryfirst=True)  # Before the option --hypothesis-profile.
+def pytest_configure(config: pytest.Config) -> None:
+    """Let Hypothesis take its time on a busy machine, and try more examples with ``--all``."""
+    hypothesis_settings.register_profile(
+        "any-machine",
+        max_examples=200 if config.getoption("--all") else 50,
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow],
+    )
+    hypothesis_settings.load_profile("any-machine")
 
 
 @pytest.fixture(autouse=True)
