@@ -16,6 +16,7 @@ from jwtauth.keys import cache_worker, source
 from jwtauth.keys.clock import Clock
 from jwtauth.tokens import verifier
 from tests.faults import FaultyIssuer
+from tests.site import Site
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -74,6 +75,12 @@ def issuer(settings: Settings) -> Iterator[FaultyIssuer]:
     with FaultyIssuer(trusted=False) as running:
         settings.JWTAUTH = {"ISSUER": running.url}
         yield running
+
+
+@pytest.fixture(params=[False, True], ids=["sync", "async"])
+def site(request: pytest.FixtureRequest) -> Site:
+    """A client of ``tests.site``, in a synchronous and in an asynchronous stack."""
+    return Site(is_async=request.param)
 
 
 @pytest.fixture
