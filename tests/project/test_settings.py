@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from project import embedded
+from project.embedded import jwks
 
 from .demo import environment, manage
 
@@ -38,7 +38,7 @@ def test_nothing_needs_to_be_configured(read: Callable[..., dict[str, Any]]) -> 
     assert settings["ALLOWED_HOSTS"] == []
     assert settings["JWTAUTH"] == {
         "ISSUER": "http://127.0.0.1:8000/__zuplo/issuer",
-        "JWKS": embedded.jwks,
+        "JWKS": jwks,
         "EXEMPT_PATHS": EXEMPT_PATHS,
     }
 
