@@ -1,4 +1,4 @@
-"""What every test starts from."""
+"""Fixtures for all tests."""
 
 from __future__ import annotations
 
@@ -40,20 +40,20 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(autouse=True)
 def _empty_caches() -> None:
-    """LocMem caches live as long as the process: no test sees what another one left there."""
+    """Empty the LocMem caches, which live as long as the process."""
     for cache in caches.all():
         cache.clear()
 
 
 @pytest.fixture(autouse=True)
 def _no_rejections_yet(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test is warned about tokens that another one sent within the same minute."""
+    """Forget the rejected tokens of earlier tests, which cause a warning once a minute."""
     monkeypatch.setattr(events, "rejections", events.RejectionWatch())
 
 
 @pytest.fixture(autouse=True)
 def _no_language() -> None:
-    """A language that a request activates stays with its thread."""
+    """Deactivate the language that a request of an earlier test has activated."""
     translation.deactivate()
 
 
@@ -71,7 +71,7 @@ def _longest_cache_call(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def issuer(settings: Settings) -> Iterator[FaultyIssuer]:
-    """An issuer over real HTTP, the only one that the app trusts."""
+    """An issuer over HTTP, the only one that the app trusts."""
     with FaultyIssuer(trusted=False) as running:
         settings.JWTAUTH = {"ISSUER": running.url}
         yield running
@@ -85,7 +85,7 @@ def site(request: pytest.FixtureRequest) -> Site:
 
 @pytest.fixture
 def fault(monkeypatch: pytest.MonkeyPatch) -> Callable[[type[Exception]], None]:
-    """Let our own code fail while it verifies a token; the error quotes the token."""
+    """Let the package fail while it verifies a token, with an error that quotes the token."""
 
     def install(error: type[Exception]) -> None:
         def fail(segment: bytes) -> None:
@@ -97,19 +97,19 @@ def fault(monkeypatch: pytest.MonkeyPatch) -> Callable[[type[Exception]], None]:
 
 
 class Hands:
-    """The hands of the clock that keys age by."""
+    """How far the clock of the keys is ahead."""
 
     def __init__(self) -> None:
         self.ahead = 0.0
 
     def advance(self, seconds: float) -> None:
-        """Let time pass without waiting."""
+        """Let time pass."""
         self.ahead += seconds
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Hands:
-    """Time for the keys alone, not for tokens."""
+    """The clock of the keys; tokens have another."""
     hands = Hands()
     monkeypatch.setattr(Clock, "monotonic", lambda _: time.monotonic() + hands.ahead)
     monkeypatch.setattr(Clock, "time", lambda _: time.time() + hands.ahead)

@@ -1,4 +1,4 @@
-"""The issuer that drips, lies and hangs."""
+"""The issuer that is slow, wrong or unreachable on demand."""
 
 from __future__ import annotations
 
