@@ -32,7 +32,7 @@ class LoopbackIssuer(Issuer):
     passed to ``Issuer``. ``fetches`` counts the requests for the key set.
     """
 
-    path = "/__zuplo/issuer"
+    path: str = "/__zuplo/issuer"
     """The path of ``url``."""
 
     def __init__(
