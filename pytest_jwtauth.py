@@ -1,7 +1,7 @@
 """Fixtures of ``jwtauth.testing``; pytest finds them by the entry point of the package.
 
-pytest loads this module in every project of an environment. It imports nothing until a test uses a
-fixture, so it does not affect projects without Django.
+pytest loads this module in every project of an environment. It imports ``jwtauth`` only when a test
+uses a fixture, so other projects are not affected.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def jwt_issuer(request: pytest.FixtureRequest) -> Iterator[Issuer]:
-    """An issuer in memory, which the app trusts for this test."""
+    """An issuer in memory that the app trusts for this test."""
     from jwtauth.testing import Issuer  # noqa: PLC0415
-    from jwtauth.testing.override import has_app, opened  # noqa: PLC0415
+    from jwtauth.testing.override import opened  # noqa: PLC0415
 
     issuer = Issuer()
-    if not has_app() or not request.config.pluginmanager.has_plugin("django"):
+    if not request.config.pluginmanager.has_plugin("django"):
         with issuer:
             yield issuer
         return
-    # The fixture of pytest-django undoes this together with the changes that tests make by it, in
-    # reverse order, whichever of the two fixtures a test names first.
+    # The fixture of pytest-django undoes this together with the changes that tests make through it,
+    # in reverse order, whichever of the two fixtures a test names first.
     settings = request.getfixturevalue("settings")
     with opened(issuer, JWKS=issuer.jwks) as jwtauth:
         settings.JWTAUTH = jwtauth
@@ -37,13 +37,13 @@ def jwt_issuer(request: pytest.FixtureRequest) -> Iterator[Issuer]:
 
 @pytest.fixture
 def jwt_token(jwt_issuer: Issuer) -> Callable[..., str]:
-    """Sign a token of ``jwt_issuer``, with any claims: its method ``token``."""
+    """Sign a token of ``jwt_issuer`` with any claims: its method ``token``."""
     return jwt_issuer.token
 
 
 @pytest.fixture
 def jwt_client(jwt_issuer: Issuer) -> JWTClient:
-    """A ``JWTClient``, to be authenticated with tokens of ``jwt_issuer``."""
+    """A ``JWTClient`` that sends tokens of ``jwt_issuer`` after ``authenticate()``."""
     from jwtauth.testing import JWTClient  # noqa: PLC0415
 
     return JWTClient(jwt_issuer)

@@ -1,4 +1,4 @@
-"""What every test starts from."""
+"""Fixtures for all tests."""
 
 from __future__ import annotations
 
@@ -16,37 +16,44 @@ from jwtauth.keys import cache_worker, source
 from jwtauth.keys.clock import Clock
 from jwtauth.tokens import verifier
 from tests.faults import FaultyIssuer
+from tests.site import Site
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from pytest_django import Settings
 
-# A busy machine is no failure. The rest is as Hypothesis has it, which differs in CI.
-hypothesis_settings.register_profile(
-    "any-machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
-hypothesis_settings.load_profile("any-machine")
-
 pytest_plugins = ["tests.servers", "tests.skips", "tests.slow"]
+
+
+@pytest.hookimpl(tryfirst=True)  # Before the option --hypothesis-profile.
+def pytest_configure(config: pytest.Config) -> None:
+    """Let Hypothesis take its time on a busy machine, and try more examples with ``--all``."""
+    hypothesis_settings.register_profile(
+        "any-machine",
+        max_examples=200 if config.getoption("--all") else 50,
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow],
+    )
+    hypothesis_settings.load_profile("any-machine")
 
 
 @pytest.fixture(autouse=True)
 def _empty_caches() -> None:
-    """LocMem caches live as long as the process: no test sees what another one left there."""
+    """Empty the LocMem caches, which live as long as the process."""
     for cache in caches.all():
         cache.clear()
 
 
 @pytest.fixture(autouse=True)
 def _no_rejections_yet(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test is warned about tokens that another one sent within the same minute."""
+    """Forget the rejected tokens of earlier tests, which cause a warning once a minute."""
     monkeypatch.setattr(events, "rejections", events.RejectionWatch())
 
 
 @pytest.fixture(autouse=True)
 def _no_language() -> None:
-    """A language that a request activates stays with its thread."""
+    """Deactivate the language that a request of an earlier test has activated."""
     translation.deactivate()
 
 
@@ -64,15 +71,21 @@ def _longest_cache_call(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def issuer(settings: Settings) -> Iterator[FaultyIssuer]:
-    """An issuer over real HTTP, the only one that the app trusts."""
+    """An issuer over HTTP, the only one that the app trusts."""
     with FaultyIssuer(trusted=False) as running:
         settings.JWTAUTH = {"ISSUER": running.url}
         yield running
 
 
+@pytest.fixture(params=[False, True], ids=["sync", "async"])
+def site(request: pytest.FixtureRequest) -> Site:
+    """A client of ``tests.site``, in a synchronous and in an asynchronous stack."""
+    return Site(is_async=request.param)
+
+
 @pytest.fixture
 def fault(monkeypatch: pytest.MonkeyPatch) -> Callable[[type[Exception]], None]:
-    """Let our own code fail while it verifies a token; the error quotes the token."""
+    """Let the package fail while it verifies a token, with an error that quotes the token."""
 
     def install(error: type[Exception]) -> None:
         def fail(segment: bytes) -> None:
@@ -84,19 +97,19 @@ def fault(monkeypatch: pytest.MonkeyPatch) -> Callable[[type[Exception]], None]:
 
 
 class Hands:
-    """The hands of the clock that keys age by."""
+    """How far the clock of the keys is ahead."""
 
     def __init__(self) -> None:
         self.ahead = 0.0
 
     def advance(self, seconds: float) -> None:
-        """Let time pass without waiting."""
+        """Let time pass."""
         self.ahead += seconds
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Hands:
-    """Time for the keys alone, not for tokens."""
+    """The clock of the keys; tokens have another."""
     hands = Hands()
     monkeypatch.setattr(Clock, "monotonic", lambda _: time.monotonic() + hands.ahead)
     monkeypatch.setattr(Clock, "time", lambda _: time.time() + hands.ahead)

@@ -1,4 +1,4 @@
-"""An issuer over real HTTP on loopback that drips, lies and hangs on demand."""
+"""An issuer over HTTP on loopback that is slow, wrong or unreachable on demand."""
 
 from __future__ import annotations
 
@@ -31,30 +31,30 @@ _PADDING: Final = b" " * 65_536
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """An answer over HTTP; without arguments, that of a healthy issuer.
+    """An HTTP response; without arguments, the response of a healthy issuer.
 
-    Each field is one fault, and they combine:
+    Each field is one fault. Faults can be combined:
 
         Answer(status=500)
         Answer(status=302, headers={"Location": "http://127.0.0.1:1/"})
         Answer(body=b"<html>")
         Answer(body={"keys": []})
-        Answer(size=200_000_000)  # 200 MB, of which nothing is held in memory
+        Answer(size=200_000_000)  # 200 MB that are never in memory
         Answer(body_pause=0.1)  # ten bytes a second
     """
 
     status: int = 200
 
     headers: Mapping[str, str | None] = dataclasses.field(default_factory=dict)
-    """Added to the usual ones or, by the same name in any case, in place of them; ``None`` leaves
-    one out. Without ``Content-Length`` the body ends where the connection does."""
+    """Headers to add or to replace, whatever their case; ``None`` leaves one out. Without
+    ``Content-Length`` the body ends with the connection."""
 
     body: Any = None
-    """``None`` for the issuer's document. ``bytes`` are sent as they are, all else as JSON."""
+    """``None`` for the issuer's document; ``bytes`` are sent unchanged, other values as JSON."""
 
     size: float = 0
-    """The least number of bytes of the body, which is filled up with spaces and so stays valid
-    JSON. ``math.inf`` never ends."""
+    """The minimum length of the body in bytes. Spaces fill it up, so JSON stays valid.
+    ``math.inf`` never ends."""
 
     delay: float = 0
     """Seconds before the first byte."""
@@ -69,16 +69,16 @@ class Answer:
     """Bytes of the body after which the connection is reset."""
 
     def __post_init__(self) -> None:
-        # Now, so that a value which is no JSON fails in the test that wrote it.
+        # Serialized here, so that a value that is not JSON fails in the test that wrote it.
         if self.body is not None and not isinstance(self.body, bytes):
             object.__setattr__(self, "body", json.dumps(self.body).encode())
 
     def length(self, body: bytes) -> float:
-        """The number of bytes that ``chunks(body)`` has."""
+        """Return the number of bytes in ``chunks(body)``."""
         return max(self.size, len(body))
 
     def chunks(self, body: bytes) -> Iterator[bytes]:
-        """``body`` filled up to ``size``."""
+        """Yield ``body``, filled up to ``size``."""
         yield body
         remaining = self.size - len(body)
         while remaining > 0:
@@ -88,19 +88,19 @@ class Answer:
 
 
 class RecordedRequest(NamedTuple):
-    """A request as it came in; the names of ``headers`` are looked up without regard to case."""
+    """A received request; the names in ``headers`` are not case-sensitive."""
 
     path: str
     headers: Message
 
 
-# Not http.server's, which looks up the name of the address and may wait for the network.
+# The servers of http.server look up the name of their address, and may wait for the network.
 class Server(socketserver.ThreadingTCPServer):
-    """Serves in a thread of its own, one more thread to each connection, until ``stop()``.
+    """Answers each connection in a thread, until ``shutdown()``.
 
     ``respond`` is called with the request and this server, and returns how to answer and the
-    document to answer with. ``changed`` guards ``stopping`` and is notified of it: whoever waits
-    in ``respond`` waits on that. Raises ``OSError`` where the address cannot be served on.
+    document to answer with. ``changed`` guards ``stopping`` and is notified when that is set.
+    Raises ``OSError`` if it cannot listen on the address.
     """
 
     allow_reuse_address = True
@@ -126,19 +126,16 @@ class Server(socketserver.ThreadingTCPServer):
         self._connections: set[socket.socket] = set()
         self._resets: set[socket.socket] = set()
         super().__init__((host, port), _Handler)
-        self._thread = threading.Thread(
-            target=self.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
-        )
-        self._thread.start()
 
-    def stop(self) -> None:
-        """Close the port and cut off every connection, whatever it waits for."""
+    def shutdown(self) -> None:
+        """Stop serving and cut off every connection, whatever it waits for."""
         with self._changed:
             self.stopping = True
             self._changed.notify_all()
-        self.shutdown()
-        self.server_close()
-        self._thread.join()
+        with contextlib.suppress(OSError):
+            # On Linux this wakes up the thread that serves, which otherwise polls.
+            self.socket.shutdown(socket.SHUT_RDWR)
+        super().shutdown()
         with self._changed:
             connections = list(self._connections)
         for connection in connections:
@@ -147,13 +144,13 @@ class Server(socketserver.ThreadingTCPServer):
                 socket.socket.shutdown(connection, socket.SHUT_RDWR)
 
     def pause(self, seconds: float) -> None:
-        """Wait, but not for a server that stops."""
+        """Wait, unless the server stops."""
         with self._changed:
             if self._changed.wait_for(lambda: self.stopping, seconds):
                 raise ConnectionAbortedError
 
     def reset(self, connection: socket.socket) -> None:
-        """Have the connection closed by a reset."""
+        """Let the connection end with a reset."""
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
         self._resets.add(connection)
 
@@ -166,7 +163,7 @@ class Server(socketserver.ThreadingTCPServer):
         if not context:
             super().finish_request(request, client_address)
             return
-        # Here, in the thread of the request: a client that never shakes hands stops nobody else.
+        # In the thread of the request, so that a client without a handshake blocks no other.
         secure = context.wrap_socket(request, server_side=True, do_handshake_on_connect=False)
         try:
             self._track(secure)
@@ -185,7 +182,7 @@ class Server(socketserver.ThreadingTCPServer):
             super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        # Clients that go away, and connections that are cut off, are this server's daily bread.
+        # Clients may disconnect, and this server cuts off connections.
         if not isinstance(sys.exception(), OSError):
             super().handle_error(request, client_address)
 
@@ -250,11 +247,11 @@ class _Handler(BaseHTTPRequestHandler):
             self.server.pause(pause)
 
     def log_message(self, *_: object) -> None:  # pyright: ignore[reportIncompatibleMethodOverride] - none is used.
-        """Nothing: what was asked for is recorded."""
+        """Log nothing: requests are recorded."""
 
 
 def family(host: str) -> socket.AddressFamily:
-    """The address family of an address or a name."""
+    """Return the address family of an address or a name."""
     return socket.AF_INET6 if ":" in host else socket.AF_INET
 
 
@@ -264,8 +261,8 @@ class FaultyIssuer(LoopbackIssuer):
     With an ``ssl_context`` it serves HTTPS. ``protocol`` is ``HTTP/1.1`` or ``HTTP/1.0``. With
     ``etag`` it sends ``ETag`` and answers a matching ``If-None-Match`` with 304.
 
-    ``jwks_answer`` and ``discovery_answer`` say how it answers; ``hold()`` lets requests wait,
-    ``stop()`` makes connections fail. All of that can be switched at any time, from any thread.
+    ``jwks_answer`` and ``discovery_answer`` are its answers; ``hold()`` lets requests wait, and
+    ``stop()`` makes connections fail. Any thread may change all of this at any time.
     """
 
     def __init__(
@@ -285,18 +282,15 @@ class FaultyIssuer(LoopbackIssuer):
         self.jwks_answer: Answer = Answer()
         self.discovery_answer: Answer = Answer()
         self.requests: list[RecordedRequest] = []
-        """Every request since it was made, in the order of arrival."""
+        """All requests, in the order of arrival."""
         self.not_modified: int = 0
         """The number of answers with 304."""
         self._changed = threading.Condition()
         self._held = False
         super().__init__(algorithms, **options)
 
-    def start(self) -> None:
-        """Serve, on the same port as before."""
-        if self._server:
-            raise RuntimeError(f"{self!r} serves already")
-        self._server = server = Server(
+    def _new_server(self) -> Server:
+        return Server(
             self.host,
             self.port,
             respond=self._respond,
@@ -304,29 +298,21 @@ class FaultyIssuer(LoopbackIssuer):
             ssl_context=self.ssl_context,
             protocol=self.protocol,
         )
-        self.port = server.server_address[1]
-        self.url = self._url()
-
-    def stop(self) -> None:
-        """Refuse connections until ``start()``, and cut off those that there are."""
-        server, self._server = self._server, None
-        if isinstance(server, Server):
-            server.stop()
 
     def hold(self) -> None:
         """Let every request wait, after it was counted, until ``release()``."""
         self._held = True
 
     def release(self) -> None:
-        """Answer the requests that wait, as they would be answered had they come now."""
+        """Answer the waiting requests with the current answers."""
         with self._changed:
             self._held = False
             self._changed.notify_all()
 
     def wait_for_fetches(self, number: int, timeout: float = 5) -> None:
-        """Return when ``fetches`` has reached ``number``, counted from the start.
+        """Return when ``fetches`` has reached ``number``.
 
-        Raises ``TimeoutError`` where that takes longer than ``timeout`` seconds.
+        Raises ``TimeoutError`` if that takes longer than ``timeout`` seconds.
         """
         with self._changed:
             if not self._changed.wait_for(lambda: self.fetches >= number, timeout):
@@ -339,9 +325,9 @@ class FaultyIssuer(LoopbackIssuer):
         super()._enter(stack)
 
     def _reservation(self) -> socket.socket:
-        """A socket that is bound but does not listen.
+        """Return a socket that is bound but does not listen.
 
-        It refuses connections, and keeps the port from others while the issuer is stopped.
+        It refuses connections, and reserves the port while the issuer is stopped.
         """
         reserved = socket.socket(family(self.host))
         reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -355,7 +341,7 @@ class FaultyIssuer(LoopbackIssuer):
         return f"{scheme}://{host}:{self.port}{self.path}"
 
     def _respond(self, request: RecordedRequest, server: Server) -> tuple[Answer, bytes]:
-        """Take note of a request, and say how it is answered and with which document."""
+        """Record a request, and return its answer and the document to send."""
         path = request.path.partition("?")[0]
         name = path.removeprefix(f"{self.path.removesuffix('/')}/.well-known/")
         with self._changed:
@@ -372,7 +358,7 @@ class FaultyIssuer(LoopbackIssuer):
     def _conditional(
         self, request: RecordedRequest, answer: Answer, document: dict[str, Any]
     ) -> tuple[Answer, bytes]:
-        """What ``etag`` makes of an answer (RFC 9110 §13.1.2)."""
+        """Apply ``etag`` to an answer (RFC 9110 §13.1.2)."""
         body = json.dumps(document).encode() if answer.body is None else answer.body
         if not self.etag or answer.status != HTTPStatus.OK:
             return answer, body

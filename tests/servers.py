@@ -1,4 +1,4 @@
-"""Real cache servers on loopback, one of each kind for a session of tests that asks for it."""
+"""Cache servers on loopback, at most one of each kind in a test session."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _PATIENCE = 30
 
 
 class CacheServer(ABC):
-    """A server process, to be stopped, paused and started again on the same port."""
+    """A server process that tests stop, pause and start again on the same port."""
 
     program: ClassVar[str]
     backend: ClassVar[str]
@@ -35,11 +35,11 @@ class CacheServer(ABC):
 
     @abstractmethod
     def arguments(self) -> list[str]:
-        """What the program is to be told."""
+        """Return the arguments of the program."""
 
     @property
     def location(self) -> str:
-        """Where Django finds it."""
+        """The ``LOCATION`` of the Django cache."""
         return f"127.0.0.1:{self.port}"
 
     @property
@@ -60,30 +60,30 @@ class CacheServer(ABC):
             )
             if self._answers():
                 return
-            # Somebody else was faster to take the port.
+            # Another process has taken the port.
             self.kill()
             self.port = 0
         raise RuntimeError(f"{self.program} does not start")
 
     def kill(self) -> None:
-        """End it at once, and all that it knew with it."""
+        """End the server at once; it loses all data."""
         if self._process is not None:
             self._process.kill()
             self._process.wait(_PATIENCE)
             self._process = None
 
     def pause(self) -> None:
-        """Let it hang: connections are accepted by the kernel, and nothing is answered."""
+        """Let it hang: the kernel accepts connections, and the server does not answer."""
         self._signal(signal.SIGSTOP)
         assert self._process
-        os.waitpid(self._process.pid, os.WUNTRACED)  # Until all of its threads have stopped.
+        os.waitpid(self._process.pid, os.WUNTRACED)  # Until all threads have stopped.
 
     def resume(self) -> None:
-        """Let it go on where it was."""
+        """Let it continue."""
         self._signal(signal.SIGCONT)
 
     def restore(self) -> None:
-        """As good as new, whatever a test did to it."""
+        """Start or resume it, whatever a test did to it."""
         if self._process is None or self._process.poll() is not None:
             self.start()
         else:
@@ -101,7 +101,7 @@ class CacheServer(ABC):
             try:
                 with socket.create_connection(("127.0.0.1", self.port), 1) as connection:
                     connection.sendall(question)
-                    # Somebody else's server may answer otherwise.
+                    # The server of another process would answer something else.
                     return connection.recv(100).startswith(answer)
             except OSError:
                 time.sleep(0.02)
@@ -132,7 +132,7 @@ class MemcachedServer(CacheServer):
 
     def arguments(self) -> list[str]:
         arguments = ["-l", "127.0.0.1", "-p", str(self.port), "-U", "0", "-m", "64"]
-        # It does not run as root unless told so.
+        # It runs as root only with this option.
         return [*arguments, "-u", "root"] if os.geteuid() == 0 else arguments
 
 
@@ -158,13 +158,13 @@ def _memcached_of_the_session(tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 @pytest.fixture
 def redis_server(_redis_of_the_session: CacheServer) -> Iterator[CacheServer]:
-    """A Redis that answers, whatever tests before did to it."""
+    """A running Redis, whatever earlier tests did to it."""
     yield _redis_of_the_session
     _redis_of_the_session.restore()
 
 
 @pytest.fixture
 def memcached_server(_memcached_of_the_session: CacheServer) -> Iterator[CacheServer]:
-    """A Memcached that answers, whatever tests before did to it."""
+    """A running Memcached, whatever earlier tests did to it."""
     yield _memcached_of_the_session
     _memcached_of_the_session.restore()

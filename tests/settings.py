@@ -11,6 +11,7 @@ atexit.register(shutil.rmtree, _FOLDER)
 SECRET_KEY = "for tests only"
 USE_TZ = True
 ROOT_URLCONF = "tests.urls"
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # The others take long.
 STATIC_URL = "/static/"  # Django's live test server asks for one.
 DATABASES = {
     "default": {

@@ -1,4 +1,4 @@
-"""The option ``--all``, without which the tests marked ``slow`` are left out."""
+"""The option ``--all``, which runs the tests marked ``slow`` too."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
-    """Say what is left out: with workers, pytest's last line does not."""
+    """Report what is left out; with workers, pytest's last line does not."""
     return [] if config.getoption("--all") else ["slow tests: left out, --all runs them"]
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what is slow, and count it as deselected."""
+    """Deselect the slow tests."""
     if config.getoption("--all"):
         return
     if slow := [item for item in items if item.get_closest_marker("slow")]:

@@ -76,11 +76,6 @@ VIEWS: dict[str, Callable[[Any], Any]] = {
 }
 
 
-@pytest.fixture(params=[False, True], ids=["sync", "async"])
-def site(request: pytest.FixtureRequest) -> Site:
-    return Site(is_async=request.param)
-
-
 @pytest.mark.parametrize("name", VIEWS)
 @pytest.mark.parametrize("middleware", [[], [SESSION, AUTHENTICATION, LOGIN_REQUIRED]])
 def test_view_is_opened_by_a_token_alone(

@@ -91,6 +91,15 @@ def test_every_algorithm_verifies_with_a_class_on_cryptography() -> None:
     }
 
 
+def test_the_demo_installs_the_package_without_extras_and_what_its_extra_needs() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    lines = (ROOT / "requirements.txt").read_text("utf-8").splitlines()
+
+    # On Python 3.10, pip rejects "-e ." at once, but not "-e .[extra]".
+    assert [line for line in lines if line.startswith("-e")] == ["-e ."]
+    assert set(project["optional-dependencies"]["openapi"]) <= set(lines)
+
+
 def test_the_requirements_of_the_tests_have_what_every_extra_needs() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     extras = {

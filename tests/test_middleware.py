@@ -58,11 +58,6 @@ SESSION = "django.contrib.sessions.middleware.SessionMiddleware"
 AUTHENTICATION = "django.contrib.auth.middleware.AuthenticationMiddleware"
 
 
-@pytest.fixture(params=[False, True], ids=["sync", "async"])
-def site(request: pytest.FixtureRequest) -> Site:
-    return Site(is_async=request.param)
-
-
 @pytest.fixture(autouse=True)
 def _protected(settings: Settings, issuer: FaultyIssuer) -> None:
     settings.ROOT_URLCONF = "tests.site"

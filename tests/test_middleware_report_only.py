@@ -23,11 +23,6 @@ if TYPE_CHECKING:
     from jwtauth.testing import LoopbackIssuer
 
 
-@pytest.fixture(params=[False, True], ids=["sync", "async"])
-def site(request: pytest.FixtureRequest) -> Site:
-    return Site(is_async=request.param)
-
-
 @pytest.fixture(autouse=True)
 def _reporting(settings: Settings, issuer: LoopbackIssuer) -> None:
     settings.ROOT_URLCONF = "tests.site"

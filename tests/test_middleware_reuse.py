@@ -95,11 +95,6 @@ urlpatterns = [
 ]
 
 
-@pytest.fixture(params=[False, True], ids=["sync", "async"])
-def site(request: pytest.FixtureRequest) -> Site:
-    return Site(is_async=request.param)
-
-
 resolved: list[str] = []
 
 

@@ -192,21 +192,3 @@ def test_plugin_is_silent_in_a_project_without_the_app(project: pytest.Pytester)
 
     done.assert_outcomes(passed=1)
     assert "jwtauth" not in done.stdout.str().replace("drf-zuplo-jwt", "")
-
-
-@pytest.mark.slow
-def test_plugin_is_silent_in_a_project_without_django(project: pytest.Pytester) -> None:
-    project.makeconftest("import sys; sys.modules['django'] = None")
-    project.makepyfile("""
-        import sys
-
-        def test_nothing_was_imported():
-            assert not [name for name in sys.modules if name.split(".")[0] == "jwtauth"]
-
-        def test_tokens_are_signed_all_the_same(jwt_token):
-            assert jwt_token(sub="alice").count(".") == 2
-    """)
-
-    done = project.runpytest_subprocess(*QUIET, "-p", "no:django")
-
-    done.assert_outcomes(passed=2)

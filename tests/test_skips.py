@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from .readme import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+pytest_plugins = ["pytester"]
 
 PASSES = "def test_passes(): pass\n"
 SKIPS = "import pytest\n\n@pytest.mark.skip('no server here')\ndef test_skips(): pass\n"
@@ -17,59 +20,66 @@ SKIPS_ALL = "import pytest\n\npytest.skip('no library here', allow_module_level=
 FAILS_AS_EXPECTED = "import pytest\n\n@pytest.mark.xfail\ndef test_fails(): assert False\n"
 
 
-def run(
-    directory: Path, module: str, *options: str, ci: str = "true"
-) -> subprocess.CompletedProcess[str]:
-    """Run pytest on a passing test and on ``module``, with the hooks under test alone."""
-    (directory / "pytest.ini").write_text("[pytest]\naddopts = -ra -p no:cacheprovider\n")
-    (directory / "test_first.py").write_text(PASSES)
-    (directory / "test_second.py").write_text(module)
-    return subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "tests.skips", *options],
-        cwd=directory,
-        env={
-            **os.environ,
-            "CI": ci,
-            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
-            "PYTHONPATH": str(ROOT),
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+@pytest.fixture
+def write(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[str], pytest.Pytester]:
+    """Write a passing test and ``module``, to run in CI with the hooks under test alone."""
+    monkeypatch.setenv("CI", "true")
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    pytester.makeini("[pytest]\naddopts = -ra -p no:cacheprovider -p tests.skips\n")
+
+    def write_tests(module: str) -> pytest.Pytester:
+        pytester.makepyfile(test_first=PASSES, test_second=module)
+        return pytester
+
+    return write_tests
 
 
-@pytest.mark.parametrize("options", [(), ("-p", "xdist", "-n", "2")], ids=["alone", "xdist"])
 @pytest.mark.parametrize(
     ("module", "reason"), [(SKIPS, "no server here"), (SKIPS_ALL, "no library here")]
 )
 def test_a_skip_fails_the_run_in_ci_and_is_listed_with_its_reason(
-    tmp_path: Path, module: str, reason: str, options: tuple[str, ...]
+    write: Callable[[str], pytest.Pytester], module: str, reason: str
 ) -> None:
-    answer = run(tmp_path, module, *options)
+    done = write(module).runpytest_inprocess()
 
-    assert answer.returncode == 1, answer.stdout
-    assert reason in answer.stdout
-    assert "1 skipped, and none may be while CI is set." in answer.stdout
-    assert "1 passed, 1 skipped" in answer.stdout.splitlines()[-1]
+    done.assert_outcomes(passed=1, skipped=1)
+    assert done.ret == pytest.ExitCode.TESTS_FAILED
+    done.stdout.fnmatch_lines_random([f"SKIPPED*{reason}", "1 skipped, and none may be *"])
 
 
-def test_a_skip_fails_nothing_outside_of_ci(tmp_path: Path) -> None:
-    answer = run(tmp_path, SKIPS, ci="")
+@pytest.mark.slow
+def test_a_skip_in_a_worker_fails_the_run_in_ci_too(
+    write: Callable[[str], pytest.Pytester],
+) -> None:
+    done = write(SKIPS).run(sys.executable, "-m", "pytest", "-p", "xdist", "-n", "1")
 
-    assert answer.returncode == 0, answer.stdout
-    assert "none may be" not in answer.stdout
+    assert done.parseoutcomes() == {"passed": 1, "skipped": 1}
+    assert done.ret == pytest.ExitCode.TESTS_FAILED
+
+
+def test_a_skip_fails_nothing_outside_of_ci(
+    write: Callable[[str], pytest.Pytester], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CI", "")
+    done = write(SKIPS).runpytest_inprocess()
+
+    done.assert_outcomes(passed=1, skipped=1)
+    assert done.ret == pytest.ExitCode.OK
+    assert "none may be" not in done.stdout.str()
 
 
 @pytest.mark.parametrize("module", [PASSES, FAILS_AS_EXPECTED])
-def test_a_run_without_a_skip_passes_in_ci(tmp_path: Path, module: str) -> None:
-    answer = run(tmp_path, module)
+def test_a_run_without_a_skip_passes_in_ci(
+    write: Callable[[str], pytest.Pytester], module: str
+) -> None:
+    assert write(module).runpytest_inprocess().ret == pytest.ExitCode.OK
 
-    assert answer.returncode == 0, answer.stdout
 
+def test_a_failure_stays_the_failure_that_it_is(write: Callable[[str], pytest.Pytester]) -> None:
+    done = write(f"{SKIPS}\ndef test_fails(): assert False\n").runpytest_inprocess()
 
-def test_a_failure_stays_the_failure_that_it_is(tmp_path: Path) -> None:
-    answer = run(tmp_path, f"{SKIPS}\ndef test_fails(): assert False\n")
-
-    assert answer.returncode == 1, answer.stdout
-    assert "1 failed, 1 passed, 1 skipped" in answer.stdout.splitlines()[-1]
+    done.assert_outcomes(failed=1, passed=1, skipped=1)
+    assert done.ret == pytest.ExitCode.TESTS_FAILED

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
-from typing import TYPE_CHECKING
 
 import pytest
 
 from .readme import ROOT
 
-if TYPE_CHECKING:
-    from pathlib import Path
+pytest_plugins = ["pytester"]
 
 MODULE = """
 import pytest
@@ -24,25 +20,29 @@ def test_slow(): pass
 """
 
 
-@pytest.mark.parametrize(
-    ("options", "passed", "said"), [((), "1 passed", True), (("--all",), "2 passed", False)]
-)
-@pytest.mark.parametrize("workers", [(), ("-p", "xdist", "-n", "2")], ids=["alone", "xdist"])
+@pytest.fixture
+def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
+    """A quick test and a slow one, run with the hooks under test alone."""
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    pytester.makeini("[pytest]\naddopts = --strict-markers -p tests.slow")
+    pytester.makepyfile(MODULE)
+    return pytester
+
+
+@pytest.mark.parametrize(("options", "passed", "deselected"), [((), 1, 1), (("--all",), 2, 0)])
 def test_slow_tests_are_left_out_unless_all_are_wanted(
-    tmp_path: Path, workers: tuple[str, ...], options: tuple[str, ...], passed: str, *, said: bool
+    suite: pytest.Pytester, options: tuple[str, ...], passed: int, deselected: int
 ) -> None:
-    (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = --strict-markers\n")
-    (tmp_path / "test_both.py").write_text(MODULE)
+    done = suite.runpytest_inprocess(*options)
 
-    answer = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "tests.slow", *workers, *options],
-        cwd=tmp_path,
-        env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done.assert_outcomes(passed=passed, deselected=deselected)
+    assert ("--all runs them" in done.stdout.str()) == bool(deselected)
 
-    assert answer.returncode == 0, answer.stdout
-    assert passed in answer.stdout.splitlines()[-1]
-    assert ("--all runs them" in answer.stdout) == said
+
+@pytest.mark.slow
+def test_workers_leave_slow_tests_out_too(suite: pytest.Pytester) -> None:
+    done = suite.run(sys.executable, "-m", "pytest", "-p", "xdist", "-n", "1")
+
+    assert done.parseoutcomes() == {"passed": 1}
+    done.stdout.fnmatch_lines(["*--all runs them*"])

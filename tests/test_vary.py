@@ -94,11 +94,6 @@ BEHIND_THE_MIDDLEWARE = {
 }
 
 
-@pytest.fixture(params=[False, True], ids=["sync", "async"])
-def site(request: pytest.FixtureRequest) -> Site:
-    return Site(is_async=request.param)
-
-
 @pytest.fixture(autouse=True)
 def _other_header(settings: Settings, issuer: LoopbackIssuer) -> None:
     configure(settings, HEADER=HEADER)

@@ -1,8 +1,7 @@
-"""The testing kit: issuers as blocks and decorators, their tokens and keys, the client."""
+"""The testing kit: issuers and their blocks, their tokens and keys, the client."""
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
 from typing import Any, assert_type
 
 from jwtauth import testing
@@ -45,26 +44,9 @@ def blocks() -> None:
         assert_type(served, LoopbackIssuer)
 
 
-@issuer
-def decorated(number: int) -> str:
-    return str(number)
-
-
-@issuer
-async def adecorated(number: int) -> str:
-    return str(number)
-
-
-def functions_in_a_block_keep_their_signature() -> None:
-    assert_type(decorated(1), str)
-    coroutine: Coroutine[Any, Any, str] = adecorated(1)
-    coroutine.close()
-    decorated("1")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-
-
 def keys(key: SigningKey) -> None:
     assert_type(SigningKey.generate("RS256", "kid"), SigningKey)
-    assert_type(SigningKey.from_jwk(key.private_jwk()), SigningKey)
+    assert_type(key.private_jwk(), dict[str, Any])
     assert_type(key.kid, str | None)
     assert_type(key.algorithm, str)
     assert_type(key.public_jwk(), dict[str, Any])

@@ -1,6 +1,6 @@
-"""The testing kit: an issuer of your own, in memory or over real HTTP on loopback.
+"""A testing kit: issuers in memory or over HTTP on loopback, and a client that sends tokens.
 
-It works under pytest and under plain ``unittest``. Nothing but ``JWTClient`` needs Django.
+It works with pytest and with plain ``unittest``.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ __all__ = ["Issuer", "JWTClient", "LoopbackIssuer", "SigningKey"]
 
 if TYPE_CHECKING:
     from .client import JWTClient
-else:  # A checker that saw this would take any name for one of ours.
+else:  # Type checkers would take any name for one of this module.
 
     def __getattr__(name: str) -> Any:
-        # Looked up late: Django REST Framework's test client reads Django's settings when imported.
+        # Imported late: Django REST Framework's test client reads Django's settings at import.
         if name == "JWTClient":
             from .client import JWTClient  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""A test client that sends a token."""
+"""A test client that sends tokens."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class _Handler(ForceAuthClientHandler):
-    """Passes on a forced user to ``TokenRequiredMiddleware`` and ``token_required``."""
+    """Passes a forced user to ``TokenRequiredMiddleware`` and ``token_required``."""
 
     forced: tuple[Any, Any] | None = None
 
@@ -29,7 +29,7 @@ class _Handler(ForceAuthClientHandler):
 
 
 class JWTClient(APIClient):
-    """Django REST Framework's ``APIClient``; after ``authenticate()`` it sends a token.
+    """An ``APIClient`` of Django REST Framework that sends a token after ``authenticate()``.
 
     ``issuer`` signs the tokens. By default, it is the issuer whose block was entered last.
     """
@@ -43,12 +43,12 @@ class JWTClient(APIClient):
     def authenticate(self, claims: Mapping[str, Any] | None = None, /, **options: Any) -> str:
         """Send a new token with every request from now on, and return it.
 
-        The arguments are those of ``Issuer.token()``. The token is sent in ``HEADER``, after
-        ``PREFIX``. Raises ``RuntimeError`` if there is no issuer.
+        The arguments are passed to ``Issuer.token()``. The client sends the token in ``HEADER``,
+        after ``PREFIX``. Raises ``RuntimeError`` if there is no issuer.
         """
         issuer: Issuer | None = self.issuer or innermost()
         if issuer is None:
-            raise RuntimeError("There is no issuer: use JWTClient(issuer), or a with block of one.")
+            raise RuntimeError("There is no issuer: pass one to JWTClient, or enter its block.")
         token = issuer.token(claims, **options)
         settings = get_settings()
         value = f"{settings.prefix} {token}".lstrip()
@@ -56,7 +56,7 @@ class JWTClient(APIClient):
         return token
 
     def credentials(self, **headers: Any) -> None:
-        """Send these headers, and no others and no token, with every request from now on."""
+        """Send only these headers, without a token, with every request from now on."""
         super().credentials(**headers)
         self._jwt_headers = headers
 
@@ -66,15 +66,15 @@ class JWTClient(APIClient):
         self.handler.forced = None if user is None else (user, token)
 
     def force_login(self, user: Any, backend: str | None = None) -> None:
-        """Log this user in, whom the middleware serves without a token."""
+        """Log this user in; ``TokenRequiredMiddleware`` lets the user pass without a token."""
         super().force_login(user, backend)
         self.handler.forced = (user, None)
 
     def logout(self) -> None:
-        """Send no token and no other credentials from now on; end the session if there is one."""
+        """Send no token and no other credentials from now on, and end the session if any."""
         self.credentials()
-        # A new handler does not know the user of force_authenticate() and force_login().
+        # A new handler has no forced user.
         self.handler = _Handler(self.handler.enforce_csrf_checks)
-        # APIClient would create a session to end it, in a database that need not exist.
+        # APIClient would create a session only to end it, and may have no database for it.
         if django_settings.SESSION_COOKIE_NAME in self.cookies:
             super().logout()

@@ -1,4 +1,4 @@
-"""An issuer in memory: its keys, the tokens that it signs, the documents that it publishes."""
+"""An issuer in memory, with its keys, its tokens and the documents that it publishes."""
 
 from __future__ import annotations
 
@@ -6,10 +6,8 @@ import hmac
 import json
 import secrets
 import time
-from contextlib import ContextDecorator, ExitStack
-from functools import wraps
-from inspect import iscoroutinefunction
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, cast
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from jwtauth.tokens import base64url
 
@@ -17,24 +15,21 @@ from .keys import SigningKey
 from .override import overridden
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-
-Function = TypeVar("Function", bound="Callable[..., Any]")
+    from collections.abc import Iterable, Mapping
 
 DEFAULT_ALGORITHMS: Final = ("EdDSA", "RS256")
-"""The default algorithm of gateways, and the one of their identity tokens."""
+"""The algorithm that gateways use by default, and the algorithm of their identity tokens."""
 
 
-class Issuer(ContextDecorator):
-    """Signs tokens, and publishes the keys that verify them. It needs no network.
+class Issuer:
+    """Signs tokens and publishes the keys that verify them, without any network.
 
-    ``url`` is the issuer as tokens name it in ``iss``; it may be changed at any time. There is one
-    key for each of ``algorithms``, in the list ``keys``, which tests may change. ``claims`` are in
-    every token, such as the ``aud`` that an app requires.
+    ``url`` is the ``iss`` claim of its tokens. The list ``keys`` has one key for each of
+    ``algorithms``; tests may change it. ``claims`` are added to every token, for example the
+    ``aud`` that an app requires.
 
-    Tokens and keys have the shape of a gateway's: keys without ``kid``, and ``alg`` as the only
-    member of the token's header. With ``kid=True``, each key has a random ``kid``, which its tokens
-    name.
+    Keys and tokens look like a gateway's: keys have no ``kid``, and the header of a token has only
+    ``alg``. With ``kid=True``, each key has a random ``kid``, and tokens name it.
 
         issuer = Issuer()
         issuer.token(sub="alice", scope="read write")
@@ -42,13 +37,12 @@ class Issuer(ContextDecorator):
         issuer.token(exp=...)  # without that claim
         issuer.token(key=SigningKey.generate())  # signed by a key that is not published
 
-    Inside ``with issuer:`` the app trusts the issuers whose blocks are open, and no others. Its
-    ``JWTAUTH`` names them instead of the project's own, and is otherwise unchanged. The app sees
-    ``keys`` as they are at the moment. An issuer can also decorate a function or a coroutine
-    function, which then runs inside the block.
+    Inside ``with issuer:`` the app trusts the issuers whose blocks are open, and no others: they
+    replace the issuers in ``JWTAUTH``, and all other settings apply unchanged. The app always sees
+    the current ``keys``.
 
     The block uses Django's ``override_settings``: leave blocks and other overrides in the reverse
-    order in which they were entered. Where Django's settings are not loaded, it does nothing.
+    order in which they were entered.
     """
 
     def __init__(
@@ -63,7 +57,7 @@ class Issuer(ContextDecorator):
         self.kid: bool = kid
         self.claims: dict[str, Any] = dict(claims or {})
         self.keys: list[SigningKey] = list(map(self._new_key, algorithms))
-        # Keeps the material of a key that was rotated out from being used again.
+        # Keys that were rotated out, so that SigningKey.generate() does not reuse their material.
         self._retired: list[SigningKey] = []
         self._entered: list[ExitStack] = []
 
@@ -79,28 +73,14 @@ class Issuer(ContextDecorator):
     def __exit__(self, *exception: object) -> None:
         self._entered.pop().close()
 
-    def __call__(self, function: Function) -> Function:
-        """Decorate a function or a coroutine function, which then runs inside the block."""
-        if isinstance(function, type):
-            raise TypeError("An issuer decorates functions: call enterContext(issuer) in setUp().")
-        if not iscoroutinefunction(function):
-            return super().__call__(function)
-
-        @wraps(function)
-        async def inside(*args: Any, **kwargs: Any) -> Any:
-            with self:
-                return await function(*args, **kwargs)
-
-        return cast("Function", inside)
-
     @property
     def jwks_url(self) -> str:
-        """Where the key set is published."""
+        """The URL of the key set."""
         return f"{self.url.removesuffix('/')}/.well-known/jwks.json"
 
     @property
     def discovery_url(self) -> str:
-        """Where the discovery document is published (OpenID Connect Discovery §4)."""
+        """The URL of the discovery document (OpenID Connect Discovery §4)."""
         return f"{self.url.removesuffix('/')}/.well-known/openid-configuration"
 
     def jwks(self) -> dict[str, Any]:
@@ -114,9 +94,7 @@ class Issuer(ContextDecorator):
             "jwks_uri": self.jwks_url,
             "response_types_supported": ["id_token"],
             "subject_types_supported": ["public"],
-            "id_token_signing_alg_values_supported": list(
-                dict.fromkeys(key.algorithm for key in self.keys)
-            ),
+            "id_token_signing_alg_values_supported": sorted({key.algorithm for key in self.keys}),
         }
 
     def token(
@@ -130,11 +108,11 @@ class Issuer(ContextDecorator):
         key: SigningKey | bytes | None = None,
         **more_claims: Any,
     ) -> str:
-        """Sign a token that is valid for ``lifetime`` seconds; with a negative one, it has expired.
+        """Sign a token that is valid for ``lifetime`` seconds; a negative value makes it expired.
 
         It has ``iss``, ``sub`` ("user"), ``iat``, ``exp`` and the issuer's ``claims``. Claims given
-        as a dict, by keyword or both are added to these or replace them; one given as ``...`` is
-        left out. The other arguments are those of ``sign()``.
+        as a dict or by keyword add to these or replace them. A claim given as ``...`` is left out.
+        ``algorithm``, ``headers`` and ``key`` mean what they mean in ``sign()``.
         """
         now = int(time.time())
         payload = {
@@ -146,7 +124,7 @@ class Issuer(ContextDecorator):
             **(claims or {}),
             **more_claims,
         }
-        return self.sign(_without_ellipsis(payload), algorithm=algorithm, headers=headers, key=key)
+        return self.sign(payload, algorithm=algorithm, headers=headers, key=key)
 
     def sign(
         self,
@@ -156,11 +134,11 @@ class Issuer(ContextDecorator):
         headers: Mapping[str, Any] | bytes | None = None,
         key: SigningKey | bytes | None = None,
     ) -> str:
-        """Sign any payload as a compact JWS (RFC 7515 §7.1), malformed ones included.
+        """Sign any payload as a compact JWS (RFC 7515 §7.1), even a malformed one.
 
-        The header has ``alg``, and the ``kid`` of the signing key if that has one; ``headers`` adds
-        to these or replaces them, and one given as ``...`` is left out. A header and a payload
-        given as ``bytes`` are used as they are.
+        The header has ``alg`` and, if the signing key has one, ``kid``. ``headers`` adds members or
+        replaces them. Members of header and payload given as ``...`` are left out. A header or
+        payload given as ``bytes`` is used unchanged.
 
         ``key`` signs instead of the first of ``keys`` that fits ``algorithm``, and need not be
         published. To make tokens that must be rejected, ``algorithm`` may also be ``none``, or an
@@ -170,29 +148,25 @@ class Issuer(ContextDecorator):
         """
         signer = self._signer(algorithm) if key is None else key
         if not isinstance(headers, bytes):
-            kid = signer.kid if isinstance(signer, SigningKey) else None
+            kid = getattr(signer, "kid", None)
             standard = {"alg": algorithm, "kid": ... if kid is None else kid}
-            headers = _json(_without_ellipsis({**standard, **(headers or {})}))
+            headers = _json({**standard, **(headers or {})})
         if not isinstance(payload, bytes):
             payload = _json(payload)
         message = base64url.encode(headers) + b"." + base64url.encode(payload)
         signature = base64url.encode(_signature(message, algorithm, signer))
         return (message + b"." + signature).decode()
 
-    def rotate(self, algorithm: str | None = None, *, keep_old: bool = False) -> None:
-        """Replace all keys, or the keys that fit ``algorithm``, with new ones.
+    def rotate(self, *, keep_old: bool = False) -> None:
+        """Replace all keys with new ones.
 
         With ``keep_old``, the old keys stay published after the new ones, which sign from now on.
-
-        Raises ``LookupError`` if no key fits.
         """
-        old = [key for key in self.keys if algorithm is None or key.fits(algorithm)]
-        if not old:
-            raise LookupError(f"no key of {self!r} fits {algorithm}")
-        new = list(map(self._new_key, dict.fromkeys(key.algorithm for key in old)))
+        old = self.keys
+        new = map(self._new_key, dict.fromkeys(key.algorithm for key in old))
         self._retired += old
         # One assignment, so that other threads read either set as a whole.
-        self.keys = [*new, *(key for key in self.keys if keep_old or key not in old)]
+        self.keys = [*new, *(old if keep_old else ())]
 
     def _enter(self, stack: ExitStack) -> None:
         """Enter the block; ``stack`` leaves it."""
@@ -206,13 +180,10 @@ class Issuer(ContextDecorator):
         if algorithm == "none":
             return b""
         fitting = [key for key in self.keys if key.fits(algorithm)]
-        # A key that names the very algorithm goes before one that names its synonym.
-        fitting.sort(key=lambda key: key.algorithm != algorithm)
         if not fitting:
-            raise LookupError(
-                f"no key of {self!r} fits {algorithm}: name it in algorithms, or give a key"
-            )
-        return fitting[0]
+            raise LookupError(f"no key of {self!r} fits {algorithm}: add it to algorithms")
+        # Prefer a key for exactly this algorithm to one for its synonym.
+        return min(fitting, key=lambda key: key.algorithm != algorithm)
 
 
 def _signature(message: bytes, algorithm: str, key: SigningKey | bytes) -> bytes:
@@ -220,13 +191,10 @@ def _signature(message: bytes, algorithm: str, key: SigningKey | bytes) -> bytes
         return b""
     if isinstance(key, SigningKey):
         return key.sign(message, algorithm)
-    # Not with python-jose, which does not accept a public key as the secret.
+    # python-jose would not accept a public key as the secret.
     return hmac.digest(key, message, algorithm.replace("HS", "sha"))
 
 
-def _without_ellipsis(members: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in members.items() if value is not ...}
-
-
-def _json(value: Mapping[str, Any]) -> bytes:
-    return json.dumps(value, separators=(",", ":")).encode()
+def _json(members: Mapping[str, Any]) -> bytes:
+    present = {name: value for name, value in members.items() if value is not ...}
+    return json.dumps(present, separators=(",", ":")).encode()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -22,11 +23,12 @@ _CURVES: Final[dict[str | None, type[ec.EllipticCurve]]] = {
     "P-521": ec.SECP521R1,
 }
 
-# Making an RSA key takes about 0.1 s, too long for each of hundreds of tests. The material of a
-# SigningKey that is no longer referenced waits here for the next one.
+# Generating an RSA key takes about 0.1 s, too long for each of hundreds of tests. When a SigningKey
+# is no longer referenced, its material is kept here for the next one.
 _spare_rsa_keys: list[rsa.RSAPrivateKey] = []
 
 
+@dataclass(eq=False)
 class SigningKey:
     """A private key, with the algorithm and the ``kid`` that its JWK names.
 
@@ -37,23 +39,19 @@ class SigningKey:
     Raises ``ValueError`` for any other algorithm.
     """
 
-    __slots__ = ("__weakref__", "algorithm", "kid", "private_key")
+    private_key: PrivateKey = field(repr=False)
+    algorithm: str
+    kid: str | None = None
 
-    def __init__(self, private_key: PrivateKey, algorithm: str, kid: str | None = None) -> None:
-        self.private_key: PrivateKey = private_key
-        self.algorithm: str = _known(algorithm)
-        self.kid: str | None = kid
-
-    def __repr__(self) -> str:
-        name = "" if self.kid is None else f" {self.kid!r}"
-        return f"<{type(self).__name__}{name} for {self.algorithm}>"
+    def __post_init__(self) -> None:
+        _known(self.algorithm)
 
     @classmethod
     def generate(cls, algorithm: str = "EdDSA", kid: str | None = None) -> SigningKey:
-        """Make a new key.
+        """Generate a new key.
 
         No other ``SigningKey`` that is still referenced has the same key material. RSA keys (2048
-        bits) are slow to make, so the material of one that was dropped may be used again.
+        bits) are slow to generate, so the material of a key that was dropped may be used again.
 
         Raises ``ValueError`` if ``algorithm`` is not one of
         ``jwtauth.tokens.algorithms.ALGORITHMS``.
@@ -71,20 +69,8 @@ class SigningKey:
         weakref.finalize(key, _spare_rsa_keys.append, private_key)
         return key
 
-    @classmethod
-    def from_jwk(cls, private_jwk: dict[str, Any]) -> SigningKey:
-        """Read a private JWK (RFC 7517) that names its ``alg``: what ``private_jwk()`` returns.
-
-        Raises ``ValueError`` for an ``alg`` that is missing or not one of
-        ``jwtauth.tokens.algorithms.ALGORITHMS``, and ``jose.exceptions.JWKError`` for a key of
-        another type.
-        """
-        algorithm = _known(private_jwk.get("alg"))
-        key: Any = KEY_CLASSES[algorithm](private_jwk, algorithm)
-        return cls(key.prepared_key, algorithm, private_jwk.get("kid"))
-
     def private_jwk(self) -> dict[str, Any]:
-        """Return the whole key as a JWK, to pass it to another process."""
+        """Return the whole key as a JWK (RFC 7517)."""
         return self._jwk(self._jose_key())
 
     def public_jwk(self) -> dict[str, Any]:
@@ -92,7 +78,7 @@ class SigningKey:
         return self._jwk(self._jose_key().public_key())
 
     def fits(self, algorithm: str) -> bool:
-        """Return whether this key is for ``algorithm``: EdDSA and Ed25519 are the same."""
+        """Return whether this key is for ``algorithm``; EdDSA and Ed25519 are synonyms."""
         return algorithm in {self.algorithm, SYNONYMS.get(self.algorithm)}
 
     def sign(self, message: bytes, algorithm: str | None = None) -> bytes:
@@ -114,7 +100,7 @@ class SigningKey:
         return members if self.kid is None else {"kid": self.kid, **members}
 
 
-def _known(algorithm: str | None) -> str:
+def _known(algorithm: str) -> str:
     if algorithm not in KEY_TYPES:
         raise ValueError(f"{algorithm!r} is not one of {', '.join(KEY_TYPES)}")
     return algorithm

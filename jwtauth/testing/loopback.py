@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import secrets
 import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from socketserver import TCPServer
+from functools import partial
+from http.server import BaseHTTPRequestHandler
+from socketserver import ThreadingTCPServer
 from typing import TYPE_CHECKING, Any
 
 from .issuer import DEFAULT_ALGORITHMS, Issuer
 from .override import overridden
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable
     from contextlib import ExitStack
+    from socketserver import BaseServer
 
 
 class LoopbackIssuer(Issuer):
@@ -23,43 +25,40 @@ class LoopbackIssuer(Issuer):
         with LoopbackIssuer() as issuer:
             requests.get(backend, headers={"Authorization": f"Bearer {issuer.token()}"})
 
-    Inside its block the app trusts it as it trusts an ``Issuer``, but fetches its keys over HTTP as
-    in production. With ``trusted=False`` it only serves, and ``JWTAUTH`` stays unchanged.
+    Inside its block the app trusts it like any ``Issuer``, but fetches its keys over HTTP as in
+    production. With ``trusted=False`` the block only serves, and ``JWTAUTH`` stays unchanged.
 
-    ``url`` is known once the issuer serves: ``port`` 0 takes a free port. ``fetches`` counts the
-    requests for the key set.
+    ``port`` 0 selects a free port, so ``url`` is final once the issuer serves. ``options`` are
+    passed to ``Issuer``. ``fetches`` counts the requests for the key set.
     """
 
-    def __init__(  # noqa: PLR0913 - all but the first by keyword, all optional.
+    path: str = "/__zuplo/issuer"
+    """The path of ``url``."""
+
+    def __init__(
         self,
         algorithms: Iterable[str] = DEFAULT_ALGORITHMS,
         *,
         port: int = 0,
-        path: str = "/__zuplo/issuer",
-        claims: Mapping[str, Any] | None = None,
-        kid: bool = False,
         trusted: bool = True,
+        **options: Any,
     ) -> None:
         self.port: int = port
-        self.path = path
         self.trusted = trusted
         self.fetches: int = 0
         self._lock = threading.Lock()
-        self._server: TCPServer | None = None
-        super().__init__(self._url(), algorithms, claims=claims, kid=kid)
+        self._server: BaseServer | None = None
+        super().__init__(self._url(), algorithms, **options)
 
     def start(self) -> None:
-        """Serve, after ``stop()`` on the same port as before.
+        """Serve; after ``stop()``, on the same port as before.
 
-        Raises ``OSError`` if the port is taken, and ``RuntimeError`` if the issuer serves already.
+        Raises ``OSError`` if the port is in use.
         """
-        if self._server:
-            raise RuntimeError(f"{self!r} serves already")
-        self._server = _Server(self.port, self._document)
-        self.port = self._server.server_address[1]
+        server = self._new_server()
+        self._server, self.port = server, server.server_address[1]
         self.url: str = self._url()
-        serve = self._server.serve_forever
-        threading.Thread(target=serve, args=(0.02,), daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
 
     def stop(self) -> None:
         """Refuse connections until ``start()``."""
@@ -67,6 +66,9 @@ class LoopbackIssuer(Issuer):
         if server:
             server.shutdown()
             server.server_close()
+
+    def _new_server(self) -> ThreadingTCPServer:
+        return _Server(("127.0.0.1", self.port), partial(_Handler, self._document))
 
     def _document(self, path: str) -> dict[str, Any] | None:
         """Return the document at this path, and count it if it is the key set."""
@@ -84,8 +86,8 @@ class LoopbackIssuer(Issuer):
             self.start()
             stack.callback(self.stop)
         if self.trusted:
-            # A URL that is new to the app's cache, which may hold the keys of an earlier issuer on
-            # the same port.
+            # A new URL for each block: the app's cache may have the keys of an earlier issuer that
+            # served on the same port.
             jwks_url = f"{self.jwks_url}?{secrets.token_hex(8)}"
             stack.enter_context(overridden(self, JWKS_URL=jwks_url))
 
@@ -93,24 +95,20 @@ class LoopbackIssuer(Issuer):
         return f"http://127.0.0.1:{self.port}{self.path}"
 
 
-class _Server(ThreadingHTTPServer):
+# The servers of http.server look up the name of their address, and may wait for the network.
+class _Server(ThreadingTCPServer):
+    allow_reuse_address = True
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, port: int, document: Callable[[str], dict[str, Any] | None]) -> None:
-        self.document = document
-        super().__init__(("127.0.0.1", port), _Handler)
-
-    def server_bind(self) -> None:
-        # HTTPServer also looks up the name of the address, and may wait for the network.
-        TCPServer.server_bind(self)
-
 
 class _Handler(BaseHTTPRequestHandler):
-    server: _Server
+    def __init__(self, document: Any, *arguments: Any) -> None:
+        self.document = document
+        super().__init__(*arguments)
 
     def do_GET(self) -> None:
-        document = self.server.document(self.path.partition("?")[0])
+        document = self.document(self.path.partition("?")[0])
         body = json.dumps(document or {"detail": "Not found."}).encode()
         self.send_response(200 if document else 404)
         self.send_header("Content-Type", "application/json")

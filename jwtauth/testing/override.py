@@ -1,25 +1,23 @@
-"""The ``JWTAUTH`` inside an issuer's ``with`` block: the project's own, with other issuers."""
+"""The setting ``JWTAUTH`` inside an issuer's ``with`` block."""
 
 from __future__ import annotations
 
-import sys
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from django.conf import settings as django_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
-
-_REPLACED: Final = frozenset({"ISSUER", "ISSUERS", "JWKS_URL", "DISCOVERY", "JWKS"})
+    from collections.abc import Generator, Mapping
 
 
 class _Block(NamedTuple):
-    """An open block: its issuer, the settings of that, the ``JWTAUTH`` before it and inside it."""
+    """An open block of an issuer: its entry in ``ISSUERS``, and ``JWTAUTH`` outside and inside."""
 
     issuer: Any
-    url: str
-    settings: dict[str, Any]
-    own: dict[str, Any]
-    jwtauth: dict[str, Any]
+    entry: dict[str, Any]
+    outside: Mapping[str, Any]
+    inside: dict[str, Any]
 
 
 _open: list[_Block] = []
@@ -30,52 +28,31 @@ def innermost() -> Any:
     return _open[-1].issuer if _open else None
 
 
-def has_app() -> bool:
-    """Return whether there is an app that could trust an issuer: Django's settings are loaded."""
-    conf = sys.modules.get("django.conf")
-    return conf is not None and conf.settings.configured
-
-
 @contextmanager
-def overridden(issuer: Any, **settings: Any) -> Generator[None]:
-    """Have the app, if there is one, trust the issuer; ``settings`` belong to the issuer alone."""
-    if not has_app():
-        yield
-        return
-    from django.test import override_settings  # noqa: PLC0415 - Django is optional.
+def overridden(issuer: Any, **keys: Any) -> Generator[None]:
+    """Let the app trust the issuer; ``keys`` are the settings that say where its keys are."""
+    from django.test import override_settings  # noqa: PLC0415 - It is slow to import.
 
-    with opened(issuer, **settings) as jwtauth, override_settings(JWTAUTH=jwtauth):
+    with opened(issuer, **keys) as jwtauth, override_settings(JWTAUTH=jwtauth):
         yield
 
 
 @contextmanager
-def opened(issuer: Any, **settings: Any) -> Generator[dict[str, Any]]:
-    """Count the issuer's block as open; the value is the ``JWTAUTH`` to use inside it."""
-    from django.conf import settings as django_settings  # noqa: PLC0415 - Django is optional.
-
-    own: Any = getattr(django_settings, "JWTAUTH", None)
-    if _open and own is _open[-1].jwtauth:
-        own = _open[-1].own
-    own = own if isinstance(own, dict) else {}
-    blocks = {block.url: block.settings for block in _open} | {issuer.url: settings}
-    issuers = {
-        url: {**_without_issuers((own.get("ISSUERS") or {}).get(url, {})), **blocks[url]}
-        for url in blocks
-    }
-    jwtauth = _without_issuers(own)
-    if len(issuers) > 1:
-        jwtauth["ISSUERS"] = issuers
-    else:
-        jwtauth |= {"ISSUER": issuer.url, **issuers[issuer.url]}
-    _open.append(_Block(issuer, issuer.url, settings, own, jwtauth))
+def opened(issuer: Any, **keys: Any) -> Generator[dict[str, Any]]:
+    """Open a block of the issuer; the value is the ``JWTAUTH`` to use inside it."""
+    outside: Any = getattr(django_settings, "JWTAUTH", None) or {}
+    if _open and outside is _open[-1].inside:
+        outside = _open[-1].outside
+    entry = {**_without_issuers(outside.get("ISSUERS", {}).get(issuer.url, {})), **keys}
+    issuers = {block.issuer.url: block.entry for block in _open} | {issuer.url: entry}
+    inside = {**_without_issuers(outside), "ISSUERS": issuers}
+    _open.append(_Block(issuer, entry, outside, inside))
     try:
-        yield jwtauth
+        yield inside
     finally:
         _open.pop()
-        # Overrides that are undone in another order may bring this dict back.
-        jwtauth.clear()
-        jwtauth.update(own)
 
 
-def _without_issuers(settings: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in settings.items() if key not in _REPLACED}
+def _without_issuers(settings: Mapping[str, Any]) -> dict[str, Any]:
+    replaced = {"ISSUER", "ISSUERS", "JWKS_URL", "DISCOVERY", "JWKS"}
+    return {key: value for key, value in settings.items() if key not in replaced}

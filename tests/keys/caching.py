@@ -156,7 +156,9 @@ def end_workers() -> None:
         worker._jobs.put(None)
     cache_worker._workers.clear()
     disconnect(caches["default"])
-    wait_until(lambda: not worker_threads())
+    for thread in worker_threads():
+        thread.join(WAIT)
+        assert not thread.is_alive()
 
 
 @contextmanager

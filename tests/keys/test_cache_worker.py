@@ -137,7 +137,7 @@ def test_pause_does_not_grow_by_threads_that_have_ended(
 ) -> None:
     warm_up()
     worker = worker_for("default")
-    for _ in range(5):
+    for _ in range(3):
         gate = Gate()
         monkeypatch.setattr(ScriptedCache, "before", gate)
         assert worker.call(get, "otherwise") == "otherwise"

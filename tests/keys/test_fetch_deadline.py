@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from jwtauth.keys.fetch import JWKSFetcher
 
-SHORT = 0.5
+SHORT = 0.25
 TOLERANCE = 5
 """Seconds that a busy machine may need. Everything given up here would take far longer."""
 
@@ -149,21 +149,21 @@ def test_handshake_after_a_late_answer_of_the_proxy_has_only_the_time_left(
 ) -> None:
     def serve(connection: socket.socket) -> None:
         connection.recv(65_536)
-        threading.Event().wait(1.8)
+        threading.Event().wait(0.8)
         connection.sendall(TUNNEL + b"\r\n")
 
     with RawServer(serve) as proxy:
         monkeypatch.setenv("https_proxy", proxy.url)
 
-        assert_given_up_in_time(fetcher_at("https://gateway.example/jwks"), timeout=2)
+        assert_given_up_in_time(fetcher_at("https://gateway.example/jwks"), timeout=1)
 
 
 def test_discovery_and_key_set_share_one_deadline(issuer: FaultyIssuer) -> None:
-    issuer.discovery_answer = Answer(delay=0.5)
-    issuer.jwks_answer = Answer(delay=1.7)
+    issuer.discovery_answer = Answer(delay=0.3)
+    issuer.jwks_answer = Answer(delay=0.9)
 
     # Each of the two alone would be in time.
-    assert_given_up_in_time(fetcher(issuer, discovery=True), timeout=2)
+    assert_given_up_in_time(fetcher(issuer, discovery=True), timeout=1)
 
     assert issuer.fetches == 1
 
@@ -222,7 +222,7 @@ def test_name_resolution_that_hangs_is_given_up_at_the_deadline(
     with ending_threads(TOLERANCE):
         started_at = time.monotonic()
         found = reason_of(fetcher_at("http://gateway.example/"), SHORT)
-        assert found == "no complete answer within 0.5 s"
+        assert found == f"no complete answer within {SHORT} s"
         assert time.monotonic() - started_at < SHORT + TOLERANCE
         assert resolver.names == ["gateway.example"]
         resolver.gate.set()
@@ -239,10 +239,10 @@ def test_next_address_is_tried_within_the_deadline(
         resolver.ports = [*[port] * dead, issuer.port]
         started_at = time.monotonic()
 
-        document = fetcher_at(f"http://gateway.example{issuer.path}/.well-known/jwks.json").fetch(4)
+        document = fetcher_at(keys_url(issuer)).fetch(2)
 
         assert json.loads(document.text) == issuer.jwks()
-        assert time.monotonic() - started_at < 4
+        assert time.monotonic() - started_at < 2
 
 
 def test_address_that_refuses_connections_takes_no_time_from_the_next(
@@ -252,16 +252,16 @@ def test_address_that_refuses_connections_takes_no_time_from_the_next(
     port = unused.getsockname()[1]
     stop_listening(unused)
     resolver.ports = [port, issuer.port]
-    issuer.jwks_answer = Answer(delay=1.2)
+    issuer.jwks_answer = Answer(delay=0.9)
 
-    assert json.loads(fetcher_at(keys_url(issuer)).fetch(2).text) == issuer.jwks()
+    assert json.loads(fetcher_at(keys_url(issuer)).fetch(1.6).text) == issuer.jwks()
 
 
 def test_silent_server_after_a_dead_address_has_only_the_time_left(resolver: Resolver) -> None:
     with full_listener() as port, RawServer() as server:
         resolver.ports = [port, server.port]
 
-        assert_given_up_in_time(fetcher_at("http://gateway.example/"), timeout=4)
+        assert_given_up_in_time(fetcher_at("http://gateway.example/"))
 
 
 def test_handshake_may_take_longer_than_the_share_of_an_address(
@@ -272,7 +272,7 @@ def test_handshake_may_take_longer_than_the_share_of_an_address(
     context = authority.server_context("gateway.example")
 
     def serve(connection: socket.socket) -> None:
-        threading.Event().wait(1.5)
+        threading.Event().wait(0.8)
         with context.wrap_socket(connection, server_side=True) as secure:
             secure.recv(65_536)
             secure.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
@@ -281,14 +281,14 @@ def test_handshake_may_take_longer_than_the_share_of_an_address(
     with RawServer(serve) as server:
         resolver.ports = [server.port] * 3
 
-        assert fetcher_at("https://gateway.example/").fetch(4).text == "{}"
+        assert fetcher_at("https://gateway.example/").fetch(2).text == "{}"
 
 
 def test_dead_addresses_are_given_up_at_the_deadline(resolver: Resolver) -> None:
     with full_listener() as port:
         resolver.ports = [port] * 4
 
-        assert_given_up_in_time(fetcher_at("http://gateway.example/"), timeout=1)
+        assert_given_up_in_time(fetcher_at("http://gateway.example/"))
 
 
 def test_name_is_resolved_with_its_final_dot(issuer: FaultyIssuer, resolver: Resolver) -> None:

@@ -101,9 +101,9 @@ def test_loopback_over_tls_is_not_reached_through_the_proxy(
 def test_discovery_on_loopback_may_lead_to_keys_behind_the_proxy(
     issuer: FaultyIssuer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with serving(path="") as elsewhere, Proxy({"keys.example": elsewhere.port}) as proxy:
+    with serving() as elsewhere, Proxy({"keys.example": elsewhere.port}) as proxy:
         monkeypatch.setenv("http_proxy", proxy.url)
-        keys_url = "http://keys.example/.well-known/jwks.json"
+        keys_url = f"http://keys.example{elsewhere.path}/.well-known/jwks.json"
         issuer.discovery_answer = Answer(body={**issuer.discovery(), "jwks_uri": keys_url})
         client = JWKSFetcher(
             issuer.url, jwks_url=None, discovery_url=issuer.discovery_url, allow_plain_http=True

@@ -122,10 +122,12 @@ def test_rotation_refuses_nobody(issuer: FaultyIssuer, clock: Hands) -> None:
 
 @pytest.mark.parametrize("answer", [Answer(), Answer(status=500), Answer(delay=3600)])
 def test_flood_of_unknown_keys_costs_one_fetch_and_refuses_no_good_token(
-    issuer: FaultyIssuer, clock: Hands, answer: Answer
+    issuer: FaultyIssuer, clock: Hands, answer: Answer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     verify_token(issuer.token())
     issuer.jwks_answer = answer
+    if answer.delay:
+        monkeypatch.setattr("jwtauth.keys.source.LONGEST_WAIT", 0.5)
     clock.advance(31)
     answers: list[str] = []
 

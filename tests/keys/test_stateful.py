@@ -354,7 +354,7 @@ class _Fixed:
 
 TestKeysOverTime = KeysOverTime.TestCase
 TestKeysOverTime.settings = settings(
-    max_examples=150,
+    max_examples=100,
     stateful_step_count=50,
     deadline=None,
     # A failure that is replayed would hide whether it still is one.

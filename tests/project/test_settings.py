@@ -3,76 +3,73 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-from typing import Any
+import os
+import runpy
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from .demo import ROOT, TIMEOUT, environment, manage
+from project.embedded import jwks
 
-PRINT = (
-    "import json; from project import settings as s;"
-    "values = [s.DEBUG, s.SECRET_KEY, s.ALLOWED_HOSTS, s.JWTAUTH];"
-    "print(json.dumps(values, default=lambda function: function.__name__))"
-)
+from .demo import environment, manage
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 EXEMPT_PATHS = ["/schema/", "/static/*"]
 
 
-def read(**variables: str) -> list[Any]:
-    done = subprocess.run(
-        [sys.executable, "-c", PRINT],
-        cwd=ROOT,
-        env=environment(**variables),
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT,
-        check=True,
-    )
-    values: list[Any] = json.loads(done.stdout)
-    return values
+@pytest.fixture
+def read(monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
+    """Run the settings in an environment with these variables."""
+
+    def run(**variables: str) -> dict[str, Any]:
+        monkeypatch.setattr(os, "environ", environment(**variables))
+        return runpy.run_module("project.settings")
+
+    return run
 
 
-def test_nothing_needs_to_be_configured() -> None:
-    debug, secret_key, allowed_hosts, jwtauth = read()
+def test_nothing_needs_to_be_configured(read: Callable[..., dict[str, Any]]) -> None:
+    settings = read()
 
-    assert debug is True
-    assert len(secret_key) >= 50
-    assert allowed_hosts == []
-    assert jwtauth == {
+    assert settings["DEBUG"] is True
+    assert len(settings["SECRET_KEY"]) >= 50
+    assert settings["ALLOWED_HOSTS"] == []
+    assert settings["JWTAUTH"] == {
         "ISSUER": "http://127.0.0.1:8000/__zuplo/issuer",
-        "JWKS": "jwks",
+        "JWKS": jwks,
         "EXEMPT_PATHS": EXEMPT_PATHS,
     }
 
 
-def test_secret_key_is_another_at_each_start() -> None:
-    assert read()[1] != read()[1]
+def test_secret_key_is_another_at_each_start(read: Callable[..., dict[str, Any]]) -> None:
+    assert read()["SECRET_KEY"] != read()["SECRET_KEY"]
 
 
 @pytest.mark.parametrize("value", ["0", "false", "off", "no", "", "anything"])
-def test_debugging_is_off_where_it_is_not_clearly_on(value: str) -> None:
-    debug, secret_key, _, jwtauth = read(DJANGO_DEBUG=value, DJANGO_SECRET_KEY="given")
+def test_debugging_is_off_where_it_is_not_clearly_on(
+    read: Callable[..., dict[str, Any]], value: str
+) -> None:
+    settings = read(DJANGO_DEBUG=value, DJANGO_SECRET_KEY="given")
 
-    assert debug is False
-    assert secret_key == "given"
-    assert jwtauth == {"EXEMPT_PATHS": EXEMPT_PATHS}
+    assert settings["DEBUG"] is False
+    assert settings["SECRET_KEY"] == "given"
+    assert settings["JWTAUTH"] == {"EXEMPT_PATHS": EXEMPT_PATHS}
 
 
-def test_gateway_of_the_environment_is_trusted() -> None:
-    jwtauth = read(JWTAUTH_ISSUER="https://issuer.test", JWTAUTH_AUDIENCE="https://api.test")[3]
+def test_gateway_of_the_environment_is_trusted(read: Callable[..., dict[str, Any]]) -> None:
+    settings = read(JWTAUTH_ISSUER="https://issuer.test", JWTAUTH_AUDIENCE="https://api.test")
 
-    assert jwtauth == {
+    assert settings["JWTAUTH"] == {
         "ISSUER": "https://issuer.test",
         "AUDIENCE": "https://api.test",
         "EXEMPT_PATHS": EXEMPT_PATHS,
     }
 
 
-def test_empty_values_count_as_unset() -> None:
-    assert read(JWTAUTH_ISSUER="", JWTAUTH_AUDIENCE="")[3] == read()[3]
+def test_empty_values_count_as_unset(read: Callable[..., dict[str, Any]]) -> None:
+    assert read(JWTAUTH_ISSUER="", JWTAUTH_AUDIENCE="")["JWTAUTH"] == read()["JWTAUTH"]
 
 
 def test_secret_key_is_required_where_debugging_is_off() -> None:

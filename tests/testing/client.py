@@ -1,4 +1,4 @@
-"""Clients of an issuer over HTTP, for its tests."""
+"""HTTP clients for the tests of issuers."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def ask(issuer: LoopbackIssuer) -> socket.socket:
 
 
 def read_to_the_end(connection: socket.socket) -> bytes:
-    """Read until the connection is closed or reset, which is all the same here."""
+    """Read until the connection is closed or reset."""
     received: list[bytes] = []
     with contextlib.suppress(ConnectionError):
         received.extend(iter(lambda: connection.recv(65_536), b""))
@@ -37,7 +37,7 @@ def read_to_the_end(connection: socket.socket) -> bytes:
 
 
 def read_until(connection: socket.socket, end: bytes) -> bytes:
-    """Read until that has come."""
+    """Read until ``end`` has arrived."""
     received = b""
     while not received.endswith(end):
         received += connection.recv(1)

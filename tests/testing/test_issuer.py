@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hmac
 import json
-import subprocess
-import sys
 import time
 from typing import Any
 
@@ -176,7 +174,7 @@ def test_secret_signs_with_hmac() -> None:
 
 
 def test_algorithm_without_a_key_is_an_error_that_says_what_to_do() -> None:
-    with pytest.raises(LookupError, match="fits ES256: name it in algorithms, or give a key"):
+    with pytest.raises(LookupError, match="fits ES256: add it to algorithms"):
         Issuer().token(algorithm="ES256")
 
 
@@ -191,17 +189,6 @@ def test_rotation_replaces_every_key() -> None:
     for member in ("x", "n"):
         assert not {key.get(member) for key in old} & {key.get(member) for key in new} - {None}
     assert signer(issuer.token(), issuer) is issuer.keys[0]
-
-
-def test_rotation_of_one_algorithm_leaves_the_others() -> None:
-    issuer = Issuer()
-    eddsa, rsa = issuer.keys
-
-    issuer.rotate("Ed25519")
-
-    assert rsa in issuer.keys
-    assert eddsa not in issuer.keys
-    assert sorted(key.algorithm for key in issuer.keys) == ["EdDSA", "RS256"]
 
 
 def test_old_keys_stay_published_where_asked_and_new_ones_sign() -> None:
@@ -227,11 +214,6 @@ def test_key_material_never_comes_back() -> None:
     assert len(seen) == 4
 
 
-def test_rotation_of_a_key_that_is_not_there_is_an_error() -> None:
-    with pytest.raises(LookupError, match="fits ES256"):
-        Issuer().rotate("ES256")
-
-
 def test_discovery_document_names_issuer_and_key_set() -> None:
     issuer = Issuer("https://issuer.test/path/", ["EdDSA", "RS256", "RS256"])
 
@@ -247,16 +229,3 @@ def test_discovery_document_names_issuer_and_key_set() -> None:
 
 def test_repr_names_the_issuer() -> None:
     assert repr(Issuer("https://issuer.test", [])) == "<Issuer https://issuer.test>"
-
-
-def test_kit_works_without_django() -> None:
-    program = (
-        "import sys; sys.modules['django'] = None; import jwtauth.testing;"
-        "print(jwtauth.testing.Issuer().token())"
-    )
-
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
-    )
-
-    assert done.stdout.count(".") == 2

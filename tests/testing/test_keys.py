@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import json
 
 import pytest
 from cryptography.hazmat.primitives import hashes
@@ -15,6 +14,7 @@ from jose.exceptions import JWKError
 from jwtauth.testing import SigningKey
 from jwtauth.tokens import base64url
 from jwtauth.tokens.algorithms import ALGORITHMS, KEY_TYPES
+from jwtauth.tokens.jose_keys import KEY_CLASSES
 
 MESSAGE = b"signed by one, verified by another"
 HASHES = {"256": hashes.SHA256(), "384": hashes.SHA384(), "512": hashes.SHA512()}
@@ -82,18 +82,14 @@ def test_kid_is_published_if_there_is_one() -> None:
     assert SigningKey.generate(kid="").public_jwk()["kid"] == ""
 
 
-@pytest.mark.parametrize("kid", [None, "the kid"])
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_private_jwk_carries_the_key_over_to_another_process(
-    algorithm: str, kid: str | None
-) -> None:
-    key = SigningKey.generate(algorithm, kid)
+def test_private_jwk_is_the_public_one_with_the_private_half(algorithm: str) -> None:
+    key = SigningKey.generate(algorithm, "the kid")
+    private = key.private_jwk()
 
-    carried = SigningKey.from_jwk(json.loads(json.dumps(key.private_jwk())))
-
-    assert (carried.kid, carried.algorithm) == (kid, algorithm)
-    assert carried.public_jwk() == key.public_jwk()
-    verify(key.public_jwk(), algorithm, carried.sign(MESSAGE))
+    assert {**private, **key.public_jwk()} == private
+    signer = KEY_CLASSES[algorithm](private, algorithm)
+    verify(key.public_jwk(), algorithm, signer.sign(MESSAGE))
 
 
 def test_key_signs_with_another_algorithm_of_its_type() -> None:
@@ -113,15 +109,6 @@ def test_other_algorithms_are_rejected_by_name(algorithm: str) -> None:
         SigningKey.generate(algorithm)
     with pytest.raises(ValueError, match="is not one of"):
         SigningKey(Ed25519PrivateKey.generate(), algorithm)
-    with pytest.raises(ValueError, match="is not one of"):
-        SigningKey.from_jwk({"kty": "OKP", "alg": algorithm})
-
-
-def test_jwk_of_another_type_than_its_algorithm_is_rejected() -> None:
-    jwk = SigningKey.generate("ES256").private_jwk()
-
-    with pytest.raises(JWKError):
-        SigningKey.from_jwk({**jwk, "alg": "RS256"})
 
 
 def test_living_rsa_keys_never_share_their_material() -> None:
@@ -140,5 +127,6 @@ def test_material_of_a_dropped_rsa_key_is_used_again(monkeypatch: pytest.MonkeyP
 
 
 def test_repr_names_the_key_and_reveals_nothing() -> None:
-    assert repr(SigningKey.generate("ES256")) == "<SigningKey for ES256>"
-    assert repr(SigningKey.generate("ES256", kid="mine")) == "<SigningKey 'mine' for ES256>"
+    key = SigningKey.generate("ES256", kid="mine")
+
+    assert repr(key) == "SigningKey(algorithm='ES256', kid='mine')"

@@ -30,12 +30,6 @@ def test_fetches_of_the_key_set_are_counted(issuer: LoopbackIssuer) -> None:
     assert issuer.fetches == 50
 
 
-def test_path_of_the_issuer_is_free_to_choose() -> None:
-    with LoopbackIssuer(["EdDSA"], path="/") as issuer:
-        assert issuer.url.endswith("/")
-        assert get(issuer.jwks_url).json() == issuer.jwks()
-
-
 def test_anything_else_is_not_found(issuer: LoopbackIssuer) -> None:
     assert get(issuer.url).status_code == 404
     assert get(f"{issuer.url}/token").status_code == 404
@@ -73,11 +67,8 @@ def test_issuer_works_without_a_context_too() -> None:
         issuer.stop()
 
 
-def test_starting_twice_is_an_error(issuer: LoopbackIssuer) -> None:
-    with pytest.raises(RuntimeError, match="serves already"):
-        issuer.start()
-
-
 def test_port_can_be_chosen_and_must_be_free(issuer: LoopbackIssuer) -> None:
+    with pytest.raises(OSError, match="already in use"):
+        issuer.start()
     with pytest.raises(OSError, match="already in use"):
         LoopbackIssuer([], port=issuer.port).start()
