@@ -41,27 +41,21 @@ class Admission:
         if is_async and authentication_class is ZuploJWTAuthentication:
             authentication_class = AsyncZuploJWTAuthentication
         self.authentication_class = authentication_class
-        self._awaits = iscoroutinefunction(authentication_class.authenticate)
+        self._is_async = is_async
+        self._class_is_async = iscoroutinefunction(authentication_class.authenticate)
 
-    def authenticate(self, request: Any) -> APIException | None:
+    async def authenticate(self, request: Any) -> APIException | None:
         """Set the user of an accepted request, or return the error that rejects it."""
         method: Any = self.authentication_class().authenticate
-        if self._awaits:
+        if self._class_is_async and not self._is_async:
             method = async_to_sync(method)
-        try:
-            _admit(request, method(request) or _forced(request))
-        except APIException as error:
-            # The traceback leads to the request, and to frames that hold the token.
-            return error.with_traceback(None)
-        return None
-
-    async def aauthenticate(self, request: Any) -> APIException | None:
-        """Do the same in an event loop."""
-        method: Any = self.authentication_class().authenticate
-        if not self._awaits:
+        elif self._is_async and not self._class_is_async:
             method = sync_to_async(method)
         try:
-            _admit(request, await method(request) or _forced(request))
+            authenticated = method(request)
+            if self._is_async:
+                authenticated = await authenticated
+            _admit(request, authenticated or _forced(request))
         except APIException as error:
             # The traceback leads to the request, and to frames that hold the token.
             return error.with_traceback(None)

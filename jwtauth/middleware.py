@@ -17,9 +17,11 @@ from .authentication import (
     header_of,
     is_reusable,
 )
+from .events import send
 from .responses import vary_on_header
 from .settings import get_settings
 from .signals import request_reported
+from .verification import run
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -57,29 +59,24 @@ class TokenRequiredMiddleware:
             self.process_view = self._aprocess_view  # type: ignore[method-assign]
 
     def __call__(self, request: Any) -> HttpResponseBase | Awaitable[HttpResponseBase]:
-        if self._is_async:
-            return self._acall(request)
+        response = self._handle(request)
+        return response if self._is_async else run(response)
+
+    async def _handle(self, request: Any) -> HttpResponseBase:
         if request.path_info in get_settings().exempt_paths:
-            return self.get_response(request)  # type: ignore[no-any-return]
+            return await self._serve(request)
         request.jwtauth_may_wait = _needs_token
-        response = self._decide(request, self._admission.authenticate(request))
+        response = self._decide(request, await self._admission.authenticate(request))
         if response is None:
-            response = self.get_response(request)
+            response = await self._serve(request)
             if request.jwtauth_outcome.is_reported:
-                request_reported.send_robust(type(self), **_facts(request))
+                await send(request_reported, type(self), is_async=self._is_async, **_facts(request))
         vary_on_header(response)
         return response
 
-    async def _acall(self, request: Any) -> HttpResponseBase:
-        if request.path_info in get_settings().exempt_paths:
-            return await self.get_response(request)  # type: ignore[no-any-return]
-        request.jwtauth_may_wait = _needs_token
-        response = self._decide(request, await self._admission.aauthenticate(request))
-        if response is None:
-            response = await self.get_response(request)
-            if request.jwtauth_outcome.is_reported:
-                await request_reported.asend_robust(type(self), **_facts(request))
-        vary_on_header(response)
+    async def _serve(self, request: Any) -> HttpResponseBase:
+        result: Any = self.get_response(request)
+        response: HttpResponseBase = await result if self._is_async else result
         return response
 
     def process_view(self, request: Any, view_func: Any, /, *_: Any) -> Any:
