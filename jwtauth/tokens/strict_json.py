@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from math import isfinite, nan
 from typing import Any, Final
 
@@ -23,9 +24,9 @@ MAX_SEPARATORS: Final = 1000
 
 _NOT_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
 
-# An unterminated string counts as a string: searching again at each of its quotes would take
-# quadratic time.
-_STRINGS_AND_BRACKETS: Final = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[\]{}]', re.DOTALL)
+# A string, a bracket, or what is between them. An unterminated string counts as a string: searching
+# again at each of its quotes would take quadratic time.
+_PIECES: Final = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[\]{}]|[^"\[\]{}]+', re.DOTALL)
 
 
 def loads(octets: bytes) -> Any:
@@ -77,23 +78,21 @@ def _without_deep_values(text: str) -> str:
     """Return the text with ``NaN`` for each array and object that is nested too deeply."""
     if text.count("{") + text.count("[") <= MAX_DEPTH:
         return text
-    pieces: list[str] = []
-    depth = start = 0
-    for match in _STRINGS_AND_BRACKETS.finditer(text):
+    depth = 0
+
+    def shallow(match: re.Match[str]) -> str:
+        nonlocal depth
         symbol = match[0]
-        if symbol in "{[":
+        if symbol in "[{":
             depth += 1
             if depth == MAX_DEPTH + 1:
-                pieces += text[start : match.start()], "NaN"
-        elif symbol in "}]":
-            if depth == MAX_DEPTH + 1:
-                start = match.end()
+                return "NaN"
+        kept = symbol if depth <= MAX_DEPTH else ""
+        if symbol in "]}":
             depth -= 1
-    if not pieces:
-        return text
-    if depth <= MAX_DEPTH:
-        pieces.append(text[start:])
-    return "".join(pieces)
+        return kept
+
+    return _PIECES.sub(shallow, text)
 
 
 def _object(members: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -106,11 +105,8 @@ def _object(members: list[tuple[str, Any]]) -> dict[str, Any]:
 def _object_of_key_set(members: list[tuple[str, Any]]) -> dict[str, Any]:
     value = dict(members)
     if len(value) != len(members):
-        seen: set[str] = set()
-        for name, _ in members:
-            if name in seen:
-                value[name] = nan
-            seen.add(name)
+        numbers = Counter(name for name, _ in members)
+        value |= {name: nan for name, number in numbers.items() if number > 1}
     return value
 
 

@@ -8,6 +8,7 @@ trying.
 
 from __future__ import annotations
 
+import marshal
 import time
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
@@ -49,14 +50,13 @@ class Verifier:
         clock: Callable[[], float] | None = None,
     ) -> None:
         self.issuers: dict[str, TrustedIssuer] = {issuer.url: issuer for issuer in issuers}
-        self.algorithms: frozenset[str] = frozenset().union(
-            *(i.algorithms for i in self.issuers.values())
-        )
+        self._algorithms = frozenset().union(*(i.algorithms for i in self.issuers.values()))
         self._max_token_length = max_token_length
         self._token_cache = TokenCache(token_cache_size)
         # Headers of verified tokens: a gateway signs thousands of tokens with the same one.
         self._headers: dict[bytes, Header] = {}
-        self._clock = clock or _unix_time
+        # time.time() is looked up at each call, so that tests may replace it.
+        self._clock = clock or (lambda: time.time())  # noqa: PLW0108
         self.hits: int = 0
         self.misses: int = 0
 
@@ -78,9 +78,14 @@ class Verifier:
         digest = sha256(octets).digest()
         cached = self._token_cache.get(digest)
         if cached is not None:
-            if cached.is_valid(self._clock(), request, search):
+            try:
+                claims = cached.claims(self._clock(), request, search)
+            except (TokenError, KeysUnavailable) as error:
+                error.issuer = cached.issuer.url
+                raise
+            if claims is not None:
                 self.hits += 1
-                return cached.claims()
+                return claims
             self._token_cache.discard(digest)
         return self._verify(octets, digest, request, search)
 
@@ -94,14 +99,14 @@ class Verifier:
                 raise TokenError("malformed_token", _("The token does not have three segments."))  # noqa: TRY301
             header_segment, payload_segment, signature_segment = segments
             parsed = self._headers.get(header_segment) or header.parse(header_segment)
-            if parsed.algorithm not in self.algorithms:
+            if parsed.algorithm not in self._algorithms:
                 raise TokenError(  # noqa: TRY301
                     "algorithm_not_allowed", _("The token's algorithm is not allowed.")
                 )
             claims = parse_claims(payload_segment)
             issuer = self.trusted_issuer(claims)
             issuer.check_header(parsed)
-            issuer.claims.check_times(claims, self._clock())
+            starts_at, ends_at = issuer.claims.check_times(claims, self._clock())
         except TokenError as error:
             error.issuer = None if issuer is None else issuer.url
             raise
@@ -122,7 +127,9 @@ class Verifier:
             if len(self._headers) >= _MAX_HEADERS:
                 self._headers.clear()
             self._headers[header_segment] = parsed
-        self._token_cache.put(digest, CachedToken(claims, issuer, key))
+        self._token_cache.put(
+            digest, CachedToken(marshal.dumps(claims), issuer, key, starts_at, ends_at)
+        )
         self.misses += 1
         return claims
 
@@ -160,8 +167,3 @@ def _decode_signature(segment: bytes) -> bytes:
         return base64url.decode(segment)
     except Exception:  # noqa: BLE001 - whatever it is, the signature is the token's.
         raise TokenError("malformed_token", _("The token's signature cannot be decoded.")) from None
-
-
-def _unix_time() -> float:
-    # Looked up at each call, so that tests may replace it.
-    return time.time()
