@@ -67,12 +67,12 @@ class Admission:
 
 
 def is_open(view: Any) -> bool:
-    """Whether the view is marked with ``token_not_required``."""
+    """Return whether the view is marked with ``token_not_required``."""
     return getattr(view, "token_not_required", False) is True
 
 
 def is_forced(request: Any) -> bool:
-    """Whether a test forced a user on the request."""
+    """Return whether a test forced a user on the request."""
     return hasattr(request, "jwtauth_forced")
 
 

@@ -117,7 +117,7 @@ class ZuploJWTAuthentication(BaseAuthentication):
         """Return the exception that makes Django REST Framework respond with this error."""
         if isinstance(error, KeysUnavailable):
             return ServiceUnavailable(error)
-        # DRF asks for the header later, of another instance: the reason travels on the request.
+        # DRF asks another instance for the header later, so the request carries the reason.
         carrier: Any = request
         carrier._jwtauth_refusal = error.message  # noqa: SLF001 - the attribute is ours.
         return TokenRefused(error)
@@ -166,7 +166,7 @@ def header_of(request: Any) -> str | None:
 
 
 def is_reusable(authentication_class: type[BaseAuthentication]) -> bool:
-    """Whether this class obtains token, claims and user as ``ZuploJWTAuthentication`` does."""
+    """Return whether this class finds token, claims and user as ``ZuploJWTAuthentication`` does."""
     ours = ZuploJWTAuthentication
     return (
         issubclass(authentication_class, ours)

@@ -60,8 +60,8 @@ class RejectionWatch:
         minute_ago = now - _MINUTE
         if self.accepted_at > minute_ago or self._warned_at > minute_ago:
             return
-        # Whoever finds it locked leaves the decision to the other thread: no request waits, and a
-        # process that was forked in between stays silent at worst.
+        # A thread that finds it locked leaves the decision to the other thread, so that no request
+        # waits. In a child that was forked meanwhile, it stays locked and no warning is logged.
         if self._lock.acquire(blocking=False):
             try:
                 recent = [each for each in list(self._rejected) if each.at > minute_ago]
@@ -145,7 +145,7 @@ def _warn(recent: list[_Rejected]) -> None:
         f"{number} {code} ({issuer})" if issuer else f"{number} {code}"
         for (code, issuer), number in counts.most_common()
     )
-    # What strangers claim goes no further than this line, and never as it came.
+    # Only this line contains what strangers claim, and only escaped.
     claimed = Counter(each.claimed_issuer for each in recent if each.claimed_issuer is not None)
     if claimed:
         ((example, _),) = claimed.most_common(1)

@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
 MAX_KEYS: Final = 256
-"""The number of keys that are used of one set, and of invalid public keys that are tried."""
+"""The most keys of a set that are used, and the most invalid public keys that are constructed."""
 
 MAX_CANDIDATES: Final = 16
-"""The number of keys that are tried for one token."""
+"""The most keys that are tried for one token."""
 
 MAX_SKIPPED: Final = 256
-"""The number of skipped keys that are listed one by one."""
+"""The most skipped keys that are listed one by one."""
 
 _MAX_NAME: Final = 100
 

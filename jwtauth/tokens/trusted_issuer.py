@@ -83,8 +83,8 @@ class TrustedIssuer:
     ) -> VerificationKey:
         """Return the key that verifies the signature.
 
-        Raises ``TokenError`` (``unknown_key``, ``invalid_signature``), ``KeysUnavailable``, or what
-        the key provider raises to have the caller wait.
+        Raises ``TokenError`` (``unknown_key``, ``invalid_signature``), ``KeysUnavailable``, or the
+        exception by which the key provider asks the caller to wait.
         """
         keys = self.keys.current(search)
         while True:
@@ -114,7 +114,7 @@ class TrustedIssuer:
 
 
 def rejection_for_fault(error: Exception) -> TokenError:
-    """Return the rejection for a fault of ours: no token may cause more than that."""
+    """Return the rejection for a bug of ours: a token must not cause more than a rejection."""
     rejection = TokenError("malformed_token", _("The token could not be verified."))
     rejection.unexpected = type(error).__name__
     return rejection

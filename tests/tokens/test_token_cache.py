@@ -295,6 +295,20 @@ def test_a_token_cache_that_another_thread_emptied_is_no_error() -> None:
     assert memory.get(b"digest") is None
 
 
+def test_a_token_cache_that_other_threads_empty_at_this_moment_is_no_error() -> None:
+    class Emptied(OrderedDict[bytes, CachedToken]):
+        def popitem(self, last: bool = True) -> tuple[bytes, CachedToken]:  # noqa: FBT001, FBT002 - as it is.
+            self.clear()
+            return super().popitem(last)
+
+    judge, token = Judge(token_cache_size=0), mint()
+    memory = judge.verifier._token_cache
+    memory._tokens = Emptied()
+
+    judge.claims(token)
+    assert len(memory) == 0
+
+
 def test_a_token_that_another_thread_forgets_at_this_moment_is_not_there() -> None:
     class Vanishing(OrderedDict[bytes, CachedToken]):
         def move_to_end(self, key: bytes, last: bool = True) -> None:  # noqa: FBT001, FBT002 - as it is.
