@@ -59,25 +59,22 @@ class TokenRequiredMiddleware:
             self.process_view = self._aprocess_view  # type: ignore[method-assign]
 
     def __call__(self, request: Any) -> HttpResponseBase | Awaitable[HttpResponseBase]:
+        if request.path_info in get_settings().exempt_paths:
+            return self.get_response(request)  # type: ignore[no-any-return]
         response = self._handle(request)
         return response if self._is_async else run(response)
 
     async def _handle(self, request: Any) -> HttpResponseBase:
-        if request.path_info in get_settings().exempt_paths:
-            return await self._serve(request)
         request.jwtauth_may_wait = _needs_token
-        response = self._decide(request, await self._admission.authenticate(request))
+        response: Any = self._decide(request, await self._admission.authenticate(request))
         if response is None:
-            response = await self._serve(request)
+            response = self.get_response(request)
+            if self._is_async:
+                response = await response
             if request.jwtauth_outcome.is_reported:
                 await send(request_reported, type(self), is_async=self._is_async, **_facts(request))
         vary_on_header(response)
-        return response
-
-    async def _serve(self, request: Any) -> HttpResponseBase:
-        result: Any = self.get_response(request)
-        response: HttpResponseBase = await result if self._is_async else result
-        return response
+        return response  # type: ignore[no-any-return]
 
     def process_view(self, request: Any, view_func: Any, /, *_: Any) -> Any:
         """Reject the request if Django calls another view than the one that was resolved."""
