@@ -41,24 +41,29 @@ class Admission:
         if is_async and authentication_class is ZuploJWTAuthentication:
             authentication_class = AsyncZuploJWTAuthentication
         self.authentication_class = authentication_class
-        self._is_async = is_async
         self._class_is_async = iscoroutinefunction(authentication_class.authenticate)
 
-    async def authenticate(self, request: Any) -> APIException | None:
+    def authenticate(self, request: Any) -> APIException | None:
         """Set the user of an accepted request, or return the error that rejects it."""
         method: Any = self.authentication_class().authenticate
-        if self._class_is_async and not self._is_async:
+        if self._class_is_async:
             method = async_to_sync(method)
-        elif self._is_async and not self._class_is_async:
-            method = sync_to_async(method)
         try:
-            authenticated = method(request)
-            if self._is_async:
-                authenticated = await authenticated
-            _admit(request, authenticated or _forced(request))
+            _admit(request, method(request))
         except APIException as error:
             # The traceback leads to the request, and to frames that hold the token.
             return error.with_traceback(None)
+        return None
+
+    async def aauthenticate(self, request: Any) -> APIException | None:
+        """Do the same in an event loop."""
+        method: Any = self.authentication_class().authenticate
+        if not self._class_is_async:
+            method = sync_to_async(method)
+        try:
+            _admit(request, await method(request))
+        except APIException as error:
+            return error.with_traceback(None)  # As above.
         return None
 
     def reject(self, error: APIException, request: Any) -> JsonResponse:
@@ -76,15 +81,10 @@ def is_forced(request: Any) -> bool:
     return hasattr(request, "jwtauth_forced")
 
 
-def _forced(request: Any) -> tuple[Any, Any] | None:
-    """Return the user and the claims that a test forced on the request, if any.
-
-    Only code of this process can set an attribute of a request: the client of ``jwtauth.testing``.
-    """
-    return getattr(request, "jwtauth_forced", None)
-
-
 def _admit(request: Any, authenticated: tuple[Any, Any] | None) -> None:
+    """Set the user of the request. Raises ``NotAuthenticated`` if there is none."""
+    # Only code of this process can set an attribute of a request: the client of jwtauth.testing.
+    authenticated = authenticated or getattr(request, "jwtauth_forced", None)
     if authenticated is None:
         raise NotAuthenticated
     request.user, request.auth = user, _ = authenticated

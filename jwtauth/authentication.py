@@ -41,14 +41,13 @@ class ZuploJWTAuthentication(BaseAuthentication):
         Raises ``AuthenticationFailed`` if the token is rejected, and an ``APIException`` with
         status 503 if its key cannot be determined.
         """
+        _vary_on_header(request)
+        if outcome := _earlier_outcome(self, request):
+            return outcome.authenticated  # type: ignore[no-any-return]
         return run(self._authenticate(request))
 
     @sensitive_variables()
     async def _authenticate(self, request: Request) -> Authenticated | None:
-        _vary_on_header(request)
-        if outcome := _earlier_outcome(self, request):
-            authenticated: Authenticated | None = outcome.authenticated
-            return authenticated
         sender, is_async = type(self), self._is_async
         issuer = None
         try:
@@ -149,6 +148,9 @@ class AsyncZuploJWTAuthentication(ZuploJWTAuthentication):
         self, request: Request
     ) -> Authenticated | None:
         """Return what ``ZuploJWTAuthentication.authenticate`` returns."""
+        _vary_on_header(request)
+        if outcome := _earlier_outcome(self, request):
+            return outcome.authenticated  # type: ignore[no-any-return]
         return await self._authenticate(request)
 
     @sensitive_variables()

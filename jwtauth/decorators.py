@@ -13,7 +13,6 @@ from django.http.response import HttpResponseBase
 from .admission import Admission
 from .authentication import ZuploJWTAuthentication
 from .responses import vary_on_header
-from .verification import run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,14 +50,14 @@ def token_required(
 
     @wraps(view)
     def guarded(request: Any, *args: Any, **kwargs: Any) -> Any:
-        error = run(admission.authenticate(request))
+        error = admission.authenticate(request)
         if error is not None:
             return _vary(admission.reject(error, request))
         return _vary(view(request, *args, **kwargs))
 
     @wraps(view)
     async def aguarded(request: Any, *args: Any, **kwargs: Any) -> Any:
-        error = await admission.authenticate(request)
+        error = await admission.aauthenticate(request)
         if error is not None:
             return _vary(admission.reject(error, request))
         response = view(request, *args, **kwargs)

@@ -17,11 +17,9 @@ from .authentication import (
     header_of,
     is_reusable,
 )
-from .events import send
 from .responses import vary_on_header
 from .settings import get_settings
 from .signals import request_reported
-from .verification import run
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -61,20 +59,25 @@ class TokenRequiredMiddleware:
     def __call__(self, request: Any) -> HttpResponseBase | Awaitable[HttpResponseBase]:
         if request.path_info in get_settings().exempt_paths:
             return self.get_response(request)  # type: ignore[no-any-return]
-        response = self._handle(request)
-        return response if self._is_async else run(response)
-
-    async def _handle(self, request: Any) -> HttpResponseBase:
         request.jwtauth_may_wait = _needs_token
-        response: Any = self._decide(request, await self._admission.authenticate(request))
+        if self._is_async:
+            return self._acall(request)
+        response = self._decide(request, self._admission.authenticate(request))
         if response is None:
             response = self.get_response(request)
-            if self._is_async:
-                response = await response
             if request.jwtauth_outcome.is_reported:
-                await send(request_reported, type(self), is_async=self._is_async, **_facts(request))
+                request_reported.send_robust(type(self), **_facts(request))
         vary_on_header(response)
-        return response  # type: ignore[no-any-return]
+        return response
+
+    async def _acall(self, request: Any) -> HttpResponseBase:
+        response = self._decide(request, await self._admission.aauthenticate(request))
+        if response is None:
+            response = await self.get_response(request)
+            if request.jwtauth_outcome.is_reported:
+                await request_reported.asend_robust(type(self), **_facts(request))
+        vary_on_header(response)
+        return response
 
     def process_view(self, request: Any, view_func: Any, /, *_: Any) -> Any:
         """Reject the request if Django calls another view than the one that was resolved."""

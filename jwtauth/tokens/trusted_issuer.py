@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -39,15 +40,19 @@ class KeyProvider(Protocol):
     to call again with the search that it carries.
     """
 
+    @abstractmethod
     def start_search(self) -> KeySearch:
         """Return a search that begins now."""
 
+    @abstractmethod
     def current(self, search: KeySearch | None, /) -> KeySet:
         """Return the keys to verify with."""
 
+    @abstractmethod
     def confirm_unknown(self, keys: KeySet, search: KeySearch, /) -> KeySet:
         """Return newer keys than ``keys``, or ``keys`` if it is certain that there are none."""
 
+    @abstractmethod
     def report_bad_signature(self) -> None:
         """Take note of a signature that a key with the right ``kid`` does not verify."""
 
