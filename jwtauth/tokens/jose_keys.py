@@ -110,7 +110,10 @@ class RSAKey(CryptographyRSAKey):  # type: ignore[misc]
         self._octets = (self.prepared_key.key_size + 7) // 8
 
     def sign(self, msg: bytes) -> bytes:
-        signature: bytes = self.prepared_key.sign(msg, *self._scheme)
+        try:
+            signature: bytes = self.prepared_key.sign(msg, *self._scheme)
+        except Exception as error:
+            raise JWKError(error) from error
         return signature
 
     def verify(self, msg: bytes, sig: bytes) -> bool:

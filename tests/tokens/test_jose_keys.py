@@ -107,7 +107,7 @@ def test_a_key_is_written_as_the_jwk_that_it_was_read_from(algorithm: str) -> No
 def test_a_public_key_cannot_sign(algorithm: str) -> None:
     public = KEY_CLASSES[algorithm](signing_key(algorithm).public_jwk(), algorithm)
 
-    with pytest.raises(AttributeError, match="sign"):
+    with pytest.raises((AttributeError, JWKError), match="sign"):
         public.sign(b"message")
 
 
