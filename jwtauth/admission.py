@@ -41,15 +41,15 @@ class Admission:
         if is_async and authentication_class is ZuploJWTAuthentication:
             authentication_class = AsyncZuploJWTAuthentication
         self.authentication_class = authentication_class
-        self._awaits = iscoroutinefunction(authentication_class.authenticate)
+        self._class_is_async = iscoroutinefunction(authentication_class.authenticate)
 
     def authenticate(self, request: Any) -> APIException | None:
         """Set the user of an accepted request, or return the error that rejects it."""
         method: Any = self.authentication_class().authenticate
-        if self._awaits:
+        if self._class_is_async:
             method = async_to_sync(method)
         try:
-            _admit(request, method(request) or _forced(request))
+            _admit(request, method(request))
         except APIException as error:
             # The traceback leads to the request, and to frames that hold the token.
             return error.with_traceback(None)
@@ -58,13 +58,12 @@ class Admission:
     async def aauthenticate(self, request: Any) -> APIException | None:
         """Do the same in an event loop."""
         method: Any = self.authentication_class().authenticate
-        if not self._awaits:
+        if not self._class_is_async:
             method = sync_to_async(method)
         try:
-            _admit(request, await method(request) or _forced(request))
+            _admit(request, await method(request))
         except APIException as error:
-            # The traceback leads to the request, and to frames that hold the token.
-            return error.with_traceback(None)
+            return error.with_traceback(None)  # As above.
         return None
 
     def reject(self, error: APIException, request: Any) -> JsonResponse:
@@ -73,24 +72,19 @@ class Admission:
 
 
 def is_open(view: Any) -> bool:
-    """Whether the view is marked with ``token_not_required``."""
+    """Return whether the view is marked with ``token_not_required``."""
     return getattr(view, "token_not_required", False) is True
 
 
 def is_forced(request: Any) -> bool:
-    """Whether a test forced a user on the request."""
+    """Return whether a test forced a user on the request."""
     return hasattr(request, "jwtauth_forced")
 
 
-def _forced(request: Any) -> tuple[Any, Any] | None:
-    """Return the user and the claims that a test forced on the request, if any.
-
-    Only code of this process can set an attribute of a request: the client of ``jwtauth.testing``.
-    """
-    return getattr(request, "jwtauth_forced", None)
-
-
 def _admit(request: Any, authenticated: tuple[Any, Any] | None) -> None:
+    """Set the user of the request. Raises ``NotAuthenticated`` if there is none."""
+    # Only code of this process can set an attribute of a request: the client of jwtauth.testing.
+    authenticated = authenticated or getattr(request, "jwtauth_forced", None)
     if authenticated is None:
         raise NotAuthenticated
     request.user, request.auth = user, _ = authenticated

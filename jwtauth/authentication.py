@@ -11,68 +11,96 @@ from django.views.decorators.debug import sensitive_variables
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import NotAuthenticated
 
-from .events import (
-    anotify_accepted,
-    anotify_missing,
-    anotify_rejected,
-    notify_accepted,
-    notify_missing,
-    notify_rejected,
-)
+from .events import notify_accepted, notify_missing, notify_rejected
 from .exceptions import KeysUnavailable, TokenError
 from .responses import ServiceUnavailable, TokenRefused, www_authenticate
 from .settings import get_settings, meta_key
 from .users import require_active, token_user
-from .verification import averify, verify
+from .verification import averify, call_sensitive, run, verify
 
 if TYPE_CHECKING:
     from rest_framework.exceptions import APIException
     from rest_framework.request import Request
 
+    Authenticated = tuple[Any, dict[str, Any]]
+
 
 class ZuploJWTAuthentication(BaseAuthentication):
-    """Authenticates a request by the token that the gateway sent along.
+    """Authenticates a request by the token that the gateway added to it.
 
-    ``request.user`` becomes what ``USER_RESOLVER`` makes of the claims, ``request.auth`` the
+    ``request.user`` becomes the result of ``USER_RESOLVER`` for the claims, ``request.auth`` the
     verified claims. A request without a token, or with another scheme than ``PREFIX``, is left to
     the next authentication class.
     """
 
-    @sensitive_variables()
-    def authenticate(self, request: Request) -> tuple[Any, dict[str, Any]] | None:
-        """The user and the claims, or ``None`` where the request carries no token of ours.
+    _is_async = False
 
-        Raises ``AuthenticationFailed`` for a token that is refused, and an ``APIException`` of
-        status 503 where its key could not be looked up.
+    def authenticate(self, request: Request) -> Authenticated | None:
+        """Return the user and the claims, or ``None`` if the request carries no token of ours.
+
+        Raises ``AuthenticationFailed`` if the token is rejected, and an ``APIException`` with
+        status 503 if its key cannot be determined.
         """
         _vary_on_header(request)
         if outcome := _earlier_outcome(self, request):
-            authenticated: tuple[Any, dict[str, Any]] | None = outcome.authenticated
-            return authenticated
-        token = self.get_token(request)
-        if token is None:
-            notify_missing(type(self), request)
-            return None
+            return outcome.authenticated  # type: ignore[no-any-return]
+        return run(self._authenticate(request))
+
+    @sensitive_variables()
+    async def _authenticate(self, request: Request) -> Authenticated | None:
+        sender, is_async = type(self), self._is_async
         issuer = None
         try:
-            claims = self.verify(token, request)
+            claims = self._get_claims(request)
+            if claims is None:
+                await notify_missing(sender, request, is_async=is_async)
+                return None
+            if is_async and isawaitable(claims):
+                claims = await claims
             issuer = claims.get("iss")
-            user = require_active(self.get_user(claims, request))
+            if is_async:
+                user = await self._await_user(claims, request)
+            else:
+                user = call_sensitive(self.get_user, claims, request)
+            require_active(user)
         except (TokenError, KeysUnavailable) as error:
-            notify_rejected(type(self), request, error, issuer)
+            await notify_rejected(sender, request, error, issuer, is_async=is_async)
             raise self.refusal(error, request) from None
-        notify_accepted(type(self), request, issuer, user)
+        await notify_accepted(sender, request, issuer, user, is_async=is_async)
         return user, claims
 
+    # The frame of a coroutine hides its own variables; this hides them in the frames below.
+    @sensitive_variables()
+    def _get_claims(self, request: Request) -> Any:
+        """Return the claims, an awaitable of them, or ``None`` if the request has no token."""
+        token = self.get_token(request)
+        return None if token is None else self.verify(token, request)
+
+    @sensitive_variables()
+    async def _await_user(self, claims: dict[str, Any], request: Request) -> Any:
+        is_inherited = type(self).get_user is ZuploJWTAuthentication.get_user
+        function = get_settings().user_resolver if is_inherited else self.get_user
+
+        # Without arguments, which the frames between this one and the thread would show.
+        @sensitive_variables()
+        def get_user() -> Any:
+            return self.get_user(claims, request)
+
+        if function is token_user or iscoroutinefunction(function):  # pyright: ignore[reportDeprecated] - asyncio's is.
+            user = get_user()
+        else:
+            user = await sync_to_async(get_user)()
+        return await user if isawaitable(user) else user
+
     def authenticate_header(self, request: Request) -> str:
-        """The challenge of a 401; it names the reason only where a token was refused."""
+        """Return the challenge of a 401. It names the reason only if a token was rejected."""
         reason: str | None = getattr(request, "_jwtauth_refusal", None)
         if reason is None:
             return www_authenticate()
         return www_authenticate(error="invalid_token", error_description=reason)
 
     def get_token(self, request: Request) -> str | None:
-        """The token that the request carries in ``HEADER`` after ``PREFIX``, if any."""
+        """Return the token in ``HEADER`` after ``PREFIX``, if the request has one."""
         settings = get_settings()
         value = (header_of(request) or "").strip(" \t")
         if not value:
@@ -85,18 +113,16 @@ class ZuploJWTAuthentication(BaseAuthentication):
         return value
 
     def refusal(self, error: TokenError | KeysUnavailable, request: Request) -> APIException:
-        """The exception that makes Django REST Framework answer with this error."""
+        """Return the exception that makes Django REST Framework respond with this error."""
         if isinstance(error, KeysUnavailable):
             return ServiceUnavailable(error)
-        # DRF asks for the header later, of another instance: the reason travels on the request.
+        # DRF asks another instance for the header later, so the request carries the reason.
         carrier: Any = request
-        carrier._jwtauth_refusal = error.message  # noqa: SLF001 - it is our own.
+        carrier._jwtauth_refusal = error.message  # noqa: SLF001 - the attribute is ours.
         return TokenRefused(error)
 
-    # All variables: further down the token goes by other names.
-    @sensitive_variables()
     def verify(self, token: str, request: Request) -> dict[str, Any]:
-        """The verified claims. Raises ``TokenError`` or ``KeysUnavailable``."""
+        """Return the verified claims. Raises ``TokenError`` or ``KeysUnavailable``."""
         return verify(token, request)
 
     def get_user(self, claims: dict[str, Any], request: Request) -> Any:
@@ -116,62 +142,33 @@ class AsyncZuploJWTAuthentication(ZuploJWTAuthentication):
     resolver, which does no I/O.
     """
 
-    @sensitive_variables()
-    async def authenticate(  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride] - who uses it awaits it.
+    _is_async = True
+
+    async def authenticate(  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride] - its callers await it.
         self, request: Request
-    ) -> tuple[Any, dict[str, Any]] | None:
-        """The user and the claims, as ``ZuploJWTAuthentication.authenticate`` gives them."""
+    ) -> Authenticated | None:
+        """Return what ``ZuploJWTAuthentication.authenticate`` returns."""
         _vary_on_header(request)
         if outcome := _earlier_outcome(self, request):
-            authenticated: tuple[Any, dict[str, Any]] | None = outcome.authenticated
-            return authenticated
-        token = self.get_token(request)
-        if token is None:
-            await anotify_missing(type(self), request)
-            return None
-        issuer = None
-        try:
-            claims: Any = self.verify(token, request)
-            if isawaitable(claims):  # Not if a subclass overrides it with a plain method.
-                claims = await claims
-            issuer = claims.get("iss")
-            user = require_active(await self._aget_user(claims, request))
-        except (TokenError, KeysUnavailable) as error:
-            await anotify_rejected(type(self), request, error, issuer)
-            raise self.refusal(error, request) from None
-        await anotify_accepted(type(self), request, issuer, user)
-        return user, claims
+            return outcome.authenticated  # type: ignore[no-any-return]
+        return await self._authenticate(request)
 
     @sensitive_variables()
     async def verify(self, token: str, request: Request) -> dict[str, Any]:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride] - as above.
-        """The verified claims. Raises ``TokenError`` or ``KeysUnavailable``."""
+        """Return the verified claims. Raises ``TokenError`` or ``KeysUnavailable``."""
         return await averify(token, request)
-
-    @sensitive_variables()
-    async def _aget_user(self, claims: dict[str, Any], request: Request) -> Any:
-        is_inherited = type(self).get_user is ZuploJWTAuthentication.get_user
-        function = get_settings().user_resolver if is_inherited else self.get_user
-
-        # Decorated for the frames below, and without arguments that the frames between would show.
-        @sensitive_variables()
-        def get_user() -> Any:
-            return self.get_user(claims, request)
-
-        if function is token_user or iscoroutinefunction(function):  # pyright: ignore[reportDeprecated] - asyncio's is.
-            user = get_user()
-        else:
-            user = await sync_to_async(get_user)()
-        return await user if isawaitable(user) else user
 
 
 def header_of(request: Any) -> str | None:
     """Return the value of ``HEADER``, if the request has it."""
-    value: str | None = request.META.get(meta_key(get_settings().header))
+    # Django's own request: looking it up on DRF's request around it is slow.
+    django_request = getattr(request, "_request", request)
+    value: str | None = django_request.META.get(meta_key(get_settings().header))
     return value
 
 
 def is_reusable(authentication_class: type[BaseAuthentication]) -> bool:
-    """Whether this class obtains token, claims and user as ``ZuploJWTAuthentication`` does."""
+    """Return whether this class finds token, claims and user as ``ZuploJWTAuthentication`` does."""
     ours = ZuploJWTAuthentication
     return (
         issubclass(authentication_class, ours)

@@ -15,6 +15,8 @@ from .settings import get_settings, meta_key
 from .signals import token_accepted, token_missing, token_refused
 
 if TYPE_CHECKING:
+    from django.dispatch import Signal
+
     from .exceptions import KeysUnavailable
 
     Rejection = TokenError | KeysUnavailable
@@ -58,8 +60,8 @@ class RejectionWatch:
         minute_ago = now - _MINUTE
         if self.accepted_at > minute_ago or self._warned_at > minute_ago:
             return
-        # Whoever finds it locked leaves the decision to the other thread: no request waits, and a
-        # process that was forked in between stays silent at worst.
+        # A thread that finds it locked leaves the decision to the other thread, so that no request
+        # waits. In a child that was forked meanwhile, it stays locked and no warning is logged.
         if self._lock.acquire(blocking=False):
             try:
                 recent = [each for each in list(self._rejected) if each.at > minute_ago]
@@ -73,72 +75,58 @@ class RejectionWatch:
 rejections: RejectionWatch = RejectionWatch()
 
 
-def notify_accepted(sender: Any, request: Any, issuer: str | None, user: Any = None) -> None:
+async def notify_accepted(
+    sender: Any, request: Any, issuer: str | None, user: Any = None, *, is_async: bool
+) -> None:
     """Report an accepted token."""
     rejections.accepted_at = time.monotonic()
     if token_accepted.receivers:
-        token_accepted.send_robust(sender, request=_plain(request), issuer=issuer, user=user)
+        await send(token_accepted, sender, request, is_async=is_async, issuer=issuer, user=user)
 
 
-async def anotify_accepted(sender: Any, request: Any, issuer: str | None, user: Any = None) -> None:
-    """Report an accepted token from an event loop, which synchronous receivers do not block."""
-    rejections.accepted_at = time.monotonic()
-    if token_accepted.receivers:
-        await token_accepted.asend_robust(sender, request=_plain(request), issuer=issuer, user=user)
-
-
-def notify_rejected(sender: Any, request: Any, error: Rejection, issuer: str | None = None) -> None:
-    """Report a rejected token, or one whose key could not be determined.
-
-    ``issuer`` is that of a valid token whose user was rejected. The error loses its traceback,
-    which leads to frames that hold the token.
-    """
-    facts = _facts(error, issuer)
-    if token_refused.receivers:
-        token_refused.send_robust(sender, request=_plain(request), **facts)
-
-
-async def anotify_rejected(
-    sender: Any, request: Any, error: Rejection, issuer: str | None = None
+async def notify_rejected(
+    sender: Any, request: Any, error: Rejection, issuer: str | None = None, *, is_async: bool
 ) -> None:
-    """Report a rejected token from an event loop."""
-    facts = _facts(error, issuer)
+    """Report a rejected token, or a token whose key could not be determined.
+
+    ``issuer`` is the issuer of a valid token whose user was rejected. The error loses its
+    traceback, which leads to frames that hold the token.
+    """
+    facts = _log(error, issuer or error.issuer)
     if token_refused.receivers:
-        await token_refused.asend_robust(sender, request=_plain(request), **facts)
+        await send(token_refused, sender, request, is_async=is_async, **facts)
 
 
-def notify_missing(sender: Any, request: Any) -> None:
-    """Report a request without a token. Without receivers it costs one comparison."""
+async def notify_missing(sender: Any, request: Any, *, is_async: bool) -> None:
+    """Report a request without a token."""
     if token_missing.receivers:
-        token_missing.send_robust(
-            sender, request=_plain(request), other_scheme=_has_other_scheme(request)
-        )
+        has_other_scheme = bool(request.META.get(meta_key(get_settings().header)))
+        await send(token_missing, sender, request, is_async=is_async, other_scheme=has_other_scheme)
 
 
-async def anotify_missing(sender: Any, request: Any) -> None:
-    """Report a request without a token from an event loop."""
-    if token_missing.receivers:
-        await token_missing.asend_robust(
-            sender, request=_plain(request), other_scheme=_has_other_scheme(request)
-        )
+async def send(signal: Signal, sender: Any, request: Any, *, is_async: bool, **facts: Any) -> None:
+    """Send a signal; in an event loop, synchronous receivers run in a thread."""
+    # Django's request: the user of the request that DRF wraps around it is not known yet.
+    facts["request"] = getattr(request, "_request", request)
+    if is_async:
+        await signal.asend_robust(sender, **facts)
+    else:
+        signal.send_robust(sender, **facts)
 
 
-def _facts(error: Rejection, issuer: str | None) -> dict[str, str | None]:
-    # Before any receiver is called: one that fails then fails in the context of this error.
+def _log(error: Rejection, issuer: str | None) -> dict[str, str | None]:
+    """Log and count a rejection; return what the signal says of it."""
+    # Before any receiver is called: a receiver that fails then fails in the context of this error.
     error.__traceback__ = None
-    issuer = issuer or error.issuer
-    facts = {
-        "code": error.code,
-        "issuer": issuer,
-        "unexpected": getattr(error, "unexpected", None),
-    }
-    if facts["unexpected"] is not None:
+    unexpected = getattr(error, "unexpected", None)
+    facts = {"code": error.code, "issuer": issuer, "unexpected": unexpected}
+    if unexpected is not None:
         # Neither the message nor the traceback of the fault: either may hold the token.
         fault = error.__cause__
         place = traceback.extract_tb(fault.__traceback__ if fault else None)[-1]
         logger.error(
             "Unexpected %s at %s:%s while verifying a token, which is rejected.",
-            facts["unexpected"],
+            unexpected,
             place.filename,
             place.lineno,
             extra=facts,
@@ -157,7 +145,7 @@ def _warn(recent: list[_Rejected]) -> None:
         f"{number} {code} ({issuer})" if issuer else f"{number} {code}"
         for (code, issuer), number in counts.most_common()
     )
-    # What strangers claim goes no further than this line, and never as it came.
+    # Only this line contains what strangers claim, and only escaped.
     claimed = Counter(each.claimed_issuer for each in recent if each.claimed_issuer is not None)
     if claimed:
         ((example, _),) = claimed.most_common(1)
@@ -176,12 +164,3 @@ def _warn(recent: list[_Rejected]) -> None:
             "untrusted_issuers": len(claimed),
         },
     )
-
-
-def _has_other_scheme(request: Any) -> bool:
-    return bool(request.META.get(meta_key(get_settings().header)))
-
-
-def _plain(request: Any) -> Any:
-    """Django's request: the user of DRF's request around it is not known yet."""
-    return getattr(request, "_request", request)

@@ -1,4 +1,4 @@
-"""What can go wrong with a token, and with the keys to judge it by."""
+"""The errors of tokens and keys."""
 
 from __future__ import annotations
 
@@ -6,21 +6,20 @@ from math import ceil
 
 
 def gettext_noop(message: str) -> str:
-    """Mark a message for ``makemessages``, which looks for this name; here, Django is unknown."""
+    """Mark a message for ``makemessages``, which looks for this name, without importing Django."""
     return message
 
 
 class TokenError(Exception):
-    """A token was refused.
+    """A token was rejected.
 
-    ``code`` is stable and meant for programs, the message is meant for people. Neither holds any
+    ``code`` is stable and meant for programs, ``message`` is meant for people. Neither contains any
     part of the token, of a key or of the configuration.
 
-    ``issuer`` is the URL of the trusted issuer that the token is of, where that is known.
-    ``claimed_issuer`` is the ``iss`` of a token whose issuer is not trusted: a stranger's text, for
-    logs only.
-    ``unexpected`` is the name of an exception that nobody foresaw, where the token was refused
-    because of one.
+    ``issuer`` is the URL of the trusted issuer that the token names, if it is known.
+    ``claimed_issuer`` is the ``iss`` of a token whose issuer is not trusted. It is a stranger's
+    text, so use it in logs only. ``unexpected`` is the name of an unexpected exception that caused
+    the rejection, if there was one.
     """
 
     issuer: str | None = None
@@ -28,7 +27,7 @@ class TokenError(Exception):
     unexpected: str | None = None
 
     def __init__(self, code: str, message: str) -> None:
-        # The arguments are kept by Exception.__new__() already.
+        # Exception.__new__() already keeps the arguments.
         self.code = code
         self.message = message
 
@@ -37,10 +36,10 @@ class TokenError(Exception):
 
 
 class KeysUnavailable(Exception):  # noqa: N818 - the name is part of the public contract.
-    """The key that a token names could not be looked up: nothing is known against the token.
+    """The key of a token could not be determined, so the token may be valid.
 
-    ``retry_after`` is in whole seconds, at least 1, as HTTP's ``Retry-After`` wants it. ``issuer``
-    is as that of ``TokenError``.
+    ``retry_after`` is in whole seconds, at least 1, for the header ``Retry-After``. ``issuer`` is
+    the URL of the trusted issuer that the token names.
     """
 
     issuer: str | None = None

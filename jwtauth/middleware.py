@@ -57,11 +57,11 @@ class TokenRequiredMiddleware:
             self.process_view = self._aprocess_view  # type: ignore[method-assign]
 
     def __call__(self, request: Any) -> HttpResponseBase | Awaitable[HttpResponseBase]:
-        if self._is_async:
-            return self._acall(request)
         if request.path_info in get_settings().exempt_paths:
             return self.get_response(request)  # type: ignore[no-any-return]
         request.jwtauth_may_wait = _needs_token
+        if self._is_async:
+            return self._acall(request)
         response = self._decide(request, self._admission.authenticate(request))
         if response is None:
             response = self.get_response(request)
@@ -71,9 +71,6 @@ class TokenRequiredMiddleware:
         return response
 
     async def _acall(self, request: Any) -> HttpResponseBase:
-        if request.path_info in get_settings().exempt_paths:
-            return await self.get_response(request)  # type: ignore[no-any-return]
-        request.jwtauth_may_wait = _needs_token
         response = self._decide(request, await self._admission.aauthenticate(request))
         if response is None:
             response = await self.get_response(request)
@@ -83,7 +80,7 @@ class TokenRequiredMiddleware:
         return response
 
     def process_view(self, request: Any, view_func: Any, /, *_: Any) -> Any:
-        """Reject the request if Django calls a view that the path did not lead to before."""
+        """Reject the request if Django calls another view than the one that was resolved."""
         outcome: Outcome | None = getattr(request, "jwtauth_outcome", None)
         if (outcome is not None and outcome.error is None) or is_open(view_func):
             return None
@@ -126,7 +123,7 @@ class TokenRequiredMiddleware:
 
 
 def _needs_token(request: Any) -> bool:
-    """Whether the view that the path leads to needs a token; an unknown path does."""
+    """Return whether the view that the path leads to needs a token; an unknown path does."""
     try:
         match = resolve(request.path_info, getattr(request, "urlconf", None))
     except Resolver404:
@@ -135,7 +132,7 @@ def _needs_token(request: Any) -> bool:
 
 
 def _facts(request: Any) -> dict[str, Any]:
-    """What signal and log say of a request that is served because of ``REPORT_ONLY``."""
+    """Return what the signal and the log say about a request that ``REPORT_ONLY`` serves."""
     error: APIException = request.jwtauth_outcome.error
     detail: Any = error.detail
     code = detail.get("code") if isinstance(detail, dict) else None

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from .exceptions import KeysUnavailable, TokenError
 
 _UNSAFE: Final = re.compile(r"[^ -~]")
-# RFC 6750 §3: its own parameters hold neither of the two, not even escaped.
+# RFC 6750 §3: the parameters that it defines must not contain them, not even escaped.
 _UNQUOTABLE: Final = str.maketrans('"\\', "'/")
 
 
@@ -36,7 +36,7 @@ class TokenRefused(AuthenticationFailed):
     """401: the token was rejected, with the code and message of a ``TokenError``."""
 
     def __init__(self, error: TokenError) -> None:
-        # What the inherited one makes of it, without its search for details within details.
+        # The same as the inherited __init__() makes, without its search for nested details.
         body = _body(error.message, error.code)
         self.detail: dict[str, Any] = {
             name: ErrorDetail(text, error.code) for name, text in body.items()
@@ -98,23 +98,23 @@ def vary_on_header(response: HttpResponseBase) -> None:
 
 
 def _body(message: str, code: str) -> dict[str, str]:
-    """The body in the language of the request; the challenge stays in English (RFC 6750 §3)."""
+    """Return the body in the language of the request. The challenge is in English (RFC 6750 §3)."""
     return {"detail": gettext(str(message)), "code": code}
 
 
 def www_authenticate(**parameters: str) -> str:
-    """The challenge of this project: its scheme, its realm, and these parameters."""
+    """Return a challenge with the scheme and the realm of this project, and these parameters."""
     settings = get_settings()
-    # str(): a message of the project's own may be one that is translated only now.
+    # str(): a message of the project may be a lazy translation.
     own = {name: str(value).translate(_UNQUOTABLE) for name, value in parameters.items()}
     return challenge(settings.prefix or "Bearer", realm=settings.realm, **own)
 
 
 def challenge(scheme: str, **parameters: str) -> str:
-    """A ``WWW-Authenticate`` challenge whose parameters are quoted strings (RFC 9110 §11.6.1).
+    """Return a ``WWW-Authenticate`` challenge with quoted parameters (RFC 9110 §11.6.1).
 
-    Quotes and backslashes are escaped (RFC 9110 §5.6.4). What is not printable ASCII, line breaks
-    included, becomes a question mark.
+    Quotes and backslashes are escaped (RFC 9110 §5.6.4). Each character that is not printable ASCII
+    becomes a question mark, including line breaks.
     """
     quoted = (f'{name}="{_escape(value)}"' for name, value in parameters.items())
     return f"{scheme} {', '.join(quoted)}"

@@ -9,8 +9,8 @@ from django.dispatch import Signal
 keys_refreshed: Final = Signal()
 """An issuer's keys were fetched: ``issuer`` (str), ``keys`` (int, how many are usable).
 
-Sent by the process that fetched, in a thread of its own. Requests wait at most half a second for
-its receivers. ``sender`` is the ``Refresher`` class.
+The process that fetched sends it, in the thread that fetched. Requests wait at most half a second
+for its receivers. ``sender`` is the ``Refresher`` class.
 """
 
 keys_refresh_failed: Final = Signal()

@@ -1,17 +1,15 @@
-"""The verifier of this process, built from the settings, and the call without a request."""
+"""The verifier of this process, built from the settings, and calls without a request."""
 
 from __future__ import annotations
 
-import os
-import threading
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from django.conf import settings as django_settings
 from django.core.signals import setting_changed
 from django.dispatch import receiver
 from django.views.decorators.debug import sensitive_variables
 
-from .events import anotify_accepted, anotify_rejected, notify_accepted, notify_rejected
+from .events import notify_accepted, notify_rejected
 from .exceptions import KeysUnavailable, TokenError
 from .keys.fetch import JWKSFetcher
 from .keys.local import LocalKeys
@@ -26,29 +24,25 @@ from .tokens.trusted_issuer import TrustedIssuer
 from .tokens.verifier import Verifier
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
 
     from .settings import IssuerSettings, Settings
     from .tokens.trusted_issuer import KeySearch
 
     Spawn = Callable[[Callable[[], None]], None]
 
-_verifier: Verifier | None = None
-_building = threading.Lock()
+T = TypeVar("T")
+
+_verifiers: Final[dict[str, Verifier]] = {}
 
 
 def get_verifier() -> Verifier:
-    """The verifier of this process. Raises ``ImproperlyConfigured`` for wrong settings."""
-    return _verifier or _build()
-
-
-def _build() -> Verifier:
-    global _verifier  # noqa: PLW0603 - one for the process, read on every request.
-    # Two verifiers would be two key sources, each with fetches of its own.
-    with _building:
-        if _verifier is None:
-            _verifier = build_verifier(get_settings())
-        return _verifier
+    """Return the verifier of this process. Raises ``ImproperlyConfigured`` for wrong settings."""
+    verifier = _verifiers.get("current")
+    if verifier is None:
+        # Several threads may build one at the same time. All of them use the first.
+        verifier = _verifiers.setdefault("current", build_verifier(get_settings()))
+    return verifier
 
 
 def build_verifier(settings: Settings, spawn: Spawn = in_background) -> Verifier:
@@ -60,6 +54,30 @@ def build_verifier(settings: Settings, spawn: Spawn = in_background) -> Verifier
     )
 
 
+def run(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Return the result of a coroutine that never waits.
+
+    What synchronous and asynchronous callers share is written once, as a coroutine function. For a
+    synchronous caller it awaits only coroutines that never wait either, so it needs no event loop.
+    """
+    try:
+        coroutine.send(None)
+    except StopIteration as finished:
+        result: T = finished.value
+        return result
+    raise RuntimeError("A coroutine for synchronous callers waits.")
+
+
+@sensitive_variables()
+def call_sensitive(function: Callable[..., T], *args: Any) -> T:
+    """Call a function; error reports hide the variables of its frame and of the frames below.
+
+    Django looks for ``sensitive_variables`` in the callers of a frame, but sees none beyond the
+    frame of a coroutine.
+    """
+    return function(*args)
+
+
 @sensitive_variables()
 def verify_token(token: str, request: Any = None) -> dict[str, Any]:
     """Return the verified claims of a token, outside of Django REST Framework.
@@ -68,36 +86,40 @@ def verify_token(token: str, request: Any = None) -> dict[str, Any]:
     the token is rejected, ``jwtauth.exceptions.KeysUnavailable`` if its key cannot be determined,
     and ``ImproperlyConfigured`` if the settings are wrong. Blocks while keys are fetched.
     """
-    try:
-        claims = verify(token, request)
-    except (TokenError, KeysUnavailable) as error:
-        notify_rejected(verify_token, request, error)
-        raise error from None
-    notify_accepted(verify_token, request, claims["iss"])
-    return claims
+    return run(_verify_and_notify(verify_token, token, request, is_async=False))
 
 
 @sensitive_variables()
 async def averify_token(token: str, request: Any = None) -> dict[str, Any]:
     """Return the verified claims as ``verify_token`` does, without blocking the event loop."""
+    return await _verify_and_notify(averify_token, token, request, is_async=True)
+
+
+@sensitive_variables()
+async def _verify_and_notify(
+    sender: Any, token: str, request: Any, *, is_async: bool
+) -> dict[str, Any]:
     try:
-        claims = await averify(token, request)
+        if is_async:
+            claims = await averify(token, request)
+        else:
+            claims = call_sensitive(verify, token, request)
     except (TokenError, KeysUnavailable) as error:
-        await anotify_rejected(averify_token, request, error)
+        await notify_rejected(sender, request, error, is_async=is_async)
         raise error from None
-    await anotify_accepted(averify_token, request, claims["iss"])
+    await notify_accepted(sender, request, claims["iss"], is_async=is_async)
     return claims
 
 
 def verify(token: str, request: Any) -> dict[str, Any]:
-    """Return the verified claims, and tell neither the log nor any receiver."""
+    """Return the verified claims, without a log record or a signal."""
     return retry_when_ready(_verify_once, token, request)
 
 
 @sensitive_variables()
 async def averify(token: str, request: Any) -> dict[str, Any]:
     """Return the verified claims as ``verify`` does, without blocking the event loop."""
-    return await aretry_when_ready(_averify_once, token, request)
+    return await aretry_when_ready(call_sensitive, _verify_once, token, request)
 
 
 def _verify_once(token: str, request: Any, search: KeySearch | None) -> dict[str, Any]:
@@ -111,12 +133,8 @@ def _verify_once(token: str, request: Any, search: KeySearch | None) -> dict[str
         raise
 
 
-# For the frames below it: the decorator of a coroutine holds for the coroutine's own frame only.
-_averify_once = sensitive_variables()(_verify_once)
-
-
 def fetcher_for(issuer: IssuerSettings) -> JWKSFetcher:
-    """Return what asks this issuer for its keys."""
+    """Return the fetcher of this issuer's keys."""
     return JWKSFetcher(
         issuer.issuer,
         jwks_url=issuer.jwks_url,
@@ -165,17 +183,7 @@ def _keys_of(issuer: IssuerSettings, settings: Settings, spawn: Spawn) -> KeySou
     return KeySource(issuer.issuer, fetcher_for(issuer), shared, policy, spawn=spawn)
 
 
-def _after_fork() -> None:
-    global _building  # noqa: PLW0603 - a thread of the parent may have held it.
-    _building = threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):  # Windows has no fork.
-    os.register_at_fork(after_in_child=_after_fork)
-
-
 @receiver(setting_changed)
 def _forget(*, setting: str, **_: Any) -> None:
-    global _verifier  # noqa: PLW0603 - as above.
     if setting in READ_FROM:
-        _verifier = None
+        _verifiers.clear()

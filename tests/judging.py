@@ -16,7 +16,7 @@ from jwtauth.tokens.trusted_issuer import KeySearch, TrustedIssuer
 from jwtauth.tokens.verifier import Verifier
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection
 
 NOW = 1_700_000_000
 URL = "https://issuer.test"
@@ -125,8 +125,8 @@ def trusted(
     keys: RecordingKeys,
     *,
     url: str = URL,
-    algorithms: Iterable[str] = ALGORITHMS,
-    token_types: Iterable[str] | None = None,
+    algorithms: Collection[str] = ALGORITHMS,
+    token_types: Collection[str] | None = None,
     **policy: Any,
 ) -> TrustedIssuer:
     """A trusted issuer; ``policy`` is for ``ClaimsPolicy``."""

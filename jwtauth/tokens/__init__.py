@@ -1,1 +1,1 @@
-"""Judging tokens: pure functions and values that know neither Django nor the network."""
+"""Verifies tokens, without knowing Django or the network."""

@@ -1,4 +1,4 @@
-"""The signature algorithms that may be allowed, and the type of key that each verifies with."""
+"""The signature algorithms that may be allowed, and the key type of each."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 
 class KeyType(NamedTuple):
-    """What a JWK must be for an algorithm: ``kty`` (RFC 7517 §4.1) and ``crv``, if it has one."""
+    """The ``kty`` of a JWK (RFC 7517 §4.1), and its ``crv`` if the type has curves."""
 
     kty: str
     crv: str | None = None
@@ -31,12 +31,12 @@ KEY_TYPES: Final = {
 """RFC 7518 §3.1, RFC 8037 §3.1, RFC 9864 §2.2."""
 
 ALGORITHMS: Final = tuple(KEY_TYPES)
-"""Every algorithm that may be allowed: asymmetric signatures only."""
+"""Every algorithm that may be allowed. All of them are asymmetric."""
 
 SYNONYMS: Final = {"EdDSA": "Ed25519", "Ed25519": "EdDSA"}
-"""Names that mean the same algorithm here: a JWK may say one and a token the other."""
+"""Two names of one algorithm: a JWK may use one name and a token the other."""
 
 
 def algorithms_of(kty: str, crv: str | None) -> tuple[str, ...]:
-    """The algorithms that a key of this type can verify."""
+    """Return the algorithms that a key of this type can verify."""
     return tuple(name for name, needed in KEY_TYPES.items() if needed == (kty, crv))

@@ -24,7 +24,7 @@ _PADDING = (b"", b"", b"==", b"=")
 
 
 def decode(segment: bytes) -> bytes:
-    """Decode unpadded base64url, of which every octet sequence has exactly one spelling.
+    """Decode unpadded base64url. Only one text decodes to each octet sequence.
 
     Raises ``ValueError`` for padding, characters outside the alphabet, impossible lengths and
     stray trailing bits.
@@ -40,8 +40,8 @@ def decode(segment: bytes) -> bytes:
 def decode_lenient(text: str) -> bytes:
     """Decode base64url that may be padded and may use the characters of standard base64.
 
-    Raises ``ValueError`` for anything else. Whitespace and stray bits stay errors: they are signs
-    of a damaged value.
+    Raises ``ValueError`` for anything else, including whitespace and stray bits, which show that
+    the value is damaged.
     """
     return decode(text.encode("ascii").rstrip(b"=").translate(_FROM_STANDARD))
 

@@ -1,70 +1,62 @@
-"""The claims of a token (RFC 7519 §4): which of them are demanded, and how they are judged."""
+"""The claims of a token (RFC 7519 §4) and what a configuration demands of them."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from jwtauth.exceptions import TokenError
 from jwtauth.exceptions import gettext_noop as _
 
 MAX_NUMERIC_DATE: Final = 253_402_300_799
-"""The last second of the year 9999, beyond which no calendar that a view may use can go."""
+"""The last second of the year 9999, the last that ``datetime`` knows."""
 
 Claims = dict[str, Any]
 AudienceCallable = Callable[[Any], str | Iterable[str] | None]
 Audience = tuple[str, ...] | AudienceCallable | None
 
 
+@dataclass(kw_only=True)
 class ClaimsPolicy:
-    """What one issuer's tokens must claim. ``leeway`` is in seconds."""
+    """What the tokens of one issuer must claim. ``leeway`` is in seconds."""
 
-    __slots__ = (
-        "_audience",
-        "_required",
-        "_verify_audience",
-        "audience_depends_on_request",
-        "leeway",
-    )
+    audience: Audience = None
+    verify_audience: bool = True
+    required_claims: Mapping[str, Any] = field(default_factory=dict)
+    leeway: float = 0
 
-    def __init__(
-        self,
-        *,
-        audience: Audience = None,
-        verify_audience: bool = True,
-        required_claims: Mapping[str, Any] | None = None,
-        leeway: float = 0,
-    ) -> None:
-        self.leeway: float = leeway
-        self.audience_depends_on_request = verify_audience and callable(audience)
-        self._audience = audience
-        self._verify_audience = verify_audience
+    def __post_init__(self) -> None:
+        self.audience_depends_on_request = self.verify_audience and callable(self.audience)
         self._required = {
-            name: _acceptable(demand) for name, demand in (required_claims or {}).items()
+            name: _acceptable_values(demand) for name, demand in self.required_claims.items()
         }
 
-    def check_times(self, claims: Claims, now: float) -> None:
-        """Judge ``exp``, ``nbf`` and ``iat`` (RFC 7519 §4.1.4 to §4.1.6) at ``now``.
+    def check_times(self, claims: Claims, now: float) -> tuple[float, float]:
+        """Check ``exp``, ``nbf`` and ``iat`` (RFC 7519 §4.1.4 to §4.1.6) at ``now``.
 
-        Raises ``TokenError``: ``missing_claim``, ``invalid_claim``, ``token_expired`` or
-        ``token_not_yet_valid``.
+        Returns from when and until when the token is valid, in Unix time. Raises ``TokenError``:
+        ``missing_claim``, ``invalid_claim``, ``token_expired`` or ``token_not_yet_valid``.
         """
         if "exp" not in claims:
             raise TokenError("missing_claim", _("The token has no exp claim."))
-        if now >= _numeric_date(claims, "exp") + self.leeway:
+        ends_at = _numeric_date(claims, "exp") + self.leeway
+        if now >= ends_at:
             raise TokenError("token_expired", _("The token has expired."))
-        if now < starts_at(claims) - self.leeway:
+        starts_at = max(_numeric_date(claims, "nbf"), _numeric_date(claims, "iat")) - self.leeway
+        if now < starts_at:
             raise TokenError("token_not_yet_valid", _("The token is not valid yet."))
+        return starts_at, ends_at
 
     def check_audience(self, claims: Claims, request: Any) -> None:
-        """Judge ``aud`` (RFC 7519 §4.1.3) for this request.
+        """Check ``aud`` (RFC 7519 §4.1.3) for this request.
 
         Raises ``TokenError``: ``missing_claim`` or ``invalid_audience``.
         """
-        if not self._verify_audience:
+        if not self.verify_audience:
             return
-        expected = self._audience(request) if callable(self._audience) else self._audience
+        expected = self.audience(request) if callable(self.audience) else self.audience
         if expected is None:
             if "aud" in claims:
                 raise TokenError("invalid_audience", _("The token is meant for an audience."))
@@ -84,7 +76,7 @@ class ClaimsPolicy:
             raise TokenError("invalid_audience", _("The token is meant for another audience."))
 
     def check_required(self, claims: Claims) -> None:
-        """Judge the claims that the configuration demands.
+        """Check the claims that ``REQUIRED_CLAIMS`` demands.
 
         Raises ``TokenError``: ``missing_claim`` or ``invalid_claim``.
         """
@@ -98,17 +90,9 @@ class ClaimsPolicy:
 
 
 def check_subject(claims: Claims) -> None:
-    """Judge ``sub`` (RFC 7519 §4.1.2), which may be missing. Raises ``TokenError``."""
+    """Check ``sub`` (RFC 7519 §4.1.2), which may be missing. Raises ``TokenError``."""
     if type(claims.get("sub", "")) is not str:
         raise TokenError("invalid_claim", _("The token's sub claim is not a string."))
-
-
-def starts_at(claims: Claims) -> float:
-    """The time from which on ``nbf`` and ``iat`` let a token count. Raises ``TokenError``."""
-    return max(
-        _numeric_date(claims, "nbf") if "nbf" in claims else 0,
-        _numeric_date(claims, "iat") if "iat" in claims else 0,
-    )
 
 
 _NOT_A_TIME = {
@@ -119,7 +103,7 @@ _NOT_A_TIME = {
 
 
 def _numeric_date(claims: Claims, name: str) -> float:
-    value = claims[name]
+    value = claims.get(name, 0)
     # bool is an int to isinstance(), not to JSON.
     if type(value) not in (int, float) or not 0 <= value <= MAX_NUMERIC_DATE:
         raise TokenError("invalid_claim", _NOT_A_TIME[name])
@@ -127,8 +111,8 @@ def _numeric_date(claims: Claims, name: str) -> float:
     return seconds
 
 
-def _acceptable(demand: Any) -> frozenset[Any] | None:
-    """The values that fulfil a demand of ``REQUIRED_CLAIMS``; ``None`` where any value does."""
+def _acceptable_values(demand: Any) -> frozenset[Any] | None:
+    """Return the values that a demand of ``REQUIRED_CLAIMS`` accepts; ``None`` for any value."""
     if demand is True:
         return None
     values = demand if isinstance(demand, (list, tuple)) else (demand,)
@@ -136,7 +120,7 @@ def _acceptable(demand: Any) -> frozenset[Any] | None:
 
 
 def _comparable(value: Any) -> Any:
-    """A hashable form of a JSON value, different where type or value differ."""
+    """Return a hashable form of a JSON value, different if type or value differ."""
     if isinstance(value, (dict, list, tuple)):
         return json.dumps(value, sort_keys=True)
     return type(value), value

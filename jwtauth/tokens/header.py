@@ -1,4 +1,4 @@
-"""The protected header of a token (RFC 7515 §4): what it may say, and what of it counts."""
+"""The protected header of a token (RFC 7515 §4)."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ MAX_KID_LENGTH = 1024
 
 
 class Header(NamedTuple):
-    """What a header says that matters here.
+    """The parameters that matter here: ``kid`` and ``typ`` are ``None`` if they are absent.
 
     Parameters that carry or name keys (``jwk``, ``jku``, ``x5u``, ``x5c``, ``x5t``) are ignored:
-    a token chooses nothing but which of its issuer's keys.
+    a token only selects one of its issuer's keys.
     """
 
     algorithm: str
@@ -32,25 +32,21 @@ def parse(segment: bytes) -> Header:
         raise TokenError("malformed_token", _("The token's header cannot be decoded.")) from None
     if type(parameters) is not dict:
         raise TokenError("malformed_token", _("The token's header is not a JSON object."))
-    algorithm, kid, typ = (parameters.get(name) for name in ("alg", "kid", "typ"))
+    algorithm, kid = parameters.get("alg"), parameters.get("kid", "")
     if type(algorithm) is not str:
         raise TokenError("malformed_token", _("The token's header names no algorithm."))
-    if not _is_string_or_absent(parameters, "kid") or len(kid or "") > MAX_KID_LENGTH:
+    if type(kid) is not str or len(kid) > MAX_KID_LENGTH:
         raise TokenError("malformed_token", _("The token's key id is not a usable string."))
-    if not _is_string_or_absent(parameters, "typ"):
+    if type(parameters.get("typ", "")) is not str:
         raise TokenError("malformed_token", _("The token's type is not a string."))
-    # No extension is understood here, so each one named is one too many (RFC 7515 §4.1.11).
+    # No extension is supported, so every one is rejected (RFC 7515 §4.1.11).
     if not parameters.keys().isdisjoint(("crit", "b64", "zip")):
         raise TokenError("malformed_token", _("The token's header asks for an extension."))
     # As in a JWK, an empty kid names no key.
-    return Header(algorithm, kid or None, typ)
-
-
-def _is_string_or_absent(parameters: dict[str, object], name: str) -> bool:
-    return type(parameters.get(name, "")) is str
+    return Header(algorithm, kid or None, parameters.get("typ"))
 
 
 def media_type(typ: str) -> str:
-    """A ``typ`` value in the form that two of them are compared in (RFC 7515 §4.1.9)."""
+    """Return a ``typ`` value in the form in which two values are compared (RFC 7515 §4.1.9)."""
     lowered = typ.lower()
     return lowered if "/" in lowered else f"application/{lowered}"

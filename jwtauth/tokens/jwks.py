@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
 MAX_KEYS: Final = 256
-"""The number of keys that are used of one set, and of invalid public keys that are tried."""
+"""The most keys of a set that are used, and the most invalid public keys that are constructed."""
 
 MAX_CANDIDATES: Final = 16
-"""The number of keys that are tried for one token."""
+"""The most keys that are tried for one token."""
 
 MAX_SKIPPED: Final = 256
-"""The number of skipped keys that are listed one by one."""
+"""The most skipped keys that are listed one by one."""
 
 _MAX_NAME: Final = 100
 
@@ -80,8 +80,8 @@ class VerificationKey:
         self.kid: str | None = jwk.kid
         self.kty: str = members["kty"]
         self.algorithms: tuple[str, ...] = jwk.algorithms
-        if self.kty == "OKP" and not _is_on_ed25519(members["x"]):
-            raise _UnusableKeyError("not a point on the curve")
+        if self.kty == "OKP":
+            _check_ed25519_point(members["x"])
         try:
             key: Any = KEY_CLASSES[self.algorithms[0]](members, self.algorithms[0])
             prepared = key.prepared_key
@@ -233,7 +233,8 @@ def _public_members(jwk: dict[str, Any]) -> dict[str, str]:
     crv = jwk["crv"]
     if kty == "OKP":
         point = _octets(jwk, "x")
-        _check_ed25519(point)
+        if len(point) != _ED25519_OCTETS:
+            raise _UnusableKeyError(f"x does not have {_ED25519_OCTETS} octets")
         return {"kty": kty, "crv": crv, "x": base64url.encode(point).decode()}
     x, y = _number(jwk, "x"), _number(jwk, "y")
     if max(x, y) >= _FIELD_PRIMES[crv]:
@@ -268,21 +269,12 @@ def _check_rsa(modulus: int, exponent: int) -> None:
         raise _UnusableKeyError("the RSA modulus can be factored (ROCA)")
 
 
-def _check_ed25519(point: bytes) -> None:
-    if len(point) != _ED25519_OCTETS:
-        raise _UnusableKeyError(f"x does not have {_ED25519_OCTETS} octets")
-    y = _ed25519_y(point)
+def _check_ed25519_point(x: str) -> None:
+    """Check what OpenSSL checks only when it verifies (RFC 8032 §5.1.3), and the point's order."""
+    y = int.from_bytes(base64url.decode(x.encode()), "little") & (2**255 - 1)
     if y >= _ED25519_PRIME or y in _ED25519_SMALL_ORDER:
         raise _UnusableKeyError("the Ed25519 point has a small order or is not canonical")
-
-
-def _ed25519_y(point: bytes) -> int:
-    return int.from_bytes(point, "little") & (2**255 - 1)
-
-
-def _is_on_ed25519(x: str) -> bool:
-    """Check what OpenSSL checks only when it verifies (RFC 8032 §5.1.3)."""
-    y = _ed25519_y(base64url.decode(x.encode()))
     # The square of the x coordinate is a fraction. It is a square if this product is one.
     square = (y * y - 1) * (_ED25519_D * y * y + 1)
-    return pow(square, (_ED25519_PRIME - 1) // 2, _ED25519_PRIME) == 1
+    if pow(square, (_ED25519_PRIME - 1) // 2, _ED25519_PRIME) != 1:
+        raise _UnusableKeyError("not a point on the curve")

@@ -8,58 +8,47 @@ from __future__ import annotations
 
 import marshal
 from collections import OrderedDict
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-
-from jwtauth.exceptions import KeysUnavailable, TokenError
-
-from .claims import starts_at
 
 if TYPE_CHECKING:
     from .claims import Claims
-    from .jwks import VerificationKey
+    from .jwks import KeySet, VerificationKey
     from .trusted_issuer import KeySearch, TrustedIssuer
 
 
+@dataclass(slots=True)
 class CachedToken:
-    """The claims of a verified token, and what each further use of it depends on."""
+    """The claims of a verified token, and what each further use of it depends on.
 
-    __slots__ = ("_claims", "_ends_at", "_issuer", "_key", "_keys", "_starts_at")
+    The token is valid from ``starts_at`` until ``ends_at``, in Unix time. ``keys`` is the last set
+    that was found to contain ``key``.
+    """
 
-    def __init__(self, claims: Claims, issuer: TrustedIssuer, key: VerificationKey) -> None:
-        leeway = issuer.claims.leeway
+    serialized_claims: bytes
+    issuer: TrustedIssuer
+    key: VerificationKey
+    starts_at: float
+    ends_at: float
+    keys: KeySet | None = None
+
+    def claims(self, now: float, request: Any, search: KeySearch | None) -> Claims | None:
+        """Return the claims, in a dict that belongs to the caller; ``None`` if they are outdated.
+
+        Raises ``TokenError`` for another audience, and what ``current`` of the keys raises.
+        """
+        if not self.starts_at <= now < self.ends_at:
+            return None
+        keys = self.issuer.keys.current(search)
+        if keys is not self.keys:
+            if self.key not in keys:
+                return None
+            self.keys = keys
         # Serialized, so that each request gets a copy for the price of one load.
-        self._claims = marshal.dumps(claims)
-        self._starts_at = starts_at(claims) - leeway
-        self._ends_at = claims["exp"] + leeway
-        self._issuer = issuer
-        self._key = key
-        self._keys: object = None
-
-    def claims(self) -> Claims:
-        """Return the claims, in a dict that belongs to the caller."""
-        claims: Claims = marshal.loads(self._claims)  # noqa: S302 - our own dumps(), never input.
+        claims: Claims = marshal.loads(self.serialized_claims)  # noqa: S302 - our own dumps(), never input.
+        if self.issuer.claims.audience_depends_on_request:
+            self.issuer.claims.check_audience(claims, request)
         return claims
-
-    def is_valid(self, now: float, request: Any, search: KeySearch | None) -> bool:
-        """Whether the token may still be accepted. Raises what ``current`` of its keys raises."""
-        if not self._starts_at <= now < self._ends_at:
-            return False
-        try:
-            keys = self._issuer.keys.current(search)
-        except KeysUnavailable as error:
-            error.issuer = self._issuer.url
-            raise
-        if keys is not self._keys:
-            if self._key not in keys:
-                return False
-            self._keys = keys
-        policy = self._issuer.claims
-        if policy.audience_depends_on_request:
-            try:
-                policy.check_audience(self.claims(), request)
-            except TokenError:
-                return False
-        return True
 
 
 class TokenCache:
@@ -68,8 +57,6 @@ class TokenCache:
     Threads share it without a lock: each step is one operation of ``OrderedDict`` that CPython
     does not interrupt, and the worst result of a race is a token that is verified once more.
     """
-
-    __slots__ = ("_size", "_tokens")
 
     def __init__(self, size: int) -> None:
         self._size = size
@@ -88,21 +75,16 @@ class TokenCache:
 
     def put(self, digest: bytes, token: CachedToken) -> None:
         """Cache a token."""
-        if self._size:
-            self._tokens[digest] = token
-            while len(self._tokens) > self._size:
-                self._pop_oldest()
+        self._tokens[digest] = token
+        while len(self._tokens) > self._size:
+            try:
+                self._tokens.popitem(last=False)
+            except KeyError:  # Other threads have dropped all of them.
+                break
 
     def discard(self, digest: bytes) -> None:
         """Drop a token."""
         self._tokens.pop(digest, None)
-
-    def _pop_oldest(self) -> None:
-        # Not suppress(), which costs more than everything else here.
-        try:  # noqa: SIM105
-            self._tokens.popitem(last=False)
-        except KeyError:  # Another thread was faster.
-            pass
 
     def __len__(self) -> int:
         return len(self._tokens)

@@ -1,8 +1,9 @@
-"""One trusted issuer: what its tokens must be, and how the key that signed one is found."""
+"""One trusted issuer: what its tokens must be like, and which key signed one."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from jwtauth.exceptions import TokenError
@@ -11,31 +12,29 @@ from jwtauth.exceptions import gettext_noop as _
 from . import header
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection
 
     from .claims import ClaimsPolicy
     from .header import Header
     from .jwks import KeySet, VerificationKey
 
 
+@dataclass(slots=True)
 class KeySearch:
-    """What one token has tried and waited for; kept by whoever waits between two calls.
+    """What one token has tried and waited for. A caller that waits passes it to the next call.
 
     ``arrived_at`` is a reading of the key provider's clock. ``call`` and ``waits`` belong to the
     provider.
     """
 
-    __slots__ = ("arrived_at", "call", "tried", "waits")
-
-    def __init__(self, arrived_at: float) -> None:
-        self.arrived_at: float = arrived_at
-        self.tried: set[VerificationKey] = set()
-        self.call: object = None
-        self.waits: int = 0
+    arrived_at: float
+    tried: set[VerificationKey] = field(default_factory=set)
+    call: object = None
+    waits: int = 0
 
 
 class KeyProvider(Protocol):
-    """Where an issuer's keys come from. Each method may raise ``KeysUnavailable``.
+    """Provides the keys of an issuer. Each method may raise ``KeysUnavailable``.
 
     ``current`` and ``confirm_unknown`` may also raise an exception that asks the caller to wait and
     to call again with the search that it carries.
@@ -58,27 +57,22 @@ class KeyProvider(Protocol):
         """Take note of a signature that a key with the right ``kid`` does not verify."""
 
 
+@dataclass
 class TrustedIssuer:
-    """An issuer whose tokens are accepted: what they must be, and the keys to verify them with."""
+    """An issuer whose tokens are accepted: what they must be like, and its keys.
 
-    __slots__ = ("algorithms", "claims", "keys", "token_types", "url")
+    ``token_types`` are the allowed ``typ`` headers; ``None`` allows any.
+    """
 
-    def __init__(
-        self,
-        url: str,
-        *,
-        algorithms: Iterable[str],
-        claims: ClaimsPolicy,
-        keys: KeyProvider,
-        token_types: Iterable[str] | None = None,
-    ) -> None:
-        self.url: str = url
-        self.algorithms: frozenset[str] = frozenset(algorithms)
-        self.claims: ClaimsPolicy = claims
-        self.keys: KeyProvider = keys
-        self.token_types: frozenset[str] | None = (
-            None if token_types is None else frozenset(map(header.media_type, token_types))
-        )
+    url: str
+    algorithms: Collection[str]
+    claims: ClaimsPolicy
+    keys: KeyProvider
+    token_types: Collection[str] | None = None
+
+    def __post_init__(self) -> None:
+        if self.token_types is not None:
+            self.token_types = frozenset(map(header.media_type, self.token_types))
 
     def check_header(self, parsed: Header) -> None:
         """Raise ``TokenError``: ``algorithm_not_allowed`` or ``invalid_type``."""
@@ -94,8 +88,8 @@ class TrustedIssuer:
     ) -> VerificationKey:
         """Return the key that verifies the signature.
 
-        Raises ``TokenError`` (``unknown_key``, ``invalid_signature``), ``KeysUnavailable``, or what
-        the key provider raises to have the caller wait.
+        Raises ``TokenError`` (``unknown_key``, ``invalid_signature``), ``KeysUnavailable``, or the
+        exception by which the key provider asks the caller to wait.
         """
         keys = self.keys.current(search)
         while True:
@@ -125,7 +119,7 @@ class TrustedIssuer:
 
 
 def rejection_for_fault(error: Exception) -> TokenError:
-    """Return the rejection for a fault of ours: no token may cause more than that."""
+    """Return the rejection for a bug of ours: a token must not cause more than a rejection."""
     rejection = TokenError("malformed_token", _("The token could not be verified."))
     rejection.unexpected = type(error).__name__
     return rejection

@@ -1,13 +1,13 @@
 """From a token to its verified claims: the one path that every token takes.
 
-The order of the checks is part of the design. First comes what a token can be rejected for without
-a key, so that only a token that could otherwise be valid may cause a fetch. What the configuration
-requires beyond the registered claims comes after the signature, so that it cannot be found out by
-trying.
+The order of the checks is part of the design. The checks that need no key come first, so that only
+a token that may be valid can cause a fetch. ``REQUIRED_CLAIMS`` is checked after the signature, so
+that strangers cannot find out by trying what it requires.
 """
 
 from __future__ import annotations
 
+import marshal
 import time
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
@@ -33,11 +33,11 @@ _MAX_HEADERS: Final = 256
 class Verifier:
     """Verifies tokens of a fixed set of issuers.
 
-    ``max_token_length`` is in characters; ``token_cache_size`` is how many verified tokens are
-    cached until they expire; ``clock`` returns Unix time in seconds.
+    ``max_token_length`` is in characters. ``token_cache_size`` is the number of verified tokens
+    that are cached until they expire. ``clock`` returns Unix time in seconds.
 
-    ``hits`` counts the tokens accepted from the token cache, ``misses`` those verified in full;
-    rejected tokens are in neither.
+    ``hits`` counts the tokens that were accepted from the token cache, ``misses`` the tokens that
+    were accepted after a full verification.
     """
 
     def __init__(
@@ -49,23 +49,22 @@ class Verifier:
         clock: Callable[[], float] | None = None,
     ) -> None:
         self.issuers: dict[str, TrustedIssuer] = {issuer.url: issuer for issuer in issuers}
-        self.algorithms: frozenset[str] = frozenset().union(
-            *(i.algorithms for i in self.issuers.values())
-        )
+        self._algorithms = frozenset().union(*(i.algorithms for i in self.issuers.values()))
         self._max_token_length = max_token_length
         self._token_cache = TokenCache(token_cache_size)
-        # Headers of verified tokens: a gateway signs thousands of tokens with the same one.
+        # Headers of verified tokens. A gateway signs thousands of tokens with the same header.
         self._headers: dict[bytes, Header] = {}
-        self._clock = clock or _unix_time
+        # time.time() is looked up at each call, so that tests may replace it.
+        self._clock = clock or (lambda: time.time())  # noqa: PLW0108
         self.hits: int = 0
         self.misses: int = 0
 
     def verify(self, token: str, request: Any = None, search: KeySearch | None = None) -> Claims:
         """Return the claims of a valid token, in a dict that belongs to the caller.
 
-        ``request`` is passed to an ``AUDIENCE`` callable; ``search`` is what an earlier call, which
-        had to wait, has tried. Raises ``TokenError``, ``KeysUnavailable``, what the key provider
-        raises to have the caller wait, and what the project's own callables raise.
+        ``request`` is passed to an ``AUDIENCE`` callable. ``search`` comes from an earlier call
+        that had to wait. Raises ``TokenError``, ``KeysUnavailable``, the exception by which the key
+        provider asks the caller to wait, and any exception of the project's own callables.
         """
         if not isinstance(token, str):
             raise TokenError("malformed_token", _("The token is not a string."))
@@ -78,9 +77,14 @@ class Verifier:
         digest = sha256(octets).digest()
         cached = self._token_cache.get(digest)
         if cached is not None:
-            if cached.is_valid(self._clock(), request, search):
+            try:
+                claims = cached.claims(self._clock(), request, search)
+            except (TokenError, KeysUnavailable) as error:
+                error.issuer = cached.issuer.url
+                raise
+            if claims is not None:
                 self.hits += 1
-                return cached.claims()
+                return claims
             self._token_cache.discard(digest)
         return self._verify(octets, digest, request, search)
 
@@ -94,24 +98,24 @@ class Verifier:
                 raise TokenError("malformed_token", _("The token does not have three segments."))  # noqa: TRY301
             header_segment, payload_segment, signature_segment = segments
             parsed = self._headers.get(header_segment) or header.parse(header_segment)
-            if parsed.algorithm not in self.algorithms:
+            if parsed.algorithm not in self._algorithms:
                 raise TokenError(  # noqa: TRY301
                     "algorithm_not_allowed", _("The token's algorithm is not allowed.")
                 )
             claims = parse_claims(payload_segment)
             issuer = self.trusted_issuer(claims)
             issuer.check_header(parsed)
-            issuer.claims.check_times(claims, self._clock())
+            starts_at, ends_at = issuer.claims.check_times(claims, self._clock())
+            signature = _decode_signature(signature_segment)
         except TokenError as error:
             error.issuer = None if issuer is None else issuer.url
             raise
         except Exception as error:
             raise rejection_for_fault(error) from error
         try:
-            # From here on the project's own callables run, whose errors are not the token's fault.
+            # Here the project's callables run. Their exceptions say nothing about the token.
             issuer.claims.check_audience(claims, request)
             check_subject(claims)
-            signature = _decode_signature(signature_segment)
             signing_input = octets[: -len(signature_segment) - 1]
             key = issuer.find_signing_key(parsed, signing_input, signature, search)
             issuer.claims.check_required(claims)
@@ -122,7 +126,9 @@ class Verifier:
             if len(self._headers) >= _MAX_HEADERS:
                 self._headers.clear()
             self._headers[header_segment] = parsed
-        self._token_cache.put(digest, CachedToken(claims, issuer, key))
+        self._token_cache.put(
+            digest, CachedToken(marshal.dumps(claims), issuer, key, starts_at, ends_at)
+        )
         self.misses += 1
         return claims
 
@@ -158,10 +164,5 @@ def parse_claims(segment: bytes) -> Claims:
 def _decode_signature(segment: bytes) -> bytes:
     try:
         return base64url.decode(segment)
-    except Exception:  # noqa: BLE001 - whatever it is, the signature is the token's.
+    except ValueError:
         raise TokenError("malformed_token", _("The token's signature cannot be decoded.")) from None
-
-
-def _unix_time() -> float:
-    # Looked up at each call, so that tests may replace it.
-    return time.time()

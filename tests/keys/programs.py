@@ -109,12 +109,11 @@ def fork(issuer: str, token: str) -> None:
     refresh_in_background(source)
     reach("refreshing")
     source._single_flight._lock.acquire()
-    verification._building.acquire()
 
     def serve() -> None:
         assert source._single_flight.current is None
         assert verification.verify_token(token)["sub"] == "user"
-        verification._verifier = None
+        verification._verifiers.clear()
         verification.get_verifier()
 
     for _ in range(CHILDREN):

@@ -94,7 +94,7 @@ def test_text_that_is_not_strict_json_is_rejected(text: bytes) -> None:
 
 @pytest.mark.parametrize("text", ["{}{}", "{} []", "1 2", "null,", "{}\0", "[]]"])
 def test_a_second_text_is_rejected(text: str) -> None:
-    with pytest.raises(ValueError, match=r"^Extra data"):
+    with pytest.raises(ValueError, match=r"^text after the value$"):
         strict_json.loads(text.encode())
 
 
@@ -135,7 +135,7 @@ def test_duplicate_members_are_rejected_at_any_depth(text: bytes) -> None:
         ("1e999", "number too large"),
         ("NaN", "NaN is not JSON"),
         ("9" * (MAX_DIGITS + 1), "integer too long"),
-        (r'"\ud800"', "surrogates"),
+        (r'"\ud800"', "utf-16"),
     ],
 )
 def test_texts_of_any_length_are_read_strictly(text: str, reason: str) -> None:
@@ -163,7 +163,7 @@ def test_different_objects_may_have_members_of_the_same_name() -> None:
     ],
 )
 def test_a_lone_surrogate_is_rejected(text: str) -> None:
-    with pytest.raises(ValueError, match="surrogates"):
+    with pytest.raises(ValueError, match="utf-16"):
         strict_json.loads(text.encode())
 
 
@@ -390,4 +390,4 @@ def test_a_key_set_that_is_not_json_is_rejected(text: str) -> None:
 def test_a_string_is_scanned_once_whether_or_not_it_ends(end: str) -> None:
     text = '"' + '\\"[' * 1_000 + end
 
-    assert strict_json._STRINGS_AND_BRACKETS.findall(text) == [text.removesuffix("\\")]
+    assert "".join(strict_json._PIECES.findall(text)[:1]) == text.removesuffix("\\")
