@@ -16,7 +16,13 @@ from .exceptions import KeysUnavailable, TokenError
 from .keys.fetch import JWKSFetcher
 from .keys.local import LocalKeys
 from .keys.shared_cache import JWKSCache
-from .keys.single_flight import WouldBlock, aretry_when_ready, in_background, retry_when_ready
+from .keys.single_flight import (
+    Spawn,
+    WouldBlock,
+    aretry_when_ready,
+    in_background,
+    retry_when_ready,
+)
 from .keys.source import KeySource
 from .keys.state import CachePolicy
 from .settings import get_settings
@@ -26,12 +32,8 @@ from .tokens.trusted_issuer import TrustedIssuer
 from .tokens.verifier import Verifier
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from .settings import IssuerSettings, Settings
     from .tokens.trusted_issuer import KeySearch
-
-    Spawn = Callable[[Callable[[], None]], None]
 
 _verifier: Verifier | None = None
 _building = threading.Lock()
@@ -131,7 +133,7 @@ def jwks_cache_for(issuer: IssuerSettings, settings: Settings) -> JWKSCache:
         settings.cache,
         issuer.issuer,
         issuer.jwks_url or issuer.discovery_url or "",
-        longest_hold=max(issuer.jwks_cooldown, issuer.jwks_timeout, 1),
+        _cache_policy_of(issuer),
     )
 
 
@@ -158,11 +160,14 @@ def _trusted(issuer: IssuerSettings, settings: Settings, spawn: Spawn) -> Truste
 def _keys_of(issuer: IssuerSettings, settings: Settings, spawn: Spawn) -> KeySource | LocalKeys:
     if issuer.jwks is not None:
         return LocalKeys(issuer.issuer, issuer.jwks)
-    policy = CachePolicy(
+    shared, policy = jwks_cache_for(issuer, settings), _cache_policy_of(issuer)
+    return KeySource(issuer.issuer, fetcher_for(issuer), shared, policy, spawn=spawn)
+
+
+def _cache_policy_of(issuer: IssuerSettings) -> CachePolicy:
+    return CachePolicy(
         issuer.jwks_ttl, issuer.jwks_stale_ttl, issuer.jwks_cooldown, issuer.jwks_timeout
     )
-    shared = jwks_cache_for(issuer, settings)
-    return KeySource(issuer.issuer, fetcher_for(issuer), shared, policy, spawn=spawn)
 
 
 def _after_fork() -> None:

@@ -108,7 +108,6 @@ def fork(issuer: str, token: str) -> None:
     reach("warm")
     refresh_in_background(source)
     reach("refreshing")
-    source._single_flight._lock.acquire()
     verification._building.acquire()
 
     def serve() -> None:
@@ -132,7 +131,9 @@ def fork(issuer: str, token: str) -> None:
 
 def refresh_in_background(source: KeySource) -> Call:
     """Fetch as a command would, but in a thread."""
-    return source._single_flight.start_or_join(source._refresher.refresh_now)
+    call = source._start(source._refresher.refresh_now)
+    assert call is not None
+    return call
 
 
 def key_source(issuer: str) -> KeySource:

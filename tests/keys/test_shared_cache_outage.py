@@ -340,7 +340,12 @@ print("parent")
 
 def _run(program: str, server: CacheServer) -> str:
     """Return what a process with this program writes, on both of its streams."""
-    options = ["-W", "error", "-W", "ignore::DeprecationWarning"]  # Python warns of forks.
+    # Python warns of forks, and of the worker's connection, which is open until the end.
+    options = [
+        "-Werror",
+        "-Wignore::DeprecationWarning",
+        "-Wignore::ResourceWarning",
+    ]
     process = subprocess.run(
         [sys.executable, *options, "-c", SETUP + program, server.settings["LOCATION"]],
         cwd=Path(__file__).parents[2],
