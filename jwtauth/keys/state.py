@@ -23,15 +23,6 @@ from jwtauth.tokens.jwks import KeySet
 
 logger: Final = logging.getLogger("jwtauth")
 
-_MESSAGES: Final = {
-    "working": (logging.INFO, "%(issuer)s: loaded %(keys)d verification keys."),
-    "failing": (
-        logging.WARNING,
-        "%(issuer)s: cannot refresh the keys (%(reason)s); using the keys of %(age)d s ago.",
-    ),
-    "unavailable": (logging.ERROR, "%(issuer)s: no usable verification keys (%(reason)s)."),
-}
-
 
 class Clock:
     """The clocks of this machine. Tests replace them."""
@@ -199,11 +190,23 @@ class KeyState:
     def log_changes(self) -> None:
         """Log when refreshing begins to fail, when no keys are left, and when all works again."""
         status = self.status()
+        facts = status._asdict()
         condition = "working"
         if status.reason is not None:
             condition = "unavailable" if status.state == "unavailable" else "failing"
-        if condition != self._reported:
-            self._reported = condition
-            level, message = _MESSAGES[condition]
-            facts = status._asdict()
-            logger.log(level, message, facts, extra=facts)
+        if condition == self._reported:
+            return
+        self._reported = condition
+        if condition == "working":
+            logger.info("%(issuer)s: loaded %(keys)d verification keys.", facts, extra=facts)
+        elif condition == "failing":
+            logger.warning(
+                "%(issuer)s: cannot refresh the keys (%(reason)s); using the keys of %(age)d s "
+                "ago.",
+                facts,
+                extra=facts,
+            )
+        else:
+            logger.error(
+                "%(issuer)s: no usable verification keys (%(reason)s).", facts, extra=facts
+            )
