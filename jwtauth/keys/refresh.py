@@ -80,9 +80,8 @@ class Refresher:
         def is_done() -> bool:
             return state.name == "fresh" or state.seconds_until_try() > 0
 
-        lease = self._look_or_lease(is_done, _LONGEST_POLL)
-        if lease is not None:
-            self._fetch(lease, no_cache=self._bypass_caches)
+        if self._obtain_lease(is_done, _LONGEST_POLL):
+            self._fetch(no_cache=self._bypass_caches)
 
     def ask(self) -> None:
         """Find out whether a key is unknown, which a token's ``kid`` or signature suggests."""
@@ -98,44 +97,43 @@ class Refresher:
                 or state.seconds_until_ask() > 0
             )
 
-        lease = self._look_or_lease(is_done, _LONGEST_POLL_ASKED)
-        if lease is None:
+        if not self._obtain_lease(is_done, _LONGEST_POLL_ASKED):
             return
         claim = self._shared.claim_refetch(state.policy.timeout)
         if claim is not None:
-            self._fetch(lease, claim, no_cache=True)
+            self._fetch(claim, no_cache=True)
         else:
             # The process that took it was killed, or could not share its answer.
             state.next_ask_at = self._clock.monotonic() + LOOK_INTERVAL
-            self._shared.release_lease(lease)
+            self._shared.release_lease()
 
     def refresh_now(self) -> None:
         """Fetch, whatever the age of the keys and the last failure say."""
         self._look()
-        # A back-off keeps requests from fetching, not an operator.
-        lease = self._shared.acquire_lease(self._state.policy.timeout)
-        self._fetch(lease, no_cache=True, conditional=False)
+        # The lease keeps other processes from fetching. An operator does not need it.
+        self._shared.acquire_lease(self._state.policy.timeout)
+        self._fetch(no_cache=True, conditional=False)
 
-    def _look_or_lease(self, is_done: Callable[[], bool], longest_poll: float) -> str | None:
-        """Look into the shared cache until that is enough (``None``) or the lease is obtained."""
+    def _obtain_lease(self, is_done: Callable[[], bool], longest_poll: float) -> bool:
+        """Look into the shared cache until that is enough, or until this process may fetch."""
         timeout, pause = self._state.policy.timeout, _FIRST_POLL
         view = self._look()
         ends_at = self._clock.monotonic() + timeout + 1
         while not is_done():
             is_held = view.fetching or view.backing_off
-            lease = None if is_held else self._shared.acquire_lease(timeout)
-            if lease is None and self._clock.monotonic() >= ends_at:
-                lease = ""  # Its holder should have delivered or lost it: the cache is unreliable.
-            if lease is None:
+            is_held = is_held or self._shared.acquire_lease(timeout) is None
+            # Later, its holder should have delivered or lost it: the cache is unreliable.
+            must_wait = is_held and self._clock.monotonic() < ends_at
+            if must_wait:
                 self._clock.sleep(pause)
                 pause = min(2 * pause, longest_poll)
             # After the lease, too: its last holder may have delivered in between.
             view = self._look()
-            if lease is not None:
+            if not must_wait:
                 if not is_done():
-                    return lease
-                self._shared.release_lease(lease)
-        return None
+                    return True
+                self._shared.release_lease()
+        return False
 
     def _look(self) -> SharedView:
         """Take over what other processes found out, and return what the shared cache holds."""
@@ -198,14 +196,7 @@ class Refresher:
             raise NoUsableKeyError("the JWK Set has no usable key")
         return keys
 
-    def _fetch(
-        self,
-        lease: str | None,
-        claim: str | None = None,
-        *,
-        no_cache: bool,
-        conditional: bool = True,
-    ) -> None:
+    def _fetch(self, claim: str | None = None, *, no_cache: bool, conditional: bool = True) -> None:
         """Ask the issuer, and share what it answers. ``claim``: the fetch is an asked one."""
         state, policy, snapshot = self._state, self._state.policy, self._state.snapshot
         in_use = snapshot.text if snapshot is not None and conditional else None
@@ -221,14 +212,13 @@ class Refresher:
             # A cache on the way may have kept the answer that failed.
             self._bypass_caches = True
             failure = self._count_failure(str(error), answered=isinstance(error, NoUsableKeyError))
-            self._shared.report_failure(failure, claim=claim, lease=lease)
+            self._shared.report_failure(failure)
             return
         age = min(document.age, policy.ttl / 2)
         self._bypass_caches = document.age > age
-        claim_for = policy.cooldown if claim is not None else 0
         if claim is not None:
             state.claim = claim
-            state.next_ask_at = state.claim_held_until = self._clock.monotonic() + claim_for
+            state.next_ask_at = state.claim_held_until = self._clock.monotonic() + policy.cooldown
         elif snapshot is not None and (no_cache or keys is snapshot.keys):
             # At least as new as the answer to that claim; a cache on the way may have an older one.
             claim = snapshot.claim
@@ -236,7 +226,7 @@ class Refresher:
         state.install(keys, document.text, claim, began_at - age)
         shared = SharedDocument(secrets.token_hex(8), document.text, began_time - age, claim)
         self._seen_documents.append(shared.id)
-        self._shared.publish(shared, claim_for=claim_for, lease=lease)
+        self._shared.publish(shared)
         self._signals.append((keys_refreshed, {"keys": len(keys)}))
 
     def _count_failure(self, reason: str, *, answered: bool) -> Failure:

@@ -31,7 +31,6 @@ _MAX_ENTRY: Final = 2 * _MAX_TEXT + 4096  # JSON text in JSON: each quote gets a
 _MAX_ID: Final = 64
 _MAX_REASON: Final = 500
 _MAX_COUNT: Final = 2**31
-_EARLIEST: Final = 10**8
 _LATEST: Final = 10**10
 _GRACE: Final = 1.0
 
@@ -83,7 +82,7 @@ def _is_printable(value: object, limit: int) -> bool:
 _CHECKS: Final[dict[str, Callable[[Any], bool]]] = {
     "id": lambda value: _is_printable(value, _MAX_ID),
     "text": lambda value: isinstance(value, str) and 0 < len(value) <= _MAX_TEXT,
-    "fetched_at": lambda value: type(value) in (int, float) and _EARLIEST <= value <= _LATEST,
+    "fetched_at": lambda value: type(value) in (int, float) and 0 < value <= _LATEST,
     "claim": lambda value: value is None or _is_printable(value, _MAX_ID),
     "failures": lambda value: type(value) is int and 0 < value <= _MAX_COUNT,
     "answered": lambda value: isinstance(value, bool),
@@ -114,7 +113,7 @@ def _read(entry: object, kind: type[Entry]) -> Entry | None:
 
 
 class JWKSCache:
-    """One issuer's part of the Django cache ``alias``."""
+    """One issuer's part of the Django cache ``alias``, and the lease and claim of this process."""
 
     def __init__(
         self,
@@ -128,9 +127,9 @@ class JWKSCache:
         # An issuer may be longer than a cache key, or contain what Memcached rejects.
         digest = hashlib.sha256(json.dumps([issuer, location]).encode()).hexdigest()[:40]
         self._prefix = f"jwtauth:{_SCHEMA}:{digest}"
-        self._keep_for = policy.ttl + policy.stale_ttl
-        self._longest_hold = max(policy.cooldown, policy.timeout, 1) + _GRACE
+        self._policy = policy
         self._monotonic = monotonic
+        self._mine: dict[str, str] = {}
         self._first_seen: dict[str, tuple[_Holder | None, float]] = {}
 
     def warm_up(self) -> None:
@@ -161,38 +160,39 @@ class JWKSCache:
         """Return the id of the claim to ask the issuer, or ``None`` if another one is held."""
         return self._acquire("claim", seconds)
 
-    def publish(self, document: SharedDocument, *, claim_for: float, lease: str | None) -> None:
-        """Share a document, hold its claim for ``claim_for`` seconds, and release the lease."""
+    def release_lease(self) -> None:
+        """Release the lease early, unless another process holds it by now."""
+        # It proves nothing about writing, unless there is something to delete.
+        self._run(lambda cache: self._release(cache, "lease"), None, "read")
+
+    def publish(self, document: SharedDocument) -> None:
+        """Share a document, release the lease, and hold the claim from its answer on."""
 
         def write(cache: BaseCache) -> None:
-            self._set(cache, "jwks", document, self._keep_for)
-            if claim_for and document.claim is not None:
-                self._set(cache, "claim", _Holder(document.claim, fetching=False), claim_for)
+            self._set(cache, "jwks", document, self._policy.ttl + self._policy.stale_ttl)
+            if document.claim is not None and document.claim == self._mine.get("claim"):
+                answered = _Holder(document.claim, fetching=False)
+                self._set(cache, "claim", answered, self._policy.cooldown)
             cache.delete(self._key("failure"))
             # A success also ends a back-off.
-            holder = self._current(cache, "lease")
-            if holder is not None and (holder.id == lease or not holder.fetching):
+            if not self._is_another_fetching(cache):
                 cache.delete(self._key("lease"))
 
         self._run(write, None)
+        self._mine.clear()
 
-    def report_failure(self, failure: Failure, *, claim: str | None, lease: str | None) -> None:
+    def report_failure(self, failure: Failure) -> None:
         """Share a failure, release the claim, and let no process fetch during the back-off."""
 
         def write(cache: BaseCache) -> None:
-            self._set(cache, "failure", failure, self._keep_for)
-            self._delete(cache, "claim", claim)
-            holder = self._current(cache, "lease")
-            if holder is None or holder.id == lease or not holder.fetching:
+            self._set(cache, "failure", failure, self._policy.ttl + self._policy.stale_ttl)
+            self._release(cache, "claim")
+            if not self._is_another_fetching(cache):
                 retry_in = failure.next_try_at - failure.failed_at
                 self._set(cache, "lease", _Holder(failure.id, fetching=False), retry_in)
 
         self._run(write, None)
-
-    def release_lease(self, lease: str) -> None:
-        """Release a lease early, unless another process holds it by now."""
-        # It proves nothing about writing, unless there is something to delete.
-        self._run(lambda cache: self._delete(cache, "lease", lease), None, "read")
+        self._mine.clear()
 
     def problem(self) -> str | None:
         """Return what goes wrong when a value is written, read and deleted, or ``None``."""
@@ -235,7 +235,10 @@ class JWKSCache:
             # It is mine if the first attempt of this job reached the cache and its answer was lost.
             return holder is None or holder == mine
 
-        return mine.id if self._run(add, otherwise=True) else None
+        if not self._run(add, otherwise=True):
+            return None
+        self._mine[name] = mine.id
+        return mine.id
 
     def _current(self, cache: BaseCache, name: str) -> _Holder | None:
         return self._holder(name, cache.get(self._key(name)))
@@ -247,14 +250,19 @@ class JWKSCache:
         if holder != known:
             since = now
         self._first_seen[name] = holder, since
-        return holder if now <= since + self._longest_hold else None
+        longest_hold = max(self._policy.cooldown, self._policy.timeout, 1) + _GRACE
+        return holder if now <= since + longest_hold else None
 
     def _set(self, cache: BaseCache, name: str, value: NamedTuple, seconds: float) -> None:
         cache.set(self._key(name), _write(value), _whole(seconds))
 
-    def _delete(self, cache: BaseCache, name: str, id_: str | None) -> None:
+    def _is_another_fetching(self, cache: BaseCache) -> bool:
+        holder = self._current(cache, "lease")
+        return holder is not None and holder.fetching and holder.id != self._mine.get("lease")
+
+    def _release(self, cache: BaseCache, name: str) -> None:
         holder = self._current(cache, name)
-        if holder is not None and holder.id == id_:
+        if holder is not None and holder.id == self._mine.get(name):
             cache.delete(self._key(name))
 
 

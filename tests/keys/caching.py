@@ -117,23 +117,14 @@ def jwks_cache(
     return JWKSCache("default", issuer, location, policy, monotonic)
 
 
-def publish(
-    cache: JWKSCache,
-    document: SharedDocument = DOCUMENT,
-    *,
-    claim_for: float = 0,
-    lease: str | None = None,
-) -> None:
+def publish(cache: JWKSCache, document: SharedDocument = DOCUMENT) -> None:
     """Publish a document."""
-    cache.publish(document, claim_for=claim_for, lease=lease)
+    cache.publish(document)
 
 
-def report(
-    cache: JWKSCache, *, retry_in: float = 100, claim: str | None = None, lease: str | None = None
-) -> None:
+def report(cache: JWKSCache, *, retry_in: float = 100) -> None:
     """Report a failure."""
-    failure = FAILURE._replace(failed_at=0, next_try_at=retry_in)
-    cache.report_failure(failure, claim=claim, lease=lease)
+    cache.report_failure(FAILURE._replace(failed_at=0, next_try_at=retry_in))
 
 
 def wait_until(condition: Callable[[], object]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import threading
 import time
-from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -232,8 +231,6 @@ class MemoryJWKSCache(JWKSCache):
         issuer: str = ISSUER,
         policy: CachePolicy = DEFAULTS,
     ) -> None:
-        # Nobody holds a lease for longer, and entries expire by the test's clock.
-        policy = replace(policy, cooldown=3600)
         super().__init__("default", issuer, f"{issuer}/jwks", policy, clock.monotonic)
         self._cache: Any = cache
 

@@ -246,7 +246,7 @@ def test_key_set_planted_with_the_issuers_entity_tag_is_not_confirmed_by_it(
     shared = jwks_cache_for(settings.issuers[issuer.url], settings)
     text = json.dumps({"keys": [foreign.public_jwk()]})
     document = SharedDocument("planted", text, Clock().time() + 1, None)
-    shared.publish(document, claim_for=0, lease=None)
+    shared.publish(document)
     clock.advance(0.9 * TTL)
     # It is adopted once, and replaced at its end.
     verify_token(issuer.token(key=foreign))
@@ -256,7 +256,7 @@ def test_key_set_planted_with_the_issuers_entity_tag_is_not_confirmed_by_it(
     assert verify_token(issuer.token())
     key_source_of(issuer.url).refresh()
     caches["default"].clear()
-    shared.publish(document, claim_for=0, lease=None)
+    shared.publish(document)
     clock.advance(0.9 * TTL)
     verify_token(issuer.token())
     end_refresh(issuer)

@@ -292,7 +292,7 @@ def test_document_is_adopted_once(deployment: Deployment) -> None:
     assert uses(source, planted)
     source.refresh()
     # Written again, it is not news.
-    shared.publish(document, claim_for=0, lease=None)
+    shared.publish(document)
     deployment.clock.advance(540)
     source.current()
 

@@ -23,7 +23,7 @@ def plant(
 ) -> None:
     """Write a document into the cache, with a time of our choice."""
     document = SharedDocument(id_, text, deployment.clock.time() - ago, claim)
-    shared(deployment).publish(document, claim_for=0, lease=None)
+    shared(deployment).publish(document)
 
 
 @pytest.mark.parametrize("value", [b"bytes", 7, "", "{", "[" * 100_000, "null", '{"schema": 2}'])
@@ -123,7 +123,7 @@ def test_older_keys_than_its_own_are_not_adopted(deployment: Deployment) -> None
 def test_failure_of_others_counts_for_its_back_off_and_no_longer(deployment: Deployment) -> None:
     failure = Failure("id", 1_000_000, answered=False, reason="it is unreachable")
     failure = failure._replace(failed_at=0, next_try_at=100_000)
-    shared(deployment).report_failure(failure, claim=None, lease=None)
+    shared(deployment).report_failure(failure)
     source = deployment.process()
 
     assert unavailable(source) == 10
@@ -137,7 +137,7 @@ def test_failure_whose_reason_would_spoil_the_log_counts_as_missing(
     deployment: Deployment, caplog: pytest.LogCaptureFixture
 ) -> None:
     failure = Failure("id", 1, answered=False, reason="two\nlines", failed_at=0, next_try_at=9)
-    shared(deployment).report_failure(failure, claim=None, lease=None)
+    shared(deployment).report_failure(failure)
     source = deployment.process()
 
     assert uses(source, *deployment.issuer.keys)

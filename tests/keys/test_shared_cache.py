@@ -124,9 +124,9 @@ def test_one_process_holds_the_lease(backend: str) -> None:
     assert lease is not None
     assert second.acquire_lease(30) is None
     assert first.acquire_lease(30) is None
-    second.release_lease("another")
+    second.release_lease()
     assert second.acquire_lease(30) is None
-    first.release_lease(lease)
+    first.release_lease()
     assert second.acquire_lease(30) not in {None, lease}
 
 
@@ -143,8 +143,9 @@ def test_one_process_holds_the_claim_and_all_processes_see_it(backend: str) -> N
 @on_servers
 def test_publishing_holds_the_claim_longer_and_releases_the_lease(backend: str) -> None:
     cache = jwks_cache()
-    lease, claim = cache.acquire_lease(30), cache.claim_refetch(1)
-    publish(cache, DOCUMENT._replace(claim=claim), claim_for=30, lease=lease)
+    cache.acquire_lease(30)
+    claim = cache.claim_refetch(1)
+    publish(cache, DOCUMENT._replace(claim=claim))
     assert cache.acquire_lease(2) is not None
     wait_until(lambda: cache.acquire_lease(30) is not None)
 
@@ -153,31 +154,33 @@ def test_publishing_holds_the_claim_longer_and_releases_the_lease(backend: str) 
 
 
 @on_every_sharing_backend
-@pytest.mark.parametrize(("claim", "claim_for"), [("old", 0), (None, 30)])
+@pytest.mark.parametrize("claim", ["old", None])
 def test_document_that_answers_no_claim_now_leaves_the_claim_alone(
-    backend: str, claim: str | None, claim_for: float
+    backend: str, claim: str | None
 ) -> None:
     held = jwks_cache().claim_refetch(30)
-    publish(jwks_cache(), DOCUMENT._replace(claim=claim), claim_for=claim_for)
+    publish(jwks_cache(), DOCUMENT._replace(claim=claim))
 
     assert jwks_cache().read().claim == held
 
 
 @on_every_sharing_backend
 def test_publishing_leaves_the_lease_of_another_process_alone(backend: str) -> None:
-    lease = jwks_cache().acquire_lease(30)
-    publish(jwks_cache(), lease="another")
+    cache = jwks_cache()
+    cache.acquire_lease(30)
+    publish(jwks_cache())
     assert jwks_cache().acquire_lease(30) is None
 
-    publish(jwks_cache(), lease=lease)
+    publish(cache)
     assert jwks_cache().acquire_lease(30) is not None
 
 
 @on_every_sharing_backend
 def test_failure_releases_the_claim_and_turns_the_lease_into_a_backoff(backend: str) -> None:
     cache = jwks_cache()
-    lease, claim = cache.acquire_lease(30), cache.claim_refetch(30)
-    report(cache, retry_in=2, claim=claim, lease=lease)
+    assert cache.acquire_lease(30) is not None
+    assert cache.claim_refetch(30) is not None
+    report(cache, retry_in=2)
 
     assert cache.read() == NOTHING._replace(failure=FAILURE, backing_off=True)
     assert jwks_cache().acquire_lease(30) is None
@@ -190,13 +193,13 @@ def test_failure_releases_the_claim_and_turns_the_lease_into_a_backoff(backend: 
 
 @on_every_sharing_backend
 def test_failure_leaves_lease_and_claim_of_another_process_alone(backend: str) -> None:
-    lease, claim = jwks_cache().acquire_lease(30), jwks_cache().claim_refetch(30)
-    report(jwks_cache(), claim="another", lease="another")
+    cache = jwks_cache()
+    lease, claim = cache.acquire_lease(30), cache.claim_refetch(30)
     report(jwks_cache())
 
     assert jwks_cache().read() == SharedView(None, FAILURE, claim, fetching=True)
     assert lease is not None
-    jwks_cache().release_lease(lease)
+    cache.release_lease()
     assert jwks_cache().acquire_lease(30) is not None
 
 
@@ -217,10 +220,9 @@ def test_cache_that_keeps_nothing_grants_everything(backend: str) -> None:
 
     assert jwks_cache().read() == NOTHING
     for _ in range(3):
-        lease = jwks_cache().acquire_lease(30)
-        assert lease is not None
+        assert jwks_cache().acquire_lease(30) is not None
         assert jwks_cache().claim_refetch(30) is not None
-        jwks_cache().release_lease(lease)
+        jwks_cache().release_lease()
 
 
 @on_every_sharing_backend
@@ -245,7 +247,7 @@ def test_cleared_cache_is_empty(backend: str) -> None:
 
     assert cache.read() == NOTHING
     assert cache.acquire_lease(30) is not None
-    cache.release_lease("gone")
+    cache.release_lease()
 
 
 @on_every_sharing_backend
@@ -303,7 +305,7 @@ def test_cache_that_is_not_configured_counts_as_empty(caplog: pytest.LogCaptureF
 
     assert cache.read() == NOTHING
     assert lease is not None
-    cache.release_lease(lease)
+    cache.release_lease()
     assert len(caplog.records) == 1
     assert 'The cache "nowhere" cannot be read (InvalidCacheBackendError)' in caplog.text
     assert cache.problem() == "InvalidCacheBackendError: The connection 'nowhere' doesn't exist."
@@ -389,7 +391,7 @@ def test_claim_is_held_again_from_its_answer(clock: Clock) -> None:
     claim = cache.claim_refetch(5)
     assert cache.read().claim == claim
     clock.now += 4
-    publish(cache, DOCUMENT._replace(claim=claim), claim_for=5)
+    publish(cache, DOCUMENT._replace(claim=claim))
     assert cache.read().claim == claim
 
     clock.now += 6

@@ -64,7 +64,7 @@ def share(issuer: FaultyIssuer, *, age: float, text: str | None = None) -> None:
     """Put keys into the cache, as a process does that fetched them so many seconds ago."""
     text = json.dumps(issuer.jwks()) if text is None else text
     document = SharedDocument("id", text, time.time() - age, None)
-    shared_keys(issuer).publish(document, claim_for=0, lease=None)
+    shared_keys(issuer).publish(document)
 
 
 def test_healthy_issuer_is_told_with_its_keys(issuer: FaultyIssuer) -> None:
@@ -447,9 +447,7 @@ def test_what_requests_meet_without_the_issuer_depends_on_the_cache(
 
 def test_failure_that_other_processes_met_is_a_warning(issuer: FaultyIssuer) -> None:
     shared_keys(issuer).report_failure(
-        Failure("id", 3, answered=False, reason="no route", failed_at=0, next_try_at=4),
-        claim=None,
-        lease=None,
+        Failure("id", 3, answered=False, reason="no route", failed_at=0, next_try_at=4)
     )
 
     assert section()["warnings"] == [
