@@ -129,12 +129,11 @@ def fetcher_for(issuer: IssuerSettings) -> JWKSFetcher:
 
 def jwks_cache_for(issuer: IssuerSettings, settings: Settings) -> JWKSCache:
     """Return what the processes of this deployment share about this issuer."""
-    return JWKSCache(
-        settings.cache,
-        issuer.issuer,
-        issuer.jwks_url or issuer.discovery_url or "",
-        _cache_policy_of(issuer),
+    policy = CachePolicy(
+        issuer.jwks_ttl, issuer.jwks_stale_ttl, issuer.jwks_cooldown, issuer.jwks_timeout
     )
+    location = issuer.jwks_url or issuer.discovery_url or ""
+    return JWKSCache(settings.cache, issuer.issuer, location, policy)
 
 
 def key_source_of(issuer: str) -> KeySource | LocalKeys:
@@ -160,14 +159,8 @@ def _trusted(issuer: IssuerSettings, settings: Settings, spawn: Spawn) -> Truste
 def _keys_of(issuer: IssuerSettings, settings: Settings, spawn: Spawn) -> KeySource | LocalKeys:
     if issuer.jwks is not None:
         return LocalKeys(issuer.issuer, issuer.jwks)
-    shared, policy = jwks_cache_for(issuer, settings), _cache_policy_of(issuer)
-    return KeySource(issuer.issuer, fetcher_for(issuer), shared, policy, spawn=spawn)
-
-
-def _cache_policy_of(issuer: IssuerSettings) -> CachePolicy:
-    return CachePolicy(
-        issuer.jwks_ttl, issuer.jwks_stale_ttl, issuer.jwks_cooldown, issuer.jwks_timeout
-    )
+    shared = jwks_cache_for(issuer, settings)
+    return KeySource(issuer.issuer, fetcher_for(issuer), shared, spawn=spawn)
 
 
 def _after_fork() -> None:

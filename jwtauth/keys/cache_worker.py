@@ -78,10 +78,11 @@ class CacheWorker:
         wait([future], seconds)
         self.is_warm = True
         # It can be cancelled if it never started, because a job of another thread takes too long.
-        is_hanging = not future.cancel() and not future.done()
-        if is_hanging:
-            self._give_up(future)
-        if is_hanging or future.cancelled():
+        if future.cancel() or not future.done():
+            if not future.cancelled():
+                threads = sum(each.name == self._name for each in threading.enumerate())
+                self._replace_at = time.monotonic() + _PAUSE * 2 ** (threads - 1)
+                self._hanging = future
             raise TimeoutError(f"it does not answer within {seconds:g} s")
         return future.result()
 
@@ -109,12 +110,6 @@ class CacheWorker:
                 self._jobs = jobs
             self._jobs.put((future, job))
         return future
-
-    def _give_up(self, future: Future[Any]) -> None:
-        hanging = sum(thread.name == self._name for thread in threading.enumerate())
-        with self._lock:
-            self._hanging = future
-            self._replace_at = time.monotonic() + _PAUSE * 2 ** (hanging - 1)
 
 
 def _serve(alias: str, jobs: Jobs) -> None:

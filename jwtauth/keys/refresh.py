@@ -22,9 +22,7 @@ logger: Final = logging.getLogger("jwtauth")
 LOOK_INTERVAL: Final = 1.0
 """Seconds between two looks into the shared cache that only might help."""
 
-_FIRST_POLL: Final = 0.05
-_LONGEST_POLL: Final = 0.5
-_LONGEST_POLL_ASKED: Final = 0.1  # Requests wait for these, at most a second.
+_POLL_INTERVAL: Final = 0.2  # Requests wait for some fetches, at most a second.
 _REMEMBERED_IDS: Final = 64
 
 
@@ -80,7 +78,7 @@ class Refresher:
         def is_done() -> bool:
             return state.name == "fresh" or state.seconds_until_try() > 0
 
-        if self._obtain_lease(is_done, _LONGEST_POLL):
+        if self._obtain_lease(is_done):
             self._fetch(no_cache=self._bypass_caches)
 
     def ask(self) -> None:
@@ -97,7 +95,7 @@ class Refresher:
                 or state.seconds_until_ask() > 0
             )
 
-        if not self._obtain_lease(is_done, _LONGEST_POLL_ASKED):
+        if not self._obtain_lease(is_done):
             return
         claim = self._shared.claim_refetch(state.policy.timeout)
         if claim is not None:
@@ -114,9 +112,9 @@ class Refresher:
         self._shared.acquire_lease(self._state.policy.timeout)
         self._fetch(no_cache=True, conditional=False)
 
-    def _obtain_lease(self, is_done: Callable[[], bool], longest_poll: float) -> bool:
+    def _obtain_lease(self, is_done: Callable[[], bool]) -> bool:
         """Look into the shared cache until that is enough, or until this process may fetch."""
-        timeout, pause = self._state.policy.timeout, _FIRST_POLL
+        timeout = self._state.policy.timeout
         view = self._look()
         ends_at = self._clock.monotonic() + timeout + 1
         while not is_done():
@@ -125,8 +123,7 @@ class Refresher:
             # Later, its holder should have delivered or lost it: the cache is unreliable.
             must_wait = is_held and self._clock.monotonic() < ends_at
             if must_wait:
-                self._clock.sleep(pause)
-                pause = min(2 * pause, longest_poll)
+                self._clock.sleep(_POLL_INTERVAL)
             # After the lease, too: its last holder may have delivered in between.
             view = self._look()
             if not must_wait:

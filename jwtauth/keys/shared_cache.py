@@ -127,7 +127,7 @@ class JWKSCache:
         # An issuer may be longer than a cache key, or contain what Memcached rejects.
         digest = hashlib.sha256(json.dumps([issuer, location]).encode()).hexdigest()[:40]
         self._prefix = f"jwtauth:{_SCHEMA}:{digest}"
-        self._policy = policy
+        self.policy = policy
         self._monotonic = monotonic
         self._mine: dict[str, str] = {}
         self._first_seen: dict[str, tuple[_Holder | None, float]] = {}
@@ -169,10 +169,10 @@ class JWKSCache:
         """Share a document, release the lease, and hold the claim from its answer on."""
 
         def write(cache: BaseCache) -> None:
-            self._set(cache, "jwks", document, self._policy.ttl + self._policy.stale_ttl)
+            self._set(cache, "jwks", document, self.policy.ttl + self.policy.stale_ttl)
             if document.claim is not None and document.claim == self._mine.get("claim"):
                 answered = _Holder(document.claim, fetching=False)
-                self._set(cache, "claim", answered, self._policy.cooldown)
+                self._set(cache, "claim", answered, self.policy.cooldown)
             cache.delete(self._key("failure"))
             # A success also ends a back-off.
             if not self._is_another_fetching(cache):
@@ -185,7 +185,7 @@ class JWKSCache:
         """Share a failure, release the claim, and let no process fetch during the back-off."""
 
         def write(cache: BaseCache) -> None:
-            self._set(cache, "failure", failure, self._policy.ttl + self._policy.stale_ttl)
+            self._set(cache, "failure", failure, self.policy.ttl + self.policy.stale_ttl)
             self._release(cache, "claim")
             if not self._is_another_fetching(cache):
                 retry_in = failure.next_try_at - failure.failed_at
@@ -250,7 +250,7 @@ class JWKSCache:
         if holder != known:
             since = now
         self._first_seen[name] = holder, since
-        longest_hold = max(self._policy.cooldown, self._policy.timeout, 1) + _GRACE
+        longest_hold = max(self.policy.cooldown, self.policy.timeout, 1) + _GRACE
         return holder if now <= since + longest_hold else None
 
     def _set(self, cache: BaseCache, name: str, value: NamedTuple, seconds: float) -> None:

@@ -16,7 +16,7 @@ from .fetch import JWKSFetcher
 from .refresh import Refresher
 from .shared_cache import JWKSCache
 from .single_flight import Call, SingleFlight, Spawn, WouldBlock, in_background
-from .state import CachePolicy, Clock, KeyState, Status
+from .state import Clock, KeyState, Status
 
 LONGEST_WAIT: Final = 1.0
 """Seconds after the start of a refresh for which requests wait that have, or may have, a key."""
@@ -38,18 +38,17 @@ class KeySource:
     no network. ``spawn`` runs a function in the background.
     """
 
-    def __init__(  # noqa: PLR0913 - its collaborators are passed in.
+    def __init__(
         self,
         issuer: str,
         fetcher: JWKSFetcher,
         shared: JWKSCache,
-        policy: CachePolicy,
         *,
         clock: Clock | None = None,
         spawn: Spawn = in_background,
     ) -> None:
         self._clock = clock or Clock()
-        self._state = KeyState(issuer, policy, self._clock)
+        self._state = KeyState(issuer, shared.policy, self._clock)
         self._refresher = Refresher(self._state, fetcher, shared, self._clock)
         self._single_flight = SingleFlight(self._clock, spawn, then=self._refresher.send_signals)
 

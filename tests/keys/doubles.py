@@ -292,7 +292,6 @@ class Deployment:
             ISSUER,
             fetcher or self.issuer,
             MemoryJWKSCache(entries or self.cache, clock, policy=self.policy),
-            self.policy,
             clock=clock,
             spawn=spawn,
         )

@@ -329,7 +329,7 @@ class KeysOverTime(RuleBasedStateMachine):
         clock = ManualClock(self.clock, self.skews[number])
         shared = Recorder(self.cache, clock, policy=POLICY)
         fetcher = RecordingFetcher(self.fetcher, shared, clock, self.log)
-        fetcher.process = KeySource(ISSUER, fetcher, shared, POLICY, clock=clock, spawn=at_once)
+        fetcher.process = KeySource(ISSUER, fetcher, shared, clock=clock, spawn=at_once)
         source: KeySource = fetcher.process
         return source
 
