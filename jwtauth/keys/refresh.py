@@ -22,7 +22,8 @@ logger: Final = logging.getLogger("jwtauth")
 LOOK_INTERVAL: Final = 1.0
 """Seconds between two looks into the shared cache that only might help."""
 
-_POLL_INTERVAL: Final = 0.2  # Requests wait for some fetches, at most a second.
+_POLL_INTERVAL: Final = 0.1  # For the second that requests with unknown keys wait.
+_LATER_POLL_INTERVAL: Final = 0.5
 _REMEMBERED_IDS: Final = 64
 
 
@@ -40,9 +41,9 @@ class Refresher:
         self._fetcher = fetcher
         self._shared = shared
         self._clock = clock
-        # What the shared cache holds counts once: a document that was replaced stays replaced.
+        # Documents and failures of the shared cache count once: what was replaced stays replaced.
         self._seen_documents: deque[str] = deque(maxlen=_REMEMBERED_IDS)
-        self._seen_failure: str | None = None
+        self._seen_failures: deque[str] = deque(maxlen=_REMEMBERED_IDS)
         self._bypass_caches = False
         self._signals: list[tuple[Any, dict[str, Any]]] = []
 
@@ -116,14 +117,15 @@ class Refresher:
         """Look into the shared cache until that is enough, or until this process may fetch."""
         timeout = self._state.policy.timeout
         view = self._look()
-        ends_at = self._clock.monotonic() + timeout + 1
+        began_at = self._clock.monotonic()
         while not is_done():
             is_held = view.fetching or view.backing_off
             is_held = is_held or self._shared.acquire_lease(timeout) is None
+            elapsed = self._clock.monotonic() - began_at
             # Later, its holder should have delivered or lost it: the cache is unreliable.
-            must_wait = is_held and self._clock.monotonic() < ends_at
+            must_wait = is_held and elapsed < timeout + 1
             if must_wait:
-                self._clock.sleep(_POLL_INTERVAL)
+                self._clock.sleep(_POLL_INTERVAL if elapsed < 1 else _LATER_POLL_INTERVAL)
             # After the lease, too: its last holder may have delivered in between.
             view = self._look()
             if not must_wait:
@@ -170,8 +172,8 @@ class Refresher:
 
     def _adopt_failure(self, failure: Failure, *, is_backing_off: bool) -> None:
         state, known, now = self._state, self._state.failure, self._clock.monotonic()
-        if failure.id != self._seen_failure:
-            self._seen_failure = failure.id
+        if failure.id not in self._seen_failures:
+            self._seen_failures.append(failure.id)
             # When it happened is unknown. While the back-off lasts, it is taken to have happened
             # just now, and each look asks again.
             if is_backing_off:
@@ -233,6 +235,7 @@ class Refresher:
         answered = answered or (known is not None and known.answered)
         next_try_at = now + self._state.policy.backoff(count)
         failure = Failure(secrets.token_hex(8), count, answered, reason, now, next_try_at)
-        self._state.failure, self._seen_failure = failure, failure.id
+        self._state.failure = failure
+        self._seen_failures.append(failure.id)
         self._signals.append((keys_refresh_failed, {"reason": reason, "failures": count}))
         return failure
