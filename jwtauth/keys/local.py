@@ -77,11 +77,7 @@ class LocalKeys:
 
     def _read(self) -> _Parsed:
         jwks, latest = self._load(), self._latest
-        try:
-            is_new = jwks != latest.jwks
-        except RecursionError:  # A member is nested too deeply to be compared.
-            is_new = True
-        if is_new:
+        if jwks != latest.jwks:
             # One assignment, so that other threads read either set as a whole.
             self._latest = latest = _parse(jwks, latest.keys)
         return latest

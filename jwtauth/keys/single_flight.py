@@ -1,7 +1,7 @@
-"""Background work that a process does once, whoever asks for it, and two ways to wait for it.
+"""Background work that a process does once for all requests, and two ways to wait for it.
 
 The key source never blocks. It raises ``WouldBlock``, and one of two drivers waits and calls again:
-``retry_when_ready`` blocks the thread, ``aretry_when_ready`` lets the event loop go on.
+``retry_when_ready`` blocks the thread, ``aretry_when_ready`` lets the event loop run.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ Spawn: TypeAlias = Callable[[Callable[[], None]], None]
 class WouldBlock(Exception):  # noqa: N818 - it reports a condition, not an error.
     """The result depends on ``future``: wait for it, at most ``seconds``, and call again.
 
-    The next call takes ``search``, which holds what this one has tried.
+    Pass ``search`` to the next call. It records what this call has tried.
     """
 
     def __init__(self, future: Future[None], seconds: float, search: KeySearch) -> None:
@@ -48,7 +48,7 @@ def retry_when_ready(function: Callable[..., T], *args: Any) -> T:
 
 @sensitive_variables("args")
 async def aretry_when_ready(function: Callable[..., T], *args: Any) -> T:
-    """Return ``function(*args, search)``; the event loop goes on while it would block."""
+    """Return ``function(*args, search)``; let the event loop run while it would block."""
     search = None
     while True:
         try:
@@ -62,7 +62,7 @@ async def aretry_when_ready(function: Callable[..., T], *args: Any) -> T:
 class Call:
     """A call in progress: ``future`` is done when it has ended, with or without success.
 
-    The work sets ``started_at`` anew and ends ``is_preparing`` when it begins to ask for keys.
+    While ``is_preparing``, ``started_at`` is when the call was made. Then the work sets it anew.
     """
 
     __slots__ = ("future", "is_preparing", "started_at")
@@ -71,7 +71,7 @@ class Call:
         self.started_at: float = started_at
         self.is_preparing: bool = True
         self.future: Future[None] = Future()
-        # A running future cannot be cancelled by one of those who wait for it.
+        # A waiter cannot cancel a running future.
         self.future.set_running_or_notify_cancel()
 
 
@@ -85,7 +85,7 @@ def in_background(work: Callable[[], None]) -> None:
         try:
             work()
         finally:
-            # A signal receiver may have used the ORM, and nothing else closes this thread's part.
+            # A signal receiver may have used the ORM. Nothing else closes this thread's connection.
             connections.close_all()
 
     threading.Thread(target=run, name="jwtauth-keys", daemon=True).start()

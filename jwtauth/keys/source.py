@@ -1,7 +1,7 @@
-"""The key source: one issuer's keys, kept so that neither an outage nor a flood is felt.
+"""The key source: one issuer's keys, and which requests wait for newer ones.
 
-No method blocks. Where a request has to wait, ``WouldBlock`` is raised, for the drivers in
-``single_flight``.
+No method that a request calls blocks. If the request has to wait, the method raises ``WouldBlock``
+for the drivers in ``single_flight``.
 """
 
 from collections.abc import Callable
@@ -19,13 +19,13 @@ from .single_flight import Call, SingleFlight, Spawn, WouldBlock, in_background
 from .state import Clock, KeyState, Status
 
 LONGEST_WAIT: Final = 1.0
-"""Seconds after the start of a refresh for which requests wait that have, or may have, a key."""
+"""Seconds after the start of a refresh for which requests wait if the process has keys."""
 
 LONGEST_WAIT_WHILE_FAILING: Final = 0.1
 """Seconds that a request waits if the last attempt failed: a flood must not keep threads busy."""
 
 LONGEST_PREPARATION: Final = 30.0
-"""Seconds for which a request without keys waits until the cache is connected, besides."""
+"""Seconds for which requests without keys wait until the cache is connected."""
 
 _MAX_WAITS: Final = 3
 """Calls that a token with an unknown key waits for: one in progress, a look, an asked fetch."""
@@ -34,8 +34,8 @@ _MAX_WAITS: Final = 3
 class KeySource:
     """The keys of one issuer, fetched by ``fetcher`` and shared through ``shared``.
 
-    Nothing runs before the first token arrives. Readers of fresh keys touch no lock, no cache and
-    no network. ``spawn`` runs a function in the background.
+    Nothing runs before the first token arrives. Requests use fresh keys without a lock, a cache
+    call or I/O. ``spawn`` runs a function in the background.
     """
 
     def __init__(
@@ -104,9 +104,9 @@ class KeySource:
         state = self._state
         while True:
             snapshot = state.snapshot
-            if snapshot is None:
-                raise KeysUnavailable(state.seconds_until_try())
-            if snapshot.keys is not keys or state.is_evidence(snapshot, search.arrived_at):
+            if snapshot is not None and (
+                snapshot.keys is not keys or state.is_evidence(snapshot, search.arrived_at)
+            ):
                 return snapshot.keys
             call = self._single_flight.current
             if call is None and (state.seconds_until_ask() <= 0 or state.seconds_until_look() <= 0):
@@ -133,14 +133,14 @@ class KeySource:
     def refresh(self) -> Status:
         """Fetch the keys now, in this thread, and share them; return the resulting state.
 
-        ``reason`` is ``None`` on success. It takes as long as a fetch may take, and it ignores the
-        age of the keys and the back-off: for a deployment or a schedule, never for a request.
+        ``reason`` is ``None`` on success. This blocks for as long as a fetch may take, and ignores
+        the age of the keys and the back-off. Call it in a command, never in a request.
         """
         self._single_flight.run(partial(self._refresher.run, self._refresher.refresh_now))
         return self._state.status()
 
     def status(self) -> Status:
-        """Return the state as a request would find it, without asking anybody."""
+        """Return the state as a request would find it, without any I/O."""
         return self._state.status()
 
     def _start(self, work: Callable[[], None]) -> Call | None:

@@ -29,7 +29,7 @@ class Clock:
 
     monotonic: "staticmethod[[], float]" = staticmethod(time.monotonic)
     """Seconds that only this process can read, for ages and deadlines. Every request reads this
-    clock, so there is no call in between."""
+    clock, so nothing is called in between."""
 
     def time(self) -> float:
         """Return Unix time in seconds, for what processes tell each other."""
@@ -129,7 +129,7 @@ class KeyState:
             return "fresh" if age < self.policy.ahead else "ahead"
         if failure is not None and failure.answered:
             return "unavailable"
-        # A failure counts as long as a set does. After that, an idle process has to ask first.
+        # A failure counts as long as a key set. After that, an idle process has to ask first.
         return "stale" if self.has_failed_within(ttl) else "expired"
 
     @property
@@ -174,7 +174,7 @@ class KeyState:
             self.failure = None
 
     def status(self) -> Status:
-        """Return the state as a request would find it, without asking anybody."""
+        """Return the state as a request would find it, without any I/O."""
         status = Status(self.issuer, self.name)
         snapshot, failure = self.snapshot, self.failure
         if snapshot is not None:
@@ -188,7 +188,7 @@ class KeyState:
         return status
 
     def log_changes(self) -> None:
-        """Log when refreshing begins to fail, when no keys are left, and when all works again."""
+        """Log when refreshes begin to fail, when no keys are left, and when all is well again."""
         status = self.status()
         facts = status._asdict()
         condition = "working"
