@@ -16,13 +16,7 @@ from .exceptions import KeysUnavailable, TokenError
 from .keys.fetch import JWKSFetcher
 from .keys.local import LocalKeys
 from .keys.shared_cache import JWKSCache
-from .keys.single_flight import (
-    Spawn,
-    WouldBlock,
-    aretry_when_ready,
-    in_background,
-    retry_when_ready,
-)
+from .keys.single_flight import WouldBlock, aretry_when_ready, in_background, retry_when_ready
 from .keys.source import KeySource
 from .keys.state import CachePolicy
 from .settings import get_settings
@@ -32,6 +26,7 @@ from .tokens.trusted_issuer import TrustedIssuer
 from .tokens.verifier import Verifier
 
 if TYPE_CHECKING:
+    from .keys.single_flight import Spawn
     from .settings import IssuerSettings, Settings
     from .tokens.trusted_issuer import KeySearch
 

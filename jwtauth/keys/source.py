@@ -6,6 +6,7 @@ for the drivers in ``single_flight``.
 
 from collections.abc import Callable
 from functools import partial
+from math import inf
 from typing import Final
 
 from jwtauth.exceptions import KeysUnavailable
@@ -85,7 +86,7 @@ class KeySource:
         state, policy, now = self._state, self._state.policy, self._clock.monotonic()
         name, snapshot = state.name, state.snapshot
         if name == "unavailable":
-            if state.has_failed_within(policy.ttl):
+            if state.has_failed_within(inf):  # At a known time, so that this is a retry.
                 return search.arrived_at + LONGEST_WAIT_WHILE_FAILING - now
             if call.is_preparing:
                 return min(call.started_at + LONGEST_PREPARATION - now, policy.timeout)
