@@ -26,10 +26,9 @@ from .tokens.verifier import Verifier
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
+    from .keys.single_flight import Spawn
     from .settings import IssuerSettings, Settings
     from .tokens.trusted_issuer import KeySearch
-
-    Spawn = Callable[[Callable[[], None]], None]
 
 T = TypeVar("T")
 
@@ -145,12 +144,11 @@ def fetcher_for(issuer: IssuerSettings) -> JWKSFetcher:
 
 def jwks_cache_for(issuer: IssuerSettings, settings: Settings) -> JWKSCache:
     """Return what the processes of this deployment share about this issuer."""
-    return JWKSCache(
-        settings.cache,
-        issuer.issuer,
-        issuer.jwks_url or issuer.discovery_url or "",
-        longest_hold=max(issuer.jwks_cooldown, issuer.jwks_timeout, 1),
+    policy = CachePolicy(
+        issuer.jwks_ttl, issuer.jwks_stale_ttl, issuer.jwks_cooldown, issuer.jwks_timeout
     )
+    location = issuer.jwks_url or issuer.discovery_url or ""
+    return JWKSCache(settings.cache, issuer.issuer, location, policy)
 
 
 def key_source_of(issuer: str) -> KeySource | LocalKeys:
@@ -176,11 +174,8 @@ def _trusted(issuer: IssuerSettings, settings: Settings, spawn: Spawn) -> Truste
 def _keys_of(issuer: IssuerSettings, settings: Settings, spawn: Spawn) -> KeySource | LocalKeys:
     if issuer.jwks is not None:
         return LocalKeys(issuer.issuer, issuer.jwks)
-    policy = CachePolicy(
-        issuer.jwks_ttl, issuer.jwks_stale_ttl, issuer.jwks_cooldown, issuer.jwks_timeout
-    )
     shared = jwks_cache_for(issuer, settings)
-    return KeySource(issuer.issuer, fetcher_for(issuer), shared, policy, spawn=spawn)
+    return KeySource(issuer.issuer, fetcher_for(issuer), shared, spawn=spawn)
 
 
 @receiver(setting_changed)

@@ -13,7 +13,7 @@ from hypothesis import settings as hypothesis_settings
 
 from jwtauth import events
 from jwtauth.keys import cache_worker, source
-from jwtauth.keys.clock import Clock
+from jwtauth.keys.state import Clock
 from jwtauth.tokens import verifier
 from tests.faults import FaultyIssuer
 from tests.site import Site

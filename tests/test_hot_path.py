@@ -11,9 +11,7 @@ from rest_framework.request import Request
 from rest_framework.test import APIRequestFactory
 
 from jwtauth.authentication import ZuploJWTAuthentication
-from jwtauth.keys.source import KeySource
 from jwtauth.testing import LoopbackIssuer
-from jwtauth.verification import key_source_of
 from tests.counting import JSON, CountingLock, calls_into, counted_calls, signature_checks
 from tests.forging import with_signature
 
@@ -109,10 +107,3 @@ def test_a_token_with_a_bad_signature_costs_one(warm: LoopbackIssuer) -> None:
     assert (calls[JSON], signature_checks(calls)) == (1, 1)
     assert calls_into(calls, *RIM) == []
     assert CountingLock.acquired == 0
-
-
-def test_the_locks_that_are_counted_are_those_of_the_keys(warm: LoopbackIssuer) -> None:
-    source = key_source_of(warm.url)
-    assert isinstance(source, KeySource)
-    with source._single_flight._lock:
-        assert CountingLock.acquired == 1

@@ -226,7 +226,7 @@ class Worker:
         now, current = time.time(), get_settings()
         document = SharedDocument(secrets.token_hex(8), text, now, None)
         cache = verification.jwks_cache_for(current.issuers[issuer], current)
-        cache.publish(document, keep_for=TIMEOUT, claim_for=None, lease=None)
+        cache.publish(document)
         return now
 
     def await_keys(self, tokens: Sequence[str]) -> None:

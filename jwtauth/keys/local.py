@@ -1,9 +1,9 @@
 """The keys of an issuer with the setting ``JWKS``: no fetch, no thread and no cache."""
 
-from __future__ import annotations
-
+import copy
 import logging
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, Final, NamedTuple
 
 from jwtauth.exceptions import KeysUnavailable
 from jwtauth.tokens.jwks import KeySet
@@ -11,14 +11,11 @@ from jwtauth.tokens.trusted_issuer import KeySearch
 
 from .state import Status
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
 logger: Final = logging.getLogger("jwtauth")
 
 
 class _Parsed(NamedTuple):
-    """A JWK Set as it was, its keys, and why there are none."""
+    """A copy of a JWK Set, its keys, and why there are none."""
 
     jwks: object
     keys: KeySet
@@ -35,7 +32,7 @@ class LocalKeys:
     def __init__(self, issuer: str, jwks: Mapping[str, Any] | Callable[[], object]) -> None:
         self._issuer = issuer
         self._load: Callable[[], object] = jwks if callable(jwks) else lambda: jwks
-        self._latest = _parse(None, KeySet({"keys": []}))
+        self._latest = _parse({"keys": []}, None)
         self._is_reported = False
 
     def start_search(self) -> KeySearch:
@@ -50,11 +47,9 @@ class LocalKeys:
             return keys
         if not self._is_reported:
             self._is_reported = True
+            facts = self._unavailable(problem)._asdict()
             logger.error(
-                "%s: no usable verification keys (%s).",
-                self._issuer,
-                problem,
-                extra=self._status(keys, problem)._asdict(),
+                "%(issuer)s: no usable verification keys (%(reason)s).", facts, extra=facts
             )
         raise KeysUnavailable
 
@@ -70,45 +65,32 @@ class LocalKeys:
         try:
             _, keys, problem = self._read()
         except Exception as error:  # noqa: BLE001 - the project's code may raise anything.
-            keys, problem = self._latest.keys, f"the callable JWKS raised {type(error).__name__}"
-        return self._status(keys, problem)
+            return self._unavailable(f"the callable JWKS raised {type(error).__name__}")
+        if problem is not None:
+            return self._unavailable(problem)
+        return Status(self._issuer, "fresh", age=0, keys=len(keys))
 
     refresh = status
 
+    def _unavailable(self, reason: str) -> Status:
+        return Status(self._issuer, "unavailable", reason=reason)
+
     def _read(self) -> _Parsed:
         jwks, latest = self._load(), self._latest
-        try:
-            is_new = jwks != latest.jwks
-        except RecursionError:  # A member is nested too deeply to be compared.
-            is_new = True
-        if is_new:
+        if jwks != latest.jwks:
             # One assignment, so that other threads read either set as a whole.
             self._latest = latest = _parse(jwks, latest.keys)
         return latest
 
-    def _status(self, keys: KeySet, problem: str | None) -> Status:
-        state, age = ("fresh", 0) if problem is None else ("unavailable", None)
-        number = len(keys) if problem is None else 0
-        return Status(self._issuer, state, age, number, failures=0, reason=problem, retry_in=None)
 
-
-def _parse(jwks: object, previous: KeySet) -> _Parsed:
+def _parse(jwks: object, previous: KeySet | None) -> _Parsed:
     """Parse a JWK Set, and copy it so that a later change by its owner is noticed."""
+    try:
+        known = copy.deepcopy(jwks)
+    except Exception:  # noqa: BLE001 - a member is nested too deeply, or is not of JSON.
+        known = object()  # It equals nothing, so the next result is parsed again.
     try:
         keys = KeySet(jwks, previous)
     except ValueError:
-        return _Parsed(_copied(jwks), KeySet({"keys": []}), "JWKS is not a JWK Set")
-    return _Parsed(_copied(jwks), keys, None if len(keys) else "JWKS has no usable key")
-
-
-def _copied(jwks: object) -> object:
-    """Copy what the keys are made of; nothing here descends into deeper members."""
-    if not isinstance(jwks, dict) or not isinstance(jwks.get("keys"), list):
-        return jwks
-    return {**jwks, "keys": [_copied_key(key) for key in jwks["keys"]]}
-
-
-def _copied_key(key: object) -> object:
-    if not isinstance(key, dict):
-        return key
-    return {name: [*member] if isinstance(member, list) else member for name, member in key.items()}
+        return _Parsed(known, KeySet({"keys": []}), "JWKS is not a JWK Set")
+    return _Parsed(known, keys, None if len(keys) else "JWKS has no usable key")

@@ -1,35 +1,31 @@
-"""Background work that a process does once, whoever asks for it, and two ways to wait for it.
+"""Background work that a process does once for all requests, and two ways to wait for it.
 
 The key source never blocks. It raises ``WouldBlock``, and one of two drivers waits and calls again:
-``retry_when_ready`` blocks the thread, ``aretry_when_ready`` lets the event loop go on.
+``retry_when_ready`` blocks the thread, ``aretry_when_ready`` lets the event loop run.
 """
-
-from __future__ import annotations
 
 import asyncio
 import os
 import threading
-import weakref
+from collections.abc import Callable
 from concurrent.futures import Future, wait
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 from django.db import connections
 from django.views.decorators.debug import sensitive_variables
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from jwtauth.tokens.trusted_issuer import KeySearch
 
-    from jwtauth.tokens.trusted_issuer import KeySearch
-
-    from .clock import Clock
+from .state import Clock
 
 T = TypeVar("T")
+Spawn: TypeAlias = Callable[[Callable[[], None]], None]
 
 
 class WouldBlock(Exception):  # noqa: N818 - it reports a condition, not an error.
     """The result depends on ``future``: wait for it, at most ``seconds``, and call again.
 
-    The next call takes ``search``, which holds what this one has tried.
+    Pass ``search`` to the next call. It records what this call has tried.
     """
 
     def __init__(self, future: Future[None], seconds: float, search: KeySearch) -> None:
@@ -52,7 +48,7 @@ def retry_when_ready(function: Callable[..., T], *args: Any) -> T:
 
 @sensitive_variables("args")
 async def aretry_when_ready(function: Callable[..., T], *args: Any) -> T:
-    """Return ``function(*args, search)``; the event loop goes on while it would block."""
+    """Return ``function(*args, search)``; let the event loop run while it would block."""
     search = None
     while True:
         try:
@@ -64,14 +60,18 @@ async def aretry_when_ready(function: Callable[..., T], *args: Any) -> T:
 
 
 class Call:
-    """A call in progress: ``future`` is done when it has ended, with or without success."""
+    """A call in progress: ``future`` is done when it has ended, with or without success.
 
-    __slots__ = ("future", "started_at")
+    While ``is_preparing``, ``started_at`` is when the call was made. Then the work sets it anew.
+    """
+
+    __slots__ = ("future", "is_preparing", "started_at")
 
     def __init__(self, started_at: float) -> None:
         self.started_at: float = started_at
+        self.is_preparing: bool = True
         self.future: Future[None] = Future()
-        # A running future cannot be cancelled by one of those who wait for it.
+        # A waiter cannot cancel a running future.
         self.future.set_running_or_notify_cancel()
 
 
@@ -85,75 +85,65 @@ def in_background(work: Callable[[], None]) -> None:
         try:
             work()
         finally:
-            # A signal receiver may have used the ORM, and nothing else closes this thread's part.
+            # A signal receiver may have used the ORM. Nothing else closes this thread's connection.
             connections.close_all()
 
     threading.Thread(target=run, name="jwtauth-keys", daemon=True).start()
 
 
 class SingleFlight:
-    """Runs at most one call at a time. A forked child starts without its parent's call."""
+    """Runs at most one call at a time.
 
-    def __init__(self, clock: Clock, spawn: Callable[[Callable[[], None]], None]) -> None:
+    ``then`` is called in the same thread once a call has ended and nobody waits for it.
+    """
+
+    def __init__(self, clock: Clock, spawn: Spawn, then: Callable[[], None]) -> None:
         self._clock = clock
         self._spawn = spawn
-        self.reset()
-        _instances.add(self)
+        self._then = then
 
-    def reset(self) -> None:
-        """Forget a call whose thread is in the parent process."""
-        self._lock = threading.Lock()
-        self.current: Call | None = None
+    @property
+    def current(self) -> Call | None:
+        """The call in progress."""
+        return _in_progress.get(self)
 
-    def start_or_join(self, work: Callable[[Call], Callable[[], None]]) -> Call:
+    def start_or_join(self, work: Callable[[Call], None]) -> Call:
         """Return the call in progress, or start ``work`` in the background.
 
-        What ``work`` returns is called in the same thread once the call has ended and nobody waits
-        for it. Raises what ``spawn`` raises.
+        Raises what ``spawn`` raises.
         """
-        with self._lock:
-            if self.current is not None:
-                return self.current
-            call = self.current = Call(self._clock.monotonic())
-        try:
-            self._spawn(lambda: self._run(call, work))
-        except BaseException:
-            self._end(call)
-            raise
+        mine = Call(self._clock.monotonic())
+        call = _in_progress.setdefault(self, mine)
+        if call is mine:
+            try:
+                self._spawn(lambda: self._run(mine, work))
+            except BaseException:
+                self._end(mine)
+                raise
         return call
 
-    def run(self, work: Callable[[Call], Callable[[], None]]) -> None:
+    def run(self, work: Callable[[Call], None]) -> None:
         """Run ``work`` in this thread, after the call in progress."""
-        while True:
-            with self._lock:
-                other = self.current
-                if other is None:
-                    call = self.current = Call(self._clock.monotonic())
-                    break
+        mine = Call(self._clock.monotonic())
+        while (other := _in_progress.setdefault(self, mine)) is not mine:
             wait((other.future,))
-        self._run(call, work)
+        self._run(mine, work)
 
-    def _run(self, call: Call, work: Callable[[Call], Callable[[], None]]) -> None:
+    def _run(self, call: Call, work: Callable[[Call], None]) -> None:
         try:
-            then = work(call)
+            work(call)
         finally:
             self._end(call)
-        then()
+        self._then()
 
     def _end(self, call: Call) -> None:
-        with self._lock:
-            if self.current is call:
-                self.current = None
+        _in_progress.pop(self, None)
         call.future.set_result(None)
 
 
-_instances: weakref.WeakSet[SingleFlight] = weakref.WeakSet()
-
-
-def _after_fork() -> None:
-    for instance in tuple(_instances):
-        instance.reset()
-
+_in_progress: Final[dict[SingleFlight, Call]] = {}
+"""The calls of this process. ``dict.setdefault()`` is atomic, so that there is no lock."""
 
 if hasattr(os, "register_at_fork"):  # Windows has no fork.
-    os.register_at_fork(after_in_child=_after_fork)
+    # The threads of these calls are in the parent process.
+    os.register_at_fork(after_in_child=_in_progress.clear)

@@ -1,36 +1,32 @@
-"""The key source: one issuer's keys, kept so that neither an outage nor a flood is felt.
+"""The key source: one issuer's keys, and which requests wait for newer ones.
 
-No method blocks. Where a request has to wait, ``WouldBlock`` is raised, for the drivers in
-``single_flight``.
+No method that a request calls blocks. If the request has to wait, the method raises ``WouldBlock``
+for the drivers in ``single_flight``.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable
+from functools import partial
+from math import inf
+from typing import Final
 
 from jwtauth.exceptions import KeysUnavailable
+from jwtauth.tokens.jwks import KeySet
 from jwtauth.tokens.trusted_issuer import KeySearch
 
-from .clock import Clock
+from .fetch import JWKSFetcher
 from .refresh import Refresher
-from .single_flight import SingleFlight, WouldBlock, in_background
-from .state import KeyState
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from jwtauth.tokens.jwks import KeySet
-
-    from .refresh import Fetcher
-    from .shared_cache import JWKSCache
-    from .single_flight import Call
-    from .state import CachePolicy, Status
+from .shared_cache import JWKSCache
+from .single_flight import Call, SingleFlight, Spawn, WouldBlock, in_background
+from .state import Clock, KeyState, Status
 
 LONGEST_WAIT: Final = 1.0
-"""Seconds after the start of a refresh for which requests wait that have, or may have, a key."""
+"""Seconds after the start of a refresh for which requests wait if the process has keys."""
 
 LONGEST_WAIT_WHILE_FAILING: Final = 0.1
 """Seconds that a request waits if the last attempt failed: a flood must not keep threads busy."""
+
+LONGEST_PREPARATION: Final = 30.0
+"""Seconds for which requests without keys wait until the cache is connected."""
 
 _MAX_WAITS: Final = 3
 """Calls that a token with an unknown key waits for: one in progress, a look, an asked fetch."""
@@ -39,24 +35,23 @@ _MAX_WAITS: Final = 3
 class KeySource:
     """The keys of one issuer, fetched by ``fetcher`` and shared through ``shared``.
 
-    Nothing runs before the first token arrives. Readers of fresh keys touch no lock, no cache and
-    no network. ``spawn`` runs a function in the background.
+    Nothing runs before the first token arrives. Requests use fresh keys without a lock, a cache
+    call or I/O. ``spawn`` runs a function in the background.
     """
 
-    def __init__(  # noqa: PLR0913 - its collaborators are passed in.
+    def __init__(
         self,
         issuer: str,
-        fetcher: Fetcher,
+        fetcher: JWKSFetcher,
         shared: JWKSCache,
-        policy: CachePolicy,
         *,
         clock: Clock | None = None,
-        spawn: Callable[[Callable[[], None]], None] = in_background,
+        spawn: Spawn = in_background,
     ) -> None:
         self._clock = clock or Clock()
-        self._state = KeyState(issuer, policy, self._clock)
+        self._state = KeyState(issuer, shared.policy, self._clock)
         self._refresher = Refresher(self._state, fetcher, shared, self._clock)
-        self._single_flight = SingleFlight(self._clock, spawn)
+        self._single_flight = SingleFlight(self._clock, spawn, then=self._refresher.send_signals)
 
     def start_search(self) -> KeySearch:
         """Return a search that begins now."""
@@ -77,25 +72,28 @@ class KeySource:
         if call is None and (not is_backing_off or state.seconds_until_look() <= 0):
             call = self._start(self._refresher.refresh)
         if call is not None and not is_backing_off and search.call in (None, call):
-            seconds = self._wait_ends_at(call, search) - self._clock.monotonic()
+            seconds = self._seconds_to_wait(call, search)
             if seconds > 0 and not call.future.done():
                 search.call = call
                 raise WouldBlock(call.future, seconds, search)
-        snapshot = state.snapshot
-        if snapshot is None or state.name == "unavailable":
+        keys = state.keys
+        if keys is None or state.name == "unavailable":
             raise KeysUnavailable(state.seconds_until_try())
-        return snapshot.keys
+        return keys
 
-    def _wait_ends_at(self, call: Call, search: KeySearch) -> float:
-        """Return until when a request waits for this refresh; 0 if it does not."""
-        state, failure, snapshot = self._state, self._state.failure, self._state.snapshot
-        if state.name == "unavailable":
-            if failure is not None and (failure.is_own or state.failed_lately):
-                return search.arrived_at + LONGEST_WAIT_WHILE_FAILING
-            return max(search.arrived_at, call.started_at) + state.policy.timeout
+    def _seconds_to_wait(self, call: Call, search: KeySearch) -> float:
+        """Return how long a request waits for this refresh, from now; 0 or less if it does not."""
+        state, policy, now = self._state, self._state.policy, self._clock.monotonic()
+        name, snapshot = state.name, state.snapshot
+        if name == "unavailable":
+            if state.has_failed_within(inf):  # At a known time, so that this is a retry.
+                return search.arrived_at + LONGEST_WAIT_WHILE_FAILING - now
+            if call.is_preparing:
+                return min(call.started_at + LONGEST_PREPARATION - now, policy.timeout)
+            return max(search.arrived_at, call.started_at) + policy.timeout - now
         # A refresh that began before the keys expired is a background refresh.
-        if state.name == "expired" and snapshot and call.started_at >= snapshot.expires_at:
-            return call.started_at + LONGEST_WAIT
+        if name == "expired" and snapshot and call.started_at >= snapshot.fetched_at + policy.ttl:
+            return call.started_at + LONGEST_WAIT - now
         return 0
 
     def confirm_unknown(self, keys: KeySet, search: KeySearch) -> KeySet:
@@ -107,9 +105,9 @@ class KeySource:
         state = self._state
         while True:
             snapshot = state.snapshot
-            if snapshot is None:
-                raise KeysUnavailable(state.seconds_until_try())
-            if snapshot.keys is not keys or state.is_evidence(snapshot, search.arrived_at):
+            if snapshot is not None and (
+                snapshot.keys is not keys or state.is_evidence(snapshot, search.arrived_at)
+            ):
                 return snapshot.keys
             call = self._single_flight.current
             if call is None and (state.seconds_until_ask() <= 0 or state.seconds_until_look() <= 0):
@@ -119,7 +117,7 @@ class KeySource:
             search.waits += 1
             if not call.future.done():
                 ends_at = call.started_at + LONGEST_WAIT
-                if state.failed_lately:
+                if state.has_failed_within(state.policy.cooldown):
                     ends_at = min(ends_at, search.arrived_at + LONGEST_WAIT_WHILE_FAILING)
                 seconds = ends_at - self._clock.monotonic()
                 if seconds <= 0:
@@ -136,20 +134,20 @@ class KeySource:
     def refresh(self) -> Status:
         """Fetch the keys now, in this thread, and share them; return the resulting state.
 
-        ``reason`` is ``None`` on success. It takes as long as a fetch may take, and it ignores the
-        age of the keys and the back-off: for a deployment or a schedule, never for a request.
+        ``reason`` is ``None`` on success. This blocks for as long as a fetch may take, and ignores
+        the age of the keys and the back-off. Call it in a command, never in a request.
         """
-        self._single_flight.run(self._refresher.refresh_now)
+        self._single_flight.run(partial(self._refresher.run, self._refresher.refresh_now))
         return self._state.status()
 
     def status(self) -> Status:
-        """Return the state as a request would find it, without asking anybody."""
+        """Return the state as a request would find it, without any I/O."""
         return self._state.status()
 
-    def _start(self, work: Callable[[Call], Callable[[], None]]) -> Call | None:
+    def _start(self, work: Callable[[], None]) -> Call | None:
         """Start this work or join the call in progress; ``None`` if no thread can be started."""
         try:
-            return self._single_flight.start_or_join(work)
+            return self._single_flight.start_or_join(partial(self._refresher.run, work))
         except Exception as error:  # noqa: BLE001 - RuntimeError, or MemoryError.
-            self._refresher.record_failure(f"no thread can be started: {error}")()
+            self._refresher.record_failure(f"no thread can be started: {error}")
             return None

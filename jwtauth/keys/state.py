@@ -4,27 +4,40 @@ All times are readings of this process's monotonic clock. These are all the time
 
 | timer | starts with | until it ends |
 | --- | --- | --- |
-| ``ahead_at``, ``expires_at``, ``stale_until`` of the snapshot | a fetch | see ``KeyState.name`` |
-| ``next_try_at`` of the failure: 1, 2, 4 … s, at most C | a failed fetch | no fetch |
-| ``next_ask_at``: C | the answer to an asked fetch of this process | no asked fetch |
-| ``next_look_at``: 1 s | a look into the shared cache | no look that only might help |
-| ``claim_held_until``: C, or the moment | that answer, or a look that finds it | evidence |
+| ``fetched_at`` of the snapshot: T and S | a fetch | see ``KeyState.name`` |
+| ``next_try_at`` of the failure: 1, 2, 4 … s, at most C | a failed fetch | no fetch starts |
+| ``next_ask_at``: C | the answer to an asked fetch of this process | no asked fetch starts |
+| ``next_look_at``: 1 s | a look into the shared cache | no look starts that only might help |
+| ``claim_held_until``: C, or the moment | that answer, or a look that finds it | it is evidence |
 
 A fetch is *asked* if an unknown key or a bad signature caused it; all others are ordinary.
 """
 
-from __future__ import annotations
-
 import logging
+import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NamedTuple
+from math import inf
+from typing import Final, NamedTuple
 
-if TYPE_CHECKING:
-    from jwtauth.tokens.jwks import KeySet
-
-    from .clock import Clock
+from jwtauth.tokens.jwks import KeySet
 
 logger: Final = logging.getLogger("jwtauth")
+
+
+class Clock:
+    """The clocks of this machine. Tests replace them."""
+
+    monotonic: "staticmethod[[], float]" = staticmethod(time.monotonic)
+    """Seconds that only this process can read, for ages and deadlines. Every request reads this
+    clock, so nothing is called in between."""
+
+    def time(self) -> float:
+        """Return Unix time in seconds, for what processes tell each other."""
+        return time.time()
+
+    def sleep(self, seconds: float) -> None:
+        """Block a background thread."""
+        time.sleep(seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +62,9 @@ class CachePolicy:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Keys as they were at ``fetched_at``, and when their states end.
+    """Keys as they were at ``fetched_at``; a background refresh starts at ``ahead_at``.
 
-    ``claim`` is the claim of the asked fetch that this set, or one it is newer than, answered.
+    ``claim`` is the claim of the asked fetch that this set, or an earlier set, answered.
     """
 
     keys: KeySet
@@ -59,8 +72,21 @@ class Snapshot:
     claim: str | None
     fetched_at: float
     ahead_at: float
-    expires_at: float
-    stale_until: float
+
+
+class Failure(NamedTuple):
+    """The last of so many ``failures`` in a row to fetch keys.
+
+    ``answered``: the issuer has published a set without usable keys, and nothing better since.
+    If another process failed at an unknown time, the times are in the distant past.
+    """
+
+    id: str
+    failures: int
+    answered: bool
+    reason: str
+    failed_at: float = -inf
+    next_try_at: float = -inf
 
 
 class Status(NamedTuple):
@@ -68,28 +94,11 @@ class Status(NamedTuple):
 
     issuer: str
     state: str
-    age: float | None
-    keys: int
-    failures: int
-    reason: str | None
-    retry_in: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """The last of ``count`` fetches in a row failed.
-
-    ``answered``: the issuer has published a set without usable keys, and nothing better since.
-    ``is_own``: this process tried, and no other.
-    """
-
-    id: str
-    count: int
-    failed_at: float
-    next_try_at: float
-    answered: bool
-    reason: str
-    is_own: bool = True
+    age: float | None = None
+    keys: int = 0
+    failures: int = 0
+    reason: str | None = None
+    retry_in: float | None = None
 
 
 class KeyState:
@@ -100,62 +109,57 @@ class KeyState:
         self.policy = policy
         self.snapshot: Snapshot | None = None
         self.failure: Failure | None = None
-        self.next_ask_at: float = clock.monotonic()
-        self.next_look_at: float = self.next_ask_at
         self.claim: str | None = None
-        self.claim_held_until: float = self.next_ask_at
+        self.claim_held_until: float = -inf
+        self.next_ask_at: float = -inf
+        self.next_look_at: float = -inf
         self._clock = clock
         self._reported: str | None = None
 
     @property
     def name(self) -> str:
         """The name of the state that requests find now."""
-        snapshot, failure = self.snapshot, self.failure
-        now = self._clock.monotonic()
-        if snapshot is None or now >= snapshot.stale_until:
+        snapshot, failure, ttl = self.snapshot, self.failure, self.policy.ttl
+        if snapshot is None:
             return "unavailable"
-        if now < snapshot.ahead_at:
-            return "fresh"
-        if now < snapshot.expires_at:
-            return "ahead"
-        if failure is None:
-            return "expired"
-        if failure.answered:
+        age = self._clock.monotonic() - snapshot.fetched_at
+        if age >= ttl + self.policy.stale_ttl:
             return "unavailable"
-        # A failure counts as long as a set does. After that, an idle process has to ask first.
-        return "stale" if now < failure.failed_at + self.policy.ttl else "expired"
+        if age < ttl:
+            return "fresh" if age < self.policy.ahead else "ahead"
+        if failure is not None and failure.answered:
+            return "unavailable"
+        # A failure counts as long as a key set. After that, an idle process has to ask first.
+        return "stale" if self.has_failed_within(ttl) else "expired"
+
+    @property
+    def keys(self) -> KeySet | None:
+        """The keys of the snapshot."""
+        return None if self.snapshot is None else self.snapshot.keys
 
     def seconds_until_try(self) -> float:
-        """Return how long the back-off lasts; 0 or less if a fetch may start."""
+        """Return how long the back-off lasts; 0 if a fetch may start."""
         failure = self.failure
-        return 0 if failure is None else failure.next_try_at - self._clock.monotonic()
+        return 0 if failure is None else max(0, failure.next_try_at - self._clock.monotonic())
 
     def seconds_until_ask(self) -> float:
-        """Return how long no asked fetch may start."""
+        """Return how long no asked fetch may start; 0 if it may."""
         return max(self.next_ask_at - self._clock.monotonic(), self.seconds_until_try())
 
     def seconds_until_look(self) -> float:
-        """Return how long the last look into the shared cache has to do."""
+        """Return how long the last look into the shared cache suffices; 0 or less if it is over."""
         return self.next_look_at - self._clock.monotonic()
 
-    @property
-    def failed_lately(self) -> bool:
-        """Whether the last attempt failed within the cooldown."""
+    def has_failed_within(self, seconds: float) -> bool:
+        """Return whether the last attempt failed, and did so within so many seconds."""
         failure = self.failure
-        oldest = self._clock.monotonic() - self.policy.cooldown
-        return failure is not None and failure.failed_at > oldest
-
-    @property
-    def is_fresh(self) -> bool:
-        """Whether the keys need no refresh yet."""
-        snapshot = self.snapshot
-        return snapshot is not None and self._clock.monotonic() < snapshot.ahead_at
+        return failure is not None and self._clock.monotonic() < failure.failed_at + seconds
 
     def is_evidence(self, snapshot: Snapshot, arrived_at: float) -> bool:
-        """Whether a key that this snapshot lacks is unknown to the issuer.
+        """Return whether a key that this snapshot lacks is unknown to the issuer.
 
-        It is if the snapshot is the answer to an asked fetch whose claim was held after the token
-        arrived. The claim is named, never dated, since the clocks of two hosts differ.
+        It is unknown if the snapshot is the answer to an asked fetch whose claim was held after the
+        token arrived. The claim is named, never dated, since the clocks of two hosts differ.
         """
         return (
             snapshot.claim is not None
@@ -165,55 +169,44 @@ class KeyState:
 
     def install(self, keys: KeySet, text: str, claim: str | None, fetched_at: float) -> None:
         """Use these keys from now on; an earlier failure no longer counts."""
-        policy = self.policy
-        expires_at = fetched_at + policy.ttl
-        self.snapshot = Snapshot(
-            keys,
-            text,
-            claim,
-            fetched_at,
-            fetched_at + policy.ahead,
-            expires_at,
-            expires_at + policy.stale_ttl,
-        )
-        failure = self.failure
-        if failure is not None and failure.failed_at <= fetched_at:
+        self.snapshot = Snapshot(keys, text, claim, fetched_at, fetched_at + self.policy.ahead)
+        if self.failure is not None and self.failure.failed_at <= fetched_at:
             self.failure = None
 
     def status(self) -> Status:
-        """Return the state as a request would find it, without asking anybody."""
+        """Return the state as a request would find it, without any I/O."""
+        status = Status(self.issuer, self.name)
         snapshot, failure = self.snapshot, self.failure
-        return Status(
-            self.issuer,
-            self.name,
-            None if snapshot is None else self._clock.monotonic() - snapshot.fetched_at,
-            0 if snapshot is None else len(snapshot.keys),
-            0 if failure is None else failure.count,
-            None if failure is None else failure.reason,
-            None if failure is None else max(0, self.seconds_until_try()),
-        )
+        if snapshot is not None:
+            age = self._clock.monotonic() - snapshot.fetched_at
+            status = status._replace(age=age, keys=len(snapshot.keys))
+        if failure is not None:
+            retry_in = self.seconds_until_try()
+            status = status._replace(
+                failures=failure.failures, reason=failure.reason, retry_in=retry_in
+            )
+        return status
 
     def log_changes(self) -> None:
-        """Log when refreshing begins to fail, when no keys are left, and when all works again."""
+        """Log when refreshes begin to fail, when no keys are left, and when all is well again."""
         status = self.status()
-        condition = "working" if status.reason is None else "failing"
-        if condition == "failing" and status.state == "unavailable":
-            condition = "unavailable"
+        facts = status._asdict()
+        condition = "working"
+        if status.reason is not None:
+            condition = "unavailable" if status.state == "unavailable" else "failing"
         if condition == self._reported:
             return
         self._reported = condition
-        extra = status._asdict()
         if condition == "working":
-            logger.info("%s: loaded %d verification keys.", self.issuer, status.keys, extra=extra)
+            logger.info("%(issuer)s: loaded %(keys)d verification keys.", facts, extra=facts)
         elif condition == "failing":
             logger.warning(
-                "%s: cannot refresh the keys (%s); using the keys of %d s ago.",
-                self.issuer,
-                status.reason,
-                status.age or 0,
-                extra=extra,
+                "%(issuer)s: cannot refresh the keys (%(reason)s); using the keys of %(age)d s "
+                "ago.",
+                facts,
+                extra=facts,
             )
         else:
             logger.error(
-                "%s: no usable verification keys (%s).", self.issuer, status.reason, extra=extra
+                "%(issuer)s: no usable verification keys (%(reason)s).", facts, extra=facts
             )

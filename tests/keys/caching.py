@@ -11,7 +11,8 @@ from django.core.cache import caches
 from django.core.cache.backends.locmem import LocMemCache
 
 from jwtauth.keys import cache_worker
-from jwtauth.keys.shared_cache import JWKSCache, SharedDocument, SharedFailure
+from jwtauth.keys.shared_cache import JWKSCache, SharedDocument
+from jwtauth.keys.state import CachePolicy, Failure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -23,7 +24,7 @@ WAIT = 15
 
 ISSUER = "https://issuer.test"
 DOCUMENT = SharedDocument("fetch-1", '{"keys": ["\\u00e4\\n", "ä"]}', 1_000_000_000.5, None)
-FAILURE = SharedFailure("fetch-2", 3, answered=True, reason="the issuer is unreachable")
+FAILURE = Failure("fetch-2", 3, answered=True, reason="the issuer is unreachable")
 
 
 class ScriptedCache(LocMemCache):
@@ -105,27 +106,25 @@ class Gate:
         self._open.set()
 
 
-def jwks_cache(issuer: str = ISSUER, location: str = f"{ISSUER}/jwks", **options: Any) -> JWKSCache:
+def jwks_cache(
+    issuer: str = ISSUER,
+    location: str = f"{ISSUER}/jwks",
+    longest_hold: float = 3600,
+    monotonic: Callable[[], float] = time.monotonic,
+) -> JWKSCache:
     """Return what a process has for an issuer, on the default cache."""
-    return JWKSCache("default", issuer, location, **options)
+    policy = CachePolicy(cooldown=longest_hold)
+    return JWKSCache("default", issuer, location, policy, monotonic)
 
 
-def publish(
-    cache: JWKSCache,
-    document: SharedDocument = DOCUMENT,
-    *,
-    claim_for: float | None = None,
-    lease: str | None = None,
-) -> None:
-    """Publish a document that is kept for a long time."""
-    cache.publish(document, keep_for=1000, claim_for=claim_for, lease=lease)
+def publish(cache: JWKSCache, document: SharedDocument = DOCUMENT) -> None:
+    """Publish a document."""
+    cache.publish(document)
 
 
-def report(
-    cache: JWKSCache, *, retry_in: float = 100, claim: str | None = None, lease: str | None = None
-) -> None:
-    """Report a failure that is kept for a long time."""
-    cache.report_failure(FAILURE, keep_for=1000, retry_in=retry_in, claim=claim, lease=lease)
+def report(cache: JWKSCache, *, retry_in: float = 100) -> None:
+    """Report a failure."""
+    cache.report_failure(FAILURE._replace(failed_at=0, next_try_at=retry_in))
 
 
 def wait_until(condition: Callable[[], object]) -> None:
@@ -152,8 +151,9 @@ def worker_threads() -> list[threading.Thread]:
 def end_workers() -> None:
     """End all workers and close their connections."""
     for worker in cache_worker._workers.values():
-        worker._succeeds(disconnect)
-        worker._jobs.put(None)
+        worker.call(disconnect, None)
+        if worker._jobs is not None:
+            worker._jobs.put(None)
     cache_worker._workers.clear()
     disconnect(caches["default"])
     for thread in worker_threads():

@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pytest
 
 from jwtauth.exceptions import KeysUnavailable, TokenError
-from jwtauth.keys.clock import Clock
-from jwtauth.keys.fetch import Document, FetchError
+from jwtauth.keys.fetch import Document, FetchError, JWKSFetcher
 from jwtauth.keys.shared_cache import JWKSCache
 from jwtauth.keys.source import KeySource
-from jwtauth.keys.state import CachePolicy
+from jwtauth.keys.state import CachePolicy, Clock
 from jwtauth.testing import SigningKey
 from jwtauth.tokens.claims import ClaimsPolicy
 from jwtauth.tokens.header import Header
@@ -32,6 +31,7 @@ T = TypeVar("T")
 ISSUER = "https://issuer.test"
 _MESSAGE = b"header.payload"
 UNPUBLISHED = SigningKey.generate("EdDSA")
+DEFAULTS = CachePolicy()
 WAIT = 25
 """Seconds after which something that should have happened at once counts as missing."""
 
@@ -67,7 +67,7 @@ class ManualClock(Clock):
         self.advance(seconds)
 
 
-class ScriptedIssuer:
+class ScriptedIssuer(JWKSFetcher):
     """A fetcher whose issuer publishes ``keys``, or fails, as a test says.
 
     ``text`` replaces the JWKS, ``failure`` is the reason for which it cannot be asked, ``seconds``
@@ -122,7 +122,7 @@ class ScriptedIssuer:
         return Document(text, self.age, unchanged=text == text_in_use)
 
 
-class CachingProxy:
+class CachingProxy(JWKSFetcher):
     """A fetcher behind a cache that keeps an answer for ``max_age`` seconds."""
 
     def __init__(self, issuer: ScriptedIssuer, clock: ManualClock, max_age: float) -> None:
@@ -224,14 +224,20 @@ class MemoryCache:
 class MemoryJWKSCache(JWKSCache):
     """The real class on a cache in memory, without its worker: it may fail, but it never hangs."""
 
-    def __init__(self, cache: MemoryCache, clock: ManualClock, issuer: str = ISSUER) -> None:
-        super().__init__("default", issuer, f"{issuer}/jwks", monotonic=clock.monotonic)
+    def __init__(
+        self,
+        cache: MemoryCache,
+        clock: ManualClock,
+        issuer: str = ISSUER,
+        policy: CachePolicy = DEFAULTS,
+    ) -> None:
+        super().__init__("default", issuer, f"{issuer}/jwks", policy, clock.monotonic)
         self._cache: Any = cache
 
     def warm_up(self) -> None:
         """Do nothing: there is nothing to connect to."""
 
-    def _run(self, job: Callable[[BaseCache], T], otherwise: T) -> T:
+    def _run(self, job: Callable[[BaseCache], T], otherwise: T, _action: str = "") -> T:
         try:
             return job(self._cache)
         except ConnectionError:
@@ -285,8 +291,7 @@ class Deployment:
         return KeySource(
             ISSUER,
             fetcher or self.issuer,
-            MemoryJWKSCache(entries or self.cache, clock),
-            self.policy,
+            MemoryJWKSCache(entries or self.cache, clock, policy=self.policy),
             clock=clock,
             spawn=spawn,
         )

@@ -108,7 +108,6 @@ def fork(issuer: str, token: str) -> None:
     reach("warm")
     refresh_in_background(source)
     reach("refreshing")
-    source._single_flight._lock.acquire()
 
     def serve() -> None:
         assert source._single_flight.current is None
@@ -131,7 +130,9 @@ def fork(issuer: str, token: str) -> None:
 
 def refresh_in_background(source: KeySource) -> Call:
     """Fetch as a command would, but in a thread."""
-    return source._single_flight.start_or_join(source._refresher.refresh_now)
+    call = source._start(source._refresher.refresh_now)
+    assert call is not None
+    return call
 
 
 def key_source(issuer: str) -> KeySource:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from jwtauth.keys.clock import Clock
+from jwtauth.keys.state import Clock
 
 
 def test_clocks_are_those_of_this_machine() -> None:

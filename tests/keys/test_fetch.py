@@ -18,7 +18,8 @@ import requests
 from urllib3.connection import HTTPConnection
 
 import jwtauth
-from jwtauth.keys.fetch import MAX_BODY, MAX_HEADERS, Document
+from jwtauth.keys.fetch import Document
+from jwtauth.keys.http_client import MAX_BODY, MAX_HEADERS
 from tests.faults import Answer, FaultyIssuer
 
 from .fetching import TIMEOUT, fetch, fetcher_at, reason, reason_of, serving, text

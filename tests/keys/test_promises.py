@@ -13,9 +13,9 @@ from django.core.cache import caches
 
 from jwtauth import verify_token
 from jwtauth.exceptions import KeysUnavailable, TokenError
-from jwtauth.keys.clock import Clock
 from jwtauth.keys.shared_cache import SharedDocument
 from jwtauth.keys.source import KeySource
+from jwtauth.keys.state import Clock
 from jwtauth.settings import get_settings
 from jwtauth.testing import SigningKey
 from jwtauth.verification import jwks_cache_for, key_source_of
@@ -248,7 +248,7 @@ def test_key_set_planted_with_the_issuers_entity_tag_is_not_confirmed_by_it(
     shared = jwks_cache_for(settings.issuers[issuer.url], settings)
     text = json.dumps({"keys": [foreign.public_jwk()]})
     document = SharedDocument("planted", text, Clock().time() + 1, None)
-    shared.publish(document, keep_for=TTL, claim_for=None, lease=None)
+    shared.publish(document)
     clock.advance(0.9 * TTL)
     # It is adopted once, and replaced at its end.
     verify_token(issuer.token(key=foreign))
@@ -258,7 +258,7 @@ def test_key_set_planted_with_the_issuers_entity_tag_is_not_confirmed_by_it(
     assert verify_token(issuer.token())
     key_source_of(issuer.url).refresh()
     caches["default"].clear()
-    shared.publish(document, keep_for=TTL, claim_for=None, lease=None)
+    shared.publish(document)
     clock.advance(0.9 * TTL)
     verify_token(issuer.token())
     end_refresh(issuer)

@@ -135,6 +135,24 @@ def test_faulty_cache_does_not_shorten_the_back_off_of_a_process(
     assert all(gap > wait - 0.01 for gap, wait in zip(gaps, [1, 2, 4, 8, 10], strict=False))
 
 
+def test_old_failure_in_a_cache_that_cannot_be_written_does_not_end_a_newer_back_off(
+    deployment: Deployment,
+) -> None:
+    deployment.issuer.failure = "it is unreachable"
+    unavailable(deployment.process())
+    deployment.cache.fail("set", "add", "delete")
+    source = deployment.process()
+    began_at = deployment.clock.passed
+
+    while deployment.clock.passed < began_at + 80:
+        unavailable(source)
+        deployment.clock.advance(0.3)
+
+    gaps = [later - earlier for earlier, later in pairwise(deployment.issuer.times)]
+    assert len(gaps) >= 5
+    assert all(gap > wait - 0.01 for gap, wait in zip(gaps, [1, 2, 4, 8, 10], strict=False))
+
+
 @pytest.mark.parametrize("work", ["refresh", "ask"])
 def test_thread_that_comes_a_moment_late_does_not_repeat_the_fetch_that_failed(
     deployment: Deployment, work: str

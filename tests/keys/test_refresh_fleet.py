@@ -205,7 +205,7 @@ def test_success_of_another_process_ends_a_failure_whatever_its_age(
     source._refresher._look()
 
     assert source.status().reason is None
-    assert not source._state.failed_lately
+    assert not source._state.has_failed_within(10)
 
 
 def test_idle_process_learns_of_the_failures_of_others(deployment: Deployment) -> None:
@@ -292,7 +292,7 @@ def test_document_is_adopted_once(deployment: Deployment) -> None:
     assert uses(source, planted)
     source.refresh()
     # Written again, it is not news.
-    shared.publish(document, keep_for=600, claim_for=None, lease=None)
+    shared.publish(document)
     deployment.clock.advance(540)
     source.current()
 

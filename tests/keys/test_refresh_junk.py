@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from jwtauth.keys.shared_cache import SharedDocument, SharedFailure
+from jwtauth.keys.shared_cache import SharedDocument
+from jwtauth.keys.state import Failure
 from jwtauth.testing import SigningKey
 
 from .doubles import Deployment, MemoryJWKSCache, find, jwks, unavailable, uses
@@ -22,7 +23,7 @@ def plant(
 ) -> None:
     """Write a document into the cache, with a time of our choice."""
     document = SharedDocument(id_, text, deployment.clock.time() - ago, claim)
-    shared(deployment).publish(document, keep_for=100_000, claim_for=None, lease=None)
+    shared(deployment).publish(document)
 
 
 @pytest.mark.parametrize("value", [b"bytes", 7, "", "{", "[" * 100_000, "null", '{"schema": 2}'])
@@ -120,10 +121,9 @@ def test_older_keys_than_its_own_are_not_adopted(deployment: Deployment) -> None
 
 
 def test_failure_of_others_counts_for_its_back_off_and_no_longer(deployment: Deployment) -> None:
-    failure = SharedFailure("id", 1_000_000, answered=False, reason="it is unreachable")
-    shared(deployment).report_failure(
-        failure, keep_for=100_000, retry_in=100_000, claim=None, lease=None
-    )
+    failure = Failure("id", 1_000_000, answered=False, reason="it is unreachable")
+    failure = failure._replace(failed_at=0, next_try_at=100_000)
+    shared(deployment).report_failure(failure)
     source = deployment.process()
 
     assert unavailable(source) == 10
@@ -133,13 +133,13 @@ def test_failure_of_others_counts_for_its_back_off_and_no_longer(deployment: Dep
     assert deployment.clock.passed < 20
 
 
-def test_reason_that_would_spoil_the_log_is_left_out(
+def test_failure_whose_reason_would_spoil_the_log_counts_as_missing(
     deployment: Deployment, caplog: pytest.LogCaptureFixture
 ) -> None:
-    failure = SharedFailure("id", 1, answered=False, reason="two\nlines")
-    shared(deployment).report_failure(failure, keep_for=99, retry_in=9, claim=None, lease=None)
+    failure = Failure("id", 1, answered=False, reason="two\nlines", failed_at=0, next_try_at=9)
+    shared(deployment).report_failure(failure)
     source = deployment.process()
-    unavailable(source)
 
-    assert source.status().reason == "unknown"
-    assert "(unknown)" in caplog.records[-1].getMessage()
+    assert uses(source, *deployment.issuer.keys)
+    assert source.status().reason is None
+    assert "two" not in caplog.text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -11,19 +12,19 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from django.db import connection
 
-from jwtauth.keys import single_flight as module
-from jwtauth.keys.clock import Clock
 from jwtauth.keys.single_flight import (
     Call,
     SingleFlight,
+    Spawn,
     WouldBlock,
     aretry_when_ready,
     in_background,
     retry_when_ready,
 )
+from jwtauth.keys.state import Clock
 from jwtauth.tokens.trusted_issuer import KeySearch
 
-from .doubles import WAIT, Later, at_once, no_thread
+from .doubles import WAIT, Later, no_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,13 +34,17 @@ def nothing() -> None:
     pass
 
 
-def work(_call: Call) -> Callable[[], None]:
-    return nothing
+def work(_call: Call) -> None:
+    pass
+
+
+def single_flight(spawn: Spawn, then: Callable[[], None] = nothing) -> SingleFlight:
+    return SingleFlight(Clock(), spawn, then)
 
 
 def test_one_call_is_in_progress_at_a_time() -> None:
     later = Later()
-    flight = SingleFlight(Clock(), later)
+    flight = single_flight(later)
 
     first, second = flight.start_or_join(work), flight.start_or_join(work)
 
@@ -53,7 +58,7 @@ def test_one_call_is_in_progress_at_a_time() -> None:
 
 def test_hundred_threads_start_one_call() -> None:
     later = Later()
-    flight = SingleFlight(Clock(), later)
+    flight = single_flight(later)
     barrier = threading.Barrier(100)
 
     def start() -> None:
@@ -71,9 +76,9 @@ def test_hundred_threads_start_one_call() -> None:
 
 def test_call_ends_when_its_work_raises() -> None:
     later = Later()
-    flight = SingleFlight(Clock(), later)
+    flight = single_flight(later)
 
-    def fail(_call: Call) -> Callable[[], None]:
+    def fail(_call: Call) -> None:
         raise ValueError("mine")
 
     call = flight.start_or_join(fail)
@@ -89,7 +94,7 @@ def test_call_that_cannot_start_does_not_prevent_the_next(error: type[BaseExcept
     def fail(_work: Callable[[], None]) -> None:
         raise error
 
-    flight = SingleFlight(Clock(), fail)
+    flight = single_flight(fail)
     with pytest.raises(error):
         flight.start_or_join(work)
 
@@ -97,31 +102,29 @@ def test_call_that_cannot_start_does_not_prevent_the_next(error: type[BaseExcept
 
 
 def test_what_is_left_to_do_is_done_when_nobody_waits_any_more() -> None:
-    flight = SingleFlight(Clock(), at_once)
-    seen: list[bool] = []
+    later, seen = Later(), list[bool]()
+    flight = single_flight(
+        later, then=lambda: seen.append(call.future.done() and flight.current is None)
+    )
 
-    def first(call: Call) -> Callable[[], None]:
-        return lambda: seen.append(call.future.done() and flight.current is None)
-
-    flight.start_or_join(first)
+    call = flight.start_or_join(work)
+    later.run()
 
     assert seen == [True]
 
 
 def test_work_in_this_thread_waits_for_the_call_in_progress() -> None:
-    flight = SingleFlight(Clock(), in_background)
+    flight = single_flight(in_background)
     begun, go_on = threading.Event(), threading.Event()
     order: list[str] = []
 
-    def background(_call: Call) -> Callable[[], None]:
+    def background(_call: Call) -> None:
         begun.set()
         go_on.wait(WAIT)
         order.append("background")
-        return nothing
 
-    def foreground(_call: Call) -> Callable[[], None]:
+    def foreground(_call: Call) -> None:
         order.append("foreground")
-        return nothing
 
     flight.start_or_join(background)
     assert begun.wait(WAIT)
@@ -158,19 +161,16 @@ def test_background_thread_closes_the_database_connection_that_it_opened() -> No
     assert wrapper.connection is None
 
 
-def test_child_knows_no_calls_and_no_locks_of_its_parent() -> None:
-    later = Later()
-    flight = SingleFlight(Clock(), later)
-    left_behind = flight.start_or_join(work)
-    flight._lock.acquire()
+def test_child_knows_no_calls_of_its_parent() -> None:
+    flight = single_flight(Later())
+    flight.start_or_join(work)
 
-    module._after_fork()
+    child = os.fork()
+    if not child:
+        os._exit(flight.current is not None)
 
-    call = flight.start_or_join(work)
-    assert call is not left_behind
-    # As if the parent's thread went on in the child after all.
-    later.work.pop(0)()
-    assert flight.current is call
+    assert os.waitpid(child, 0)[1] == 0
+    assert flight.current is not None
 
 
 def ends_after(
@@ -277,4 +277,4 @@ async def test_exceptions_propagate() -> None:
 
 def test_machine_that_starts_no_thread_raises() -> None:
     with pytest.raises(RuntimeError):
-        SingleFlight(Clock(), no_thread).start_or_join(work)
+        single_flight(no_thread).start_or_join(work)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from typing import TYPE_CHECKING
-from unittest.mock import MagicMock, Mock
+from unittest.mock import Mock
 
 import pytest
 
@@ -55,7 +55,7 @@ def test_fresh_keys_are_used_without_lock_cache_or_network(
     deployment.cache.calls.clear()
 
     refuse = Mock(side_effect=AssertionError("touched"))
-    monkeypatch.setattr(source._single_flight, "_lock", MagicMock(__enter__=refuse, acquire=refuse))
+    monkeypatch.setattr(source, "_single_flight", None)
     monkeypatch.setattr(threading, "Lock", refuse)
     monkeypatch.setattr(threading, "Thread", refuse)
     monkeypatch.setattr(deployment.issuer, "fetch", refuse)

@@ -265,14 +265,17 @@ def test_set_of_a_caching_proxy_does_not_replace_a_newer_one() -> None:
     source = deployment.process(fetcher=proxy)
     source.current()
     stored = proxy._stored
+    deployment.clock.advance(1)
     new = deployment.issuer.rotate()
     assert find(source, new)
     # A proxy that passes the request on without storing the answer.
     proxy._stored = stored
     deployment.clock.advance(9.5)
+    fetches = deployment.issuer.fetches
 
     assert find(source, new)
     assert source.status().state == "fresh"
+    assert deployment.issuer.fetches == fetches + 1
 
 
 def test_bad_signature_under_a_known_kid_is_rejected_at_once(deployment: Deployment) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from jwtauth.exceptions import KeysUnavailable
-from jwtauth.keys.single_flight import WouldBlock, in_background, retry_when_ready
+from jwtauth.keys.single_flight import Call, WouldBlock, in_background, retry_when_ready
 from jwtauth.signals import keys_refresh_failed
 
 from .doubles import (
@@ -17,6 +17,7 @@ from .doubles import (
     WAIT,
     Deployment,
     Later,
+    MemoryJWKSCache,
     find,
     new_key_after_a_failure,
     no_thread,
@@ -39,8 +40,15 @@ def wait_for(
     return raised.value
 
 
-def find_and_wait(source: KeySource, key: SigningKey) -> bool:
-    return retry_when_ready(lambda search: find(source, key, search))
+def find_and_wait(source: KeySource, key: SigningKey, error: WouldBlock | None = None) -> bool:
+    first = None if error is None else error.search
+    return retry_when_ready(lambda search: find(source, key, search or first))
+
+
+def call_in_progress(source: KeySource) -> Call:
+    call = source._single_flight.current
+    assert call is not None
+    return call
 
 
 def test_request_without_keys_waits_for_the_timeout_at_most(deployment: Deployment) -> None:
@@ -48,23 +56,66 @@ def test_request_without_keys_waits_for_the_timeout_at_most(deployment: Deployme
 
     blocked = wait_for(source)
     assert blocked.seconds == 5
+    call_in_progress(source).is_preparing = False
     deployment.clock.advance(5)
 
     with pytest.raises(KeysUnavailable):
         find(source, UNPUBLISHED, blocked.search)
 
 
-def test_time_in_which_the_cache_is_connected_does_not_count(deployment: Deployment) -> None:
-    later = Later()
-    source = deployment.process(spawn=later)
+def test_request_keeps_waiting_while_the_cache_is_connected(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connecting, connected = threading.Event(), threading.Event()
+
+    def warm_up(_cache: MemoryJWKSCache) -> None:
+        connecting.set()
+        assert connected.wait(WAIT)
+
+    monkeypatch.setattr(MemoryJWKSCache, "warm_up", warm_up)
+    source = deployment.process(spawn=in_background)
+    key = deployment.issuer.keys[0]
+    blocked = wait_for(source, key)
+    assert connecting.wait(WAIT)
+    for _ in range(5):
+        deployment.clock.advance(5)
+        blocked = wait_for(source, key, blocked)
+        assert blocked.seconds == 5
+    connected.set()
+
+    assert find_and_wait(source, key, blocked)
+
+
+def test_time_for_the_fetch_begins_when_the_cache_is_connected(deployment: Deployment) -> None:
+    source = deployment.process(spawn=Later())
     blocked = wait_for(source)
-    deployment.clock.advance(4)
-    call = source._single_flight.current
-    assert call is not None
-    call.started_at = deployment.clock.monotonic()
+    deployment.clock.advance(9)
+    call = call_in_progress(source)
+    call.started_at, call.is_preparing = deployment.clock.monotonic(), False
     deployment.clock.advance(1)
 
     assert wait_for(source, error=blocked).seconds == 4
+
+
+def test_request_gives_up_if_the_cache_is_not_connected_for_long(deployment: Deployment) -> None:
+    source = deployment.process(spawn=Later())
+    blocked = wait_for(source)
+    deployment.clock.advance(28)
+    assert wait_for(source, error=blocked).seconds == 2
+    deployment.clock.advance(2)
+
+    with pytest.raises(KeysUnavailable):
+        find(source, UNPUBLISHED, blocked.search)
+
+
+def test_keys_that_expired_are_used_while_the_cache_is_connected(deployment: Deployment) -> None:
+    source = deployment.warm_process(spawn=Later())
+    deployment.clock.advance(600)
+    key = deployment.issuer.keys[0]
+    blocked = wait_for(source, key)
+    deployment.clock.advance(1)
+
+    assert find(source, key, blocked.search)
 
 
 def test_requests_without_keys_all_wait_for_the_one_fetch(deployment: Deployment) -> None:

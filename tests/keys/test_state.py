@@ -33,7 +33,7 @@ def install(state: KeyState, clock: ManualClock, age: float = 0, claim: str | No
 
 def failure(clock: ManualClock, ago: float = 0, *, answered: bool = False) -> Failure:
     failed_at = clock.monotonic() - ago
-    return Failure("id", 3, failed_at, failed_at + 4, answered, "it is unreachable")
+    return Failure("id", 3, answered, "it is unreachable", failed_at, failed_at + 4)
 
 
 @pytest.mark.parametrize(
@@ -146,17 +146,23 @@ def test_look_into_the_cache_has_a_time_of_its_own(state: KeyState, clock: Manua
     assert state.seconds_until_ask() <= 0
 
 
-def test_failure_is_of_late_for_the_length_of_a_cooldown(
-    state: KeyState, clock: ManualClock
-) -> None:
-    assert not state.failed_lately
+def test_failure_counts_for_so_many_seconds(state: KeyState, clock: ManualClock) -> None:
+    assert not state.has_failed_within(10)
 
     state.failure = failure(clock)
-    assert state.failed_lately
+    assert state.has_failed_within(10)
     clock.advance(9.9)
-    assert state.failed_lately
+    assert state.has_failed_within(10)
     clock.advance(0.1)
-    assert not state.failed_lately
+    assert not state.has_failed_within(10)
+
+
+def test_failure_of_another_process_at_an_unknown_time_was_long_ago(state: KeyState) -> None:
+    state.failure = Failure("id", 3, answered=False, reason="it is unreachable")
+
+    assert not state.has_failed_within(10**9)
+    assert state.seconds_until_try() == 0
+    assert state.status().retry_in == 0
 
 
 @pytest.mark.parametrize(
@@ -184,14 +190,6 @@ def test_evidence_is_the_answer_to_a_claim_that_was_held_when_the_token_arrived(
 
     assert state.snapshot is not None
     assert state.is_evidence(state.snapshot, clock.monotonic()) is is_evidence
-
-
-def test_fresh_keys_need_no_refresh(state: KeyState, clock: ManualClock) -> None:
-    assert not state.is_fresh
-    install(state, clock, 539.9)
-    assert state.is_fresh
-    install(state, clock, 540)
-    assert not state.is_fresh
 
 
 @pytest.mark.parametrize(

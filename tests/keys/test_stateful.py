@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from jwtauth.exceptions import KeysUnavailable
+from jwtauth.keys.fetch import JWKSFetcher
 from jwtauth.keys.local import LocalKeys
 from jwtauth.keys.source import KeySource
 from jwtauth.keys.state import CachePolicy
@@ -65,7 +66,7 @@ class Recorder(MemoryJWKSCache):
         return claim
 
 
-class RecordingFetcher:
+class RecordingFetcher(JWKSFetcher):
     """The fetcher of one process."""
 
     def __init__(
@@ -326,9 +327,9 @@ class KeysOverTime(RuleBasedStateMachine):
 
     def _process(self, number: int) -> KeySource:
         clock = ManualClock(self.clock, self.skews[number])
-        shared = Recorder(self.cache, clock)
+        shared = Recorder(self.cache, clock, policy=POLICY)
         fetcher = RecordingFetcher(self.fetcher, shared, clock, self.log)
-        fetcher.process = KeySource(ISSUER, fetcher, shared, POLICY, clock=clock, spawn=at_once)
+        fetcher.process = KeySource(ISSUER, fetcher, shared, clock=clock, spawn=at_once)
         source: KeySource = fetcher.process
         return source
 

@@ -12,7 +12,8 @@ from django.core.cache import caches
 from django.utils.http import http_date
 
 from jwtauth.keys import cache_worker
-from jwtauth.keys.shared_cache import JWKSCache, SharedDocument, SharedFailure
+from jwtauth.keys.shared_cache import JWKSCache, SharedDocument
+from jwtauth.keys.state import Failure
 from jwtauth.management.report import duration
 from jwtauth.settings import get_settings
 from jwtauth.testing import SigningKey
@@ -61,7 +62,7 @@ def share(issuer: FaultyIssuer, *, age: float, text: str | None = None) -> None:
     """Put keys into the cache, as a process does that fetched them so many seconds ago."""
     text = json.dumps(issuer.jwks()) if text is None else text
     document = SharedDocument("id", text, time.time() - age, None)
-    shared_keys(issuer).publish(document, keep_for=600, claim_for=None, lease=None)
+    shared_keys(issuer).publish(document)
 
 
 def test_healthy_issuer_is_told_with_its_keys(issuer: FaultyIssuer) -> None:
@@ -418,11 +419,7 @@ def test_what_requests_meet_without_the_issuer_depends_on_the_cache(
 
 def test_failure_that_other_processes_met_is_a_warning(issuer: FaultyIssuer) -> None:
     shared_keys(issuer).report_failure(
-        SharedFailure("id", 3, answered=False, reason="no route"),
-        keep_for=60,
-        retry_in=4,
-        claim=None,
-        lease=None,
+        Failure("id", 3, answered=False, reason="no route", failed_at=0, next_try_at=4)
     )
 
     assert section()["warnings"] == ["The last fetch of this deployment failed (no route)."]

@@ -1,4 +1,4 @@
-"""Calls with a time limit."""
+"""Calls with a time limit. Requests are tested with the fetches that make them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from jwtauth.keys.timeouts import Deadline, call_with_timeout
+from jwtauth.keys.http_client import Deadline, call_with_timeout
 
 from .fetching import WAIT
 
@@ -42,10 +42,10 @@ def test_call_that_takes_too_long_is_left_behind() -> None:
 
 
 def test_function_runs_in_a_named_daemon_thread() -> None:
-    thread = call_with_timeout(threading.current_thread, WAIT, name="a-name")
+    thread = call_with_timeout(threading.current_thread, WAIT)
 
     assert thread is not threading.current_thread()
-    assert thread.name == "a-name"
+    assert thread.name == "jwtauth-call"
     assert thread.daemon  # The process can end although it hangs.
 
 
