@@ -229,7 +229,8 @@ def test_lease_claim_and_backoff_end_with_their_time(backend: str) -> None:
     seconds = 1.2 if backend in {"database", "memcached"} else 0.2
     assert cache.acquire_lease(seconds) is not None
     assert cache.claim_refetch(seconds) is not None
-    report(failing, retry_in=seconds, lease=failing.acquire_lease(30))
+    assert failing.acquire_lease(30) is not None
+    report(failing, retry_in=seconds)
     assert cache.acquire_lease(seconds) is None
     assert failing.read().backing_off
 
