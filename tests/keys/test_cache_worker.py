@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from django.core.cache import caches
 
 from jwtauth.keys import cache_worker
 from jwtauth.keys.cache_worker import worker_for
@@ -39,6 +40,7 @@ class Clock:
 def clock(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
     """Time for the pauses of workers, whose calls are soon given up, on a scripted cache."""
     settings.CACHES = ScriptedCache.settings
+    caches["default"].clear()  # Its content outlives a test.
     clock = Clock()
     monkeypatch.setattr(cache_worker, "time", SimpleNamespace(monotonic=clock.monotonic))
     monkeypatch.setattr(cache_worker, "SECONDS_PER_CALL", LIMIT)
