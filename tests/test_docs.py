@@ -267,7 +267,7 @@ def test_first_steps_print_what_the_page_shows(tmp_path: Path) -> None:
         assert f"python manage.py {command}" in lines
         assert matches(python(tmp_path, "-u", "manage.py", command), shown.text)
     answer = python(tmp_path, "-c", LOOK)
-    (shown,) = by_title["A look from outside"].of("text")
+    (shown,) = by_title["Call the view"].of("text")
     for line in shown.text.splitlines():
         assert line == "…" or line in answer
 
