@@ -10,18 +10,14 @@ Needs Debian's ``redis-server``, and PyJWT and redis from PyPI.
 
 from __future__ import annotations
 
-import argparse
-import platform
-import subprocess
+import sys
 import time
-from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from keysource import fetches, replaced, trouble
 from keysource.processes import Issuer, Redis, workers
 from keysource.stage import Stage
-from report import Report, environment
+from report import options, publish
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,29 +54,20 @@ SCENARIOS: Final[dict[int, tuple[Callable[[Stage], Finding], str]]] = {
     21: (trouble.points_off_the_curve, "under 0.3 s of CPU"),
     22: (trouble.interrupt, "the process ends within 1 s"),
 }
-HEADER: Final = ("#", "scenario", "goal", "jwtauth", "PyJWKClient", "met")
+HEADER: Final = ("#", "scenario", "promise", "jwtauth", "PyJWKClient", "kept")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="the short form, for CI")
-    parser.add_argument("--only", default="", help="numbers of scenarios, separated by commas")
-    parser.add_argument("--json", type=Path, help="write the findings there too")
-    parser.add_argument("--markdown", type=Path, help="write the table of the docs there too")
-    arguments = parser.parse_args()
+    arguments = options(__doc__)
     try:
-        numbers = [int(number) for number in arguments.only.split(",") if number]
-    except ValueError:
-        parser.error("--only takes numbers, like 3,5")
-    if unknown := set(numbers) - SCENARIOS.keys():
-        parser.error(f"there is no scenario {', '.join(map(str, sorted(unknown)))}")
-
-    report = Report("key_source")
+        numbers = [int(number) for number in arguments.rows.split(",") if number] or list(SCENARIOS)
+        scenarios = {number: SCENARIOS[number] for number in numbers}
+    except (KeyError, ValueError):
+        sys.exit(f"--rows takes numbers from 1 to {len(SCENARIOS)}, like 3,5")
     rows = []
     with Redis() as redis, Issuer() as issuer, workers(8, redis) as pool:
         stage = Stage(pool, redis, issuer, quick=arguments.quick)
-        for number in numbers or SCENARIOS:
-            scenario, goal = SCENARIOS[number]
+        for number, (scenario, promise) in scenarios.items():
             began_at = time.monotonic()
             finding = scenario(stage)
             took = time.monotonic() - began_at
@@ -89,41 +76,12 @@ def main() -> None:
             title = (scenario.__doc__ or "").rstrip(".")
             if finding.scaled:
                 title = f"{title} ({finding.scaled})"
-            is_met = all(each.verdict != "missed" for each in finding.goals)
-            rows.append(
-                [str(number), title, goal, finding.text, finding.peer, "yes" if is_met else "no"]
-            )
-            report.goals += [
-                replace(
-                    each,
-                    name=f"{number}: {each.name}",
-                    digits=0 if isinstance(each.value, int) else 2,
-                )
-                for each in finding.goals
-            ]
-            peer = finding.peer and f" | PyJWKClient: {finding.peer}"
-            print(f"{number:2} {finding.text}{peer} ({took:.0f} s)", flush=True)
-    report.table("Scenarios", HEADER, rows)
-    remarks = _remarks()
-    report.note(remarks)
-    report.write(arguments.json)
-    if arguments.markdown:
-        lines = [f"| {' | '.join(cells)} |" for cells in (HEADER, ["-"] * len(HEADER), *rows)]
-        arguments.markdown.write_text("\n".join([*lines, "", f"{remarks}\n"]))
-
-
-def _remarks() -> str:
-    """Say what the table does not: how the peer was run, and on what machine."""
-    facts = environment()
-    version = subprocess.run(
-        ["redis-server", "--version"], check=True, capture_output=True, text=True
-    ).stdout.split()[2]
-    return (
-        "`PyJWKClient` runs in three scenarios. It finds keys by `kid` only, so its issuer gives "
-        "keys and tokens one; the gateway's keys have none.\n\n"
-        f"One run on a machine with {facts['processors']} processors ({platform.system()}, "
-        f"{facts['python']}, Django {facts['versions']['Django']}, Redis {version.strip('v=')})."
-    )
+            missed = [goal.name for goal in finding.goals if not goal.is_met]
+            kept = f"no: {', '.join(missed)}" if missed else "yes"
+            rows.append((number, title, promise, finding.text, finding.peer, kept))
+            print(f"{number:2} {finding.text} {finding.peer} {kept} ({took:.0f} s)", flush=True)
+    if len(rows) == len(SCENARIOS):
+        publish(arguments.tables, "key-source", HEADER, rows)
 
 
 if __name__ == "__main__":

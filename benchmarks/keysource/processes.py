@@ -52,6 +52,10 @@ class Remote:
         """Have it run a job after the jobs that were started before."""
         self._pipe.send((job, args, kwargs))
 
+    def has_result(self) -> bool:
+        """Whether ``result`` returns at once."""
+        return self._pipe.poll()
+
     def result(self) -> Any:
         """Return the result of the first job whose result was not read yet, or raise its error."""
         if not self._pipe.poll(TIMEOUT):
@@ -97,7 +101,10 @@ def _run_jobs(connection: Connection, create: Callable[..., object], *arguments:
             return
         except Exception as error:  # noqa: BLE001 - raised where the result is read.
             result = error
-        connection.send(result)
+        try:
+            connection.send(result)
+        except BrokenPipeError:
+            return
 
 
 class Issuer(Remote):
@@ -189,6 +196,14 @@ class Redis:
     def clear(self) -> None:
         """Delete everything."""
         self._ask("FLUSHALL")
+
+    def fill(self) -> None:
+        """Let it take no more data."""
+        self._ask("CONFIG SET maxmemory 1")
+
+    def unfill(self) -> None:
+        """Let it take data again."""
+        self._ask("CONFIG SET maxmemory 0")
 
     def usage(self) -> tuple[int, int]:
         """Return how many connections and commands it has received so far.

@@ -6,13 +6,11 @@ import json
 import time
 from typing import TYPE_CHECKING
 
-from report import Goal
-
 from tests.faults import FaultyIssuer
 
 from .hosts import CachingProxy, IssuerHost
 from .processes import Remote
-from .stage import Finding, last_accepted, longest_wait, rejected
+from .stage import Finding, Goal, last_accepted, longest_wait, rejected
 from .worker import Worker
 
 if TYPE_CHECKING:

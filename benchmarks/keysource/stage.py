@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from report import Goal
 
     from .processes import Issuer, Redis, Workers
     from .worker import Result
 
 SECONDS_OF_A_WAIT = 0.25
 """A request takes longer only if it waits: half of what a slow issuer takes here."""
+
+
+class Goal(NamedTuple):
+    """A figure that is promised to be at most ``limit``, or at least, with ``floor``."""
+
+    name: str
+    value: float
+    limit: float
+    floor: bool = False
+
+    @property
+    def is_met(self) -> bool:
+        """Whether the promise is kept."""
+        return self.value >= self.limit if self.floor else self.value <= self.limit
 
 
 @dataclass(slots=True)

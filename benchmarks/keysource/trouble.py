@@ -7,14 +7,12 @@ import secrets
 import time
 from typing import TYPE_CHECKING, Any
 
-from report import Goal
-
 from jwtauth.tokens import base64url
 from tests.faults import FaultyIssuer
 
 from .hosts import IssuerHost
 from .processes import workers as new_workers
-from .stage import Finding, last_accepted, rejected, waited
+from .stage import Finding, Goal, last_accepted, rejected, waited
 from .worker import Result, Worker
 
 if TYPE_CHECKING:
