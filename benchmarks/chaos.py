@@ -77,7 +77,7 @@ FAULTS: Final[dict[str, tuple[Range, dict[str, Range]]]] = {
             **dict.fromkeys(ANSWERS, (1, 4)),
         },
     ),
-    CACHE: ((1, 5), {"killed": (0, 4), "frozen": (0, 4), "flushed": (0, 0), "full": (1, 4)}),
+    CACHE: ((1, 5), {"killed": (0, 4), judge.FROZEN: (0, 4), "flushed": (0, 0), "full": (1, 4)}),
     WORKER: ((2, 10), {"killed": (0, 0)}),
     "keys": ((6, 16), {"replaced": (0, 0), "replaced with overlap": (0.5, 3)}),
     "clients": ((3, 12), {"flood of forged tokens": (1, 4)}),
@@ -260,7 +260,7 @@ class Run:
             redis = self._redis
             changes: dict[str, tuple[Callable[[], object], Callable[[], object]]] = {
                 "killed": (redis.start, redis.kill),
-                "frozen": (redis.resume, redis.pause),
+                judge.FROZEN: (redis.resume, redis.pause),
                 "flushed": (bool, redis.clear),
                 "full": (redis.unfill, redis.fill),
             }

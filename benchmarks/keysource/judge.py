@@ -26,6 +26,7 @@ NO_RESPONSE: Final = 0
 ISSUER: Final = "issuer"
 CACHE: Final = "shared cache"
 WORKER: Final = "worker"
+FROZEN: Final = "frozen"
 NO_USABLE_KEYS: Final = "no usable keys"
 
 MUST_BE_0: Final = (
@@ -216,16 +217,23 @@ class Judge:
         return None
 
     def _evidence(self, response: Response) -> str | None:
-        """Return the answer to an asked fetch that is evidence: it is for C after it was shared."""
-        history, start, end = self.history, response.sent_at, response.ended_at
-        for answer in history.answers:
-            if answer.asked and answer.lacks(response.key) and answer.at <= end:
-                until = answer.at + COOLDOWN + SLACK
-                if start <= until:
-                    return "asked within C, the issuer had not published the key yet"
-                late = [fault.ended_at for fault in history.between(CACHE, answer.at, until)]
-                if start <= max(late, default=-inf) + COOLDOWN + SLACK:
-                    return "the same, and the shared cache passed the answer on late"
+        """Return why the key counts as unknown: an answer to an asked fetch is evidence for C."""
+        history, start = self.history, response.sent_at
+        lacking = [
+            answer.at
+            for answer in history.answers
+            if answer.asked and answer.lacks(response.key) and answer.at <= response.ended_at
+        ]
+        if any(start <= at + COOLDOWN + SLACK for at in lacking):
+            return "asked within C, the issuer had not published the key yet"
+        # A claim that is on its way into a frozen cache is held from when that continues.
+        frozen = [fault for fault in history.between(CACHE, -inf, start) if fault.name == FROZEN]
+        if any(
+            fault.began_at - SLACK <= at and start <= fault.ended_at + COOLDOWN + SLACK
+            for fault in frozen
+            for at in lacking
+        ):
+            return "the same, and the frozen cache stored that answer late"
         return None
 
     def _reason_for_known_key(self, response: Response) -> str | None:
