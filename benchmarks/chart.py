@@ -40,7 +40,7 @@ def draw(results: Path, target: Path) -> None:
     for title, bars in groups.items():
         y += 2 * ROW
         lines.append(f'<text class="head" x="20" y="{y - 4}">{title}</text>')
-        for name, (median, *_) in sorted(bars.items(), key=lambda item: item[1]):
+        for name, (median, *_) in sorted(bars.items(), key=lambda item: item[1])[1:]:
             kind = "ours" if name.startswith("jwtauth") else "floor" if "only" in name else "peer"
             length = round(median / longest * (WIDTH - LEFT - 70), 1)
             text = escape(name.replace("`", ""))

@@ -57,22 +57,11 @@ def difference(these: list[float], those: list[float]) -> Spread:
 
 
 def _batch(contender: Contender) -> list[int]:
-    """Return nanoseconds of calls, without what reading the clock costs."""
+    """Return the nanoseconds of each call."""
     arguments = [next(contender.arguments) for _ in range(BATCH)]
     times = []
     for argument in arguments:
         began_at = perf_counter_ns()
         contender.call(argument)
-        times.append(perf_counter_ns() - began_at - _CLOCK)
+        times.append(perf_counter_ns() - began_at)
     return times
-
-
-def _cost_of_clock() -> int:
-    costs = []
-    for _ in range(1000):
-        began_at = perf_counter_ns()
-        costs.append(perf_counter_ns() - began_at)
-    return min(costs)
-
-
-_CLOCK: Final = _cost_of_clock()

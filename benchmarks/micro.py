@@ -89,7 +89,7 @@ def check(name: str, authentication: type[BaseAuthentication], issuer: Issuer) -
 
     valid = next(tokens(issuer))
     middle = valid.rindex(".") + 10
-    bad: dict[str, str] = {
+    bad = {
         "a bad signature": f"{valid[:middle]}{'AB'[valid[middle] == 'A']}{valid[middle + 1 :]}",
         "another issuer": next(tokens(issuer, iss="https://other.test")),
         "no exp": next(tokens(issuer, exp=...)),

@@ -34,22 +34,14 @@ class Spread(NamedTuple):
         return f"{self.median:.{digits}f} ({self.least:.{digits}f} to {self.most:.{digits}f})"
 
 
-class Options(argparse.Namespace):
-    """The arguments that every benchmark takes."""
-
-    quick: bool
-    tables: Path
-    rows: str
-
-
-def options(description: str | None) -> Options:
+def options(description: str | None) -> argparse.Namespace:
     """Read the arguments of a benchmark."""
     parser = argparse.ArgumentParser(description=(description or "").partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="fewer rounds, for a first look")
     default = Path(__file__).parent / "results"
     parser.add_argument("--tables", type=Path, default=default, help="the folder for the tables")
     parser.add_argument("--rows", default="", help="the numbers of some rows (key_source.py only)")
-    return parser.parse_args(namespace=Options())
+    return parser.parse_args()
 
 
 def publish(

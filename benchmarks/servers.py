@@ -6,11 +6,9 @@ import os
 import socket
 import subprocess
 import sys
-import time
-import urllib.request
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -32,11 +30,12 @@ class Server(NamedTuple):
 
 @contextmanager
 def gunicorn(
-    *, workers: int, threads: int, environment: Mapping[str, str], log: IO[bytes] | None = None
+    *, workers: int, threads: int, environment: Mapping[str, str], log: int | None = None
 ) -> Iterator[Server]:
     """Run gunicorn until the block ends. With one thread, its workers are sync."""
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
+        listening.listen(1024)  # Early requests wait for the first worker.
         port = listening.getsockname()[1]
         command = [
             *(sys.executable, "-m", "gunicorn", "backend.wsgi"),
@@ -51,19 +50,6 @@ def gunicorn(
             pass_fds=[listening.fileno()],
         ) as process:
             try:
-                wait_for(f"http://127.0.0.1:{port}/cpu")
                 yield Server(port, process.pid)
             finally:
                 process.terminate()
-
-
-def wait_for(url: str) -> None:
-    """Return when a server responds."""
-    ends_at = time.monotonic() + 60
-    while time.monotonic() < ends_at:
-        try:
-            with urllib.request.urlopen(url, timeout=5):
-                return
-        except OSError:
-            time.sleep(0.05)
-    raise TimeoutError(f"{url} does not respond")

@@ -57,22 +57,25 @@ def main() -> None:
         from backend.urls import CLASSES  # noqa: PLC0415 - needs the settings.
         from contenders import PEERS_WITH_KID  # noqa: PLC0415
 
-        contenders = {}
-        for number, name in enumerate(CLASSES):
-            own = kid_issuer if name in PEERS_WITH_KID else issuer
-            contenders[name] = Contender(server, f"/{number}", tokens(own))
-        contenders[CONSTANT] = contenders.pop("constant")
-        contenders[SIGNATURE] = contenders.pop("signature")
-        first_seen = contenders[FIRST_SEEN]
-        contenders[CACHED] = first_seen._replace(tokens=few(issuer))
-        contenders[MIDDLEWARE] = Contender(other, first_seen.path, few(issuer))
-        order = [CONSTANT, CACHED, MIDDLEWARE, SIGNATURE, FIRST_SEEN]
-        order += [name for name in contenders if name not in order]
-        if WITH_FAST:
-            order = order[:5]
-        costs = measure(contenders, order, rounds=2 if arguments.quick else 12)
+        views = {
+            name: Contender(
+                server, f"/{number}", tokens(kid_issuer if name in PEERS_WITH_KID else issuer)
+            )
+            for number, name in enumerate(CLASSES)
+        }
+        first_seen = views[FIRST_SEEN]
+        contenders = {
+            CONSTANT: views.pop("constant"),
+            CACHED: first_seen._replace(tokens=few(issuer)),
+            MIDDLEWARE: first_seen._replace(server=other, tokens=few(issuer)),
+            SIGNATURE: views.pop("signature"),
+            FIRST_SEEN: first_seen,
+            **({} if WITH_FAST else views),
+        }
+        costs = measure(contenders, rounds=2 if arguments.quick else 12)
     rows = [
-        (name, Spread.of(costs[name]), difference(costs[name], costs[CONSTANT])) for name in order
+        (name, Spread.of(costs[name]), difference(costs[name], costs[CONSTANT]))
+        for name in contenders
     ]
     header = (f"{ALGORITHM}: CPU time of a request", "µs, median (range)", "more than the first")
     variant = os.environ["BENCHMARK_VARIANT"]
@@ -86,20 +89,18 @@ def main() -> None:
     header = (f"{ALGORITHM}", "compared with", "µs of CPU more, median (range)")
     publish(arguments.tables, f"differences-{variant}", header, rows)
     RESULTS.mkdir(exist_ok=True)
-    more = {name: difference(costs[name], costs[CONSTANT]) for name in order[1:]}
+    more = {name: difference(costs[name], costs[CONSTANT]) for name in contenders}
     (RESULTS / f"request-{variant}.json").write_text(json.dumps(more))
 
 
-def measure(
-    contenders: dict[str, Contender], order: list[str], *, rounds: int
-) -> dict[str, list[float]]:
+def measure(contenders: dict[str, Contender], *, rounds: int) -> dict[str, list[float]]:
     """Return the microseconds of CPU time of a request, for each contender and round."""
     costs = defaultdict(list)
-    turns = list(order)
-    for name in order:  # Warms what is cold.
+    turns = list(contenders)
+    for name in turns:  # Warms what is cold.
         spend(contenders[name], REQUESTS)
     for _ in range(rounds):
-        spent = dict.fromkeys(order, 0.0)
+        spent = dict.fromkeys(turns, 0.0)
         for _ in range(TURNS):
             for name in turns:
                 spent[name] += spend(contenders[name], REQUESTS)

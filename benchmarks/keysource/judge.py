@@ -29,12 +29,11 @@ WORKER: Final = "worker"
 FROZEN: Final = "frozen"
 NO_USABLE_KEYS: Final = "no usable keys"
 
-MUST_BE_0: Final = (
-    "forged tokens accepted",
-    "tokens of removed keys accepted, issuer well",
-    "responses with 500",
-    "valid tokens, no rule explains the response",
-)
+FORGED: Final = "**forged tokens accepted**"
+REMOVED: Final = "**tokens of removed keys accepted, issuer well**"
+ERROR: Final = "**responses with 500**"
+UNEXPLAINED: Final = "**valid tokens, no rule explains the response**"
+MUST_BE_0: Final = (FORGED, REMOVED, ERROR, UNEXPLAINED)
 
 
 class Response(NamedTuple):
@@ -139,14 +138,18 @@ class History:
 
 
 class Judge:
-    """Counts responses, and keeps those that no rule allows."""
+    """Counts responses, and prints those that break a rule."""
 
     def __init__(self, history: History) -> None:
         self.history = history
-        self.counts: Counter[str] = Counter()
+        self.counts = Counter(dict.fromkeys(MUST_BE_0, 0))
         self.explained: Counter[str] = Counter()
-        self.violations: list[tuple[str, Response]] = []
         self._accepted: dict[tuple[str, str], float] = {}
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether no response broke a rule."""
+        return not any(self.counts[rule] for rule in MUST_BE_0)
 
     def judge(self, responses: Iterable[Response]) -> None:
         """Judge responses, which came before those of the next call."""
@@ -155,30 +158,22 @@ class Judge:
             if response.status == 200:
                 self._accepted.setdefault((response.worker, response.key), response.ended_at)
 
-    def rows(self) -> list[tuple[str, str]]:
-        """Return the counts as rows of a table."""
-        violated = Counter(rule for rule, _ in self.violations)
-        return [
-            *((name, f"{number:,}") for name, number in sorted(self.counts.items())),
-            *((f"**{rule}**", f"{violated[rule]:,}") for rule in MUST_BE_0),
-        ]
-
     def _judge(self, response: Response) -> None:
         key = self.history.keys.get(response.key) or Lifetime()
         if response.status == 500:
-            self._violated(MUST_BE_0[2], response)
+            self._violated(ERROR, response)
         if key.published_at < response.sent_at and response.ended_at < key.removed_at:
             self.counts["valid tokens"] += 1
             if response.status != 200:
                 reason = self._reason(response)
                 if reason is None:
-                    self._violated(MUST_BE_0[3], response)
+                    self._violated(UNEXPLAINED, response)
                 else:
                     self.explained[f"{response.status or 'no response'}: {reason}"] += 1
         elif response.ended_at < key.published_at:
             self.counts["forged tokens"] += 1
             if response.status == 200:
-                self._violated(MUST_BE_0[0], response)
+                self._violated(FORGED, response)
         elif key.removed_at < response.sent_at:
             self.counts["tokens of removed keys"] += 1
             if response.status == 200:
@@ -191,15 +186,12 @@ class Judge:
         elif not self.history.answered_within(1, since, response.sent_at):
             self.counts["tokens of removed keys accepted, issuer in trouble"] += 1
         else:
-            self._violated(MUST_BE_0[1], response)
+            self._violated(REMOVED, response)
 
     def _violated(self, rule: str, response: Response) -> None:
-        self.violations.append((rule, response))
+        self.counts[rule] += 1
         print(f"\n{rule}: {response}\n  {self.history.keys.get(response.key)}")
-        for fault in self.history.faults[-12:]:
-            print(f"  {fault}")
-        for answer in self.history.answers[-12:]:
-            print(f"  {answer}")
+        print(*self.history.faults[-12:], *self.history.answers[-12:], sep="\n  ")
 
     def _reason(self, response: Response) -> str | None:
         """Return why a valid token may get something else than 200, or ``None``."""

@@ -1,4 +1,4 @@
-"""What runs in a worker process: an API with our app, and the same job done by PyJWT."""
+"""What runs in a worker process: an API with our app."""
 
 from __future__ import annotations
 
@@ -18,8 +18,6 @@ from math import inf
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import django
-import jwt
-from django.conf import settings
 from django.test import RequestFactory, override_settings
 
 from jwtauth import averify_token, verification
@@ -58,23 +56,13 @@ class Result(NamedTuple):
 
 
 class Worker:
-    """Verifies the tokens of one issuer, with ``ProtectedView`` or with PyJWT's ``PyJWKClient``.
+    """Verifies the tokens of one issuer, with ``ProtectedView``.
 
     The token cache is off unless ``configure`` turns it on.
     """
 
     def __init__(self, redis: str) -> None:
-        settings.configure(
-            INSTALLED_APPS=["rest_framework", "jwtauth"],
-            REST_FRAMEWORK={"UNAUTHENTICATED_USER": None},
-            CACHES={
-                "default": {
-                    "BACKEND": "django.core.cache.backends.redis.RedisCache",
-                    "LOCATION": redis,
-                }
-            },
-            LOGGING_CONFIG=None,
-        )
+        os.environ |= {"DJANGO_SETTINGS_MODULE": "backend.fleet", "BENCHMARK_REDIS": redis}
         django.setup()
         for name in ("jwtauth", "django.request"):
             logging.getLogger(name).addHandler(logging.NullHandler())
@@ -90,25 +78,6 @@ class Worker:
         def respond(token: str) -> tuple[int, int]:
             response = view(factory.get("/", headers={"Authorization": f"Bearer {token}"}))
             return response.status_code, int(response.get("Retry-After") or 0)
-
-        self._respond = respond
-
-    def configure_peer(
-        self, issuer: str, jwks_url: str, *, ttl: float = 600, cooldown: float = 30
-    ) -> None:
-        """Start with a ``PyJWKClient`` that has no keys yet."""
-        client = jwt.PyJWKClient(jwks_url, lifespan=ttl, timeout=5, cooldown_duration=cooldown)
-        self._source = None
-
-        def respond(token: str) -> tuple[int, int]:
-            try:
-                key = client.get_signing_key_from_jwt(token)
-                jwt.decode(token, key, algorithms=["EdDSA", "RS256"], issuer=issuer)
-            except jwt.exceptions.PyJWKClientConnectionError:
-                return 503, 0
-            except jwt.exceptions.PyJWTError:
-                return 401, 0
-            return 200, 0
 
         self._respond = respond
 
