@@ -7,14 +7,11 @@ import importlib.metadata
 import os
 import platform
 import statistics
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-
-PACKAGES = ("Django", "djangorestframework", "cryptography", "python-jose")
 
 
 class Spread(NamedTuple):
@@ -62,7 +59,6 @@ def markdown(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 def machine() -> str:
     """Say what the figures depend on, without naming the machine."""
-    processors = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count()
-    versions = (f"{name} {importlib.metadata.version(name)}" for name in PACKAGES)
-    python = f"{platform.python_implementation()} {platform.python_version()}"
-    return f"{processors} processors, {platform.system()}, {python}, {', '.join(versions)}"
+    versions = (f"{name} {importlib.metadata.version(name)}" for name in ("Django", "cryptography"))
+    system, python = platform.system(), platform.python_version()
+    return f"{os.cpu_count()} processors, {system}, Python {python}, {', '.join(versions)}"

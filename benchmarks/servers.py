@@ -8,12 +8,10 @@ import subprocess
 import sys
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-
-HERE: Final = Path(__file__).parent
 
 
 class Server(NamedTuple):
@@ -44,7 +42,7 @@ def gunicorn(
         ]
         with subprocess.Popen(
             command,
-            cwd=HERE,
+            cwd=Path(__file__).parent,
             env={**os.environ, **environment},
             stderr=log,
             pass_fds=[listening.fileno()],

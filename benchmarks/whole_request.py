@@ -47,7 +47,7 @@ def main() -> None:
         draw(RESULTS, arguments.tables / "cost.svg")
         return
     rows: list[tuple[object, ...]]
-    environment = {"DJANGO_SETTINGS_MODULE": "backend.settings"}
+    environment = {"DJANGO_SETTINGS_MODULE": "backend.settings", "PYTHONWARNINGS": "ignore"}
     behind = {**environment, "BENCHMARK_MIDDLEWARE": "1"}
     with (
         gateways() as (issuer, kid_issuer),
@@ -57,12 +57,10 @@ def main() -> None:
         from backend.urls import CLASSES  # noqa: PLC0415 - needs the settings.
         from contenders import PEERS_WITH_KID  # noqa: PLC0415
 
-        views = {
-            name: Contender(
-                server, f"/{number}", tokens(kid_issuer if name in PEERS_WITH_KID else issuer)
-            )
-            for number, name in enumerate(CLASSES)
-        }
+        views = {}
+        for number, name in enumerate(CLASSES):
+            own = kid_issuer if name in PEERS_WITH_KID else issuer
+            views[name] = Contender(server, f"/{number}", tokens(own))
         first_seen = views[FIRST_SEEN]
         contenders = {
             CONSTANT: views.pop("constant"),

@@ -16,7 +16,6 @@ KID_JWKS_URL = f"{KID_ISSUER}/.well-known/jwks.json"
 SECRET_KEY = "for benchmarks only"
 ALLOWED_HOSTS = ["127.0.0.1", "testserver"]
 ROOT_URLCONF = "backend.urls"
-USE_TZ = True
 INSTALLED_APPS = [
     "django.contrib.auth",
     "django.contrib.contenttypes",

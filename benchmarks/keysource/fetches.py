@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from tests.faults import FaultyIssuer
+
 from .processes import workers as new_workers
 from .stage import Finding, longest_wait, rejected, scenario, within
 from .worker import FLOOD_THREADS, Result, Worker
@@ -71,10 +73,10 @@ def flood(stage: Stage) -> Finding:
     tokens = stage.issuer.tokens(50)
     workers.configure(stage.issuer, JWKS_COOLDOWN=cooldown, JWKS_TIMEOUT=1)
     workers.warm(tokens[0])
-    bad, valid_rejected, is_kept, texts = 0, 0, True, []
+    valid_rejected, is_kept, texts = 0, True, []
     for name in ("healthy", "failing", "hanging"):
         if name == "hanging":
-            stage.issuer.hangs()
+            stage.issuer.call(FaultyIssuer.hold)
         stage.issuer.answers(status=500 if name == "failing" else 200, delay=0.3)
         time.sleep(cooldown + 0.1)
         before, began_at = stage.issuer.fetches, time.monotonic()
@@ -86,7 +88,6 @@ def flood(stage: Stage) -> Finding:
             )
             rates[kind].append(sum(_rate(valid) for valid, _ in parts))
             valid_rejected += sum(rejected(valid) for valid, _ in parts)
-            bad += sum(len(forged) for _, forged in parts) if kind == "forged" else 0
         fetches, seconds = stage.issuer.fetches - before, time.monotonic() - began_at
         limit = 1 + int(seconds / cooldown) if name == "healthy" else _attempts(seconds, cooldown)
         rate = sum(rates["forged"]) / sum(rates["valid"])
@@ -96,7 +97,7 @@ def flood(stage: Stage) -> Finding:
         f"{'; '.join(texts)} of the throughput beside a flood of valid tokens; "
         f"{valid_rejected} valid tokens rejected",
         is_kept and valid_rejected == 0,
-        f"{bad:,} tokens, a third of them while the issuer is healthy, failing and hanging; "
+        f"{stage.length(20_000, 3_000):,} forged tokens, a third in each of these states; "
         f"C = {cooldown:g} s, D = 1 s, the issuer takes 0.3 s",
     )
 

@@ -14,10 +14,13 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-TTL: Final = 2.0
-STALE_TTL: Final = 6.0
-COOLDOWN: Final = 1.0
-TIMEOUT: Final = 1.5
+TTL, STALE_TTL, COOLDOWN, TIMEOUT = 2.0, 6.0, 1.0, 1.5
+SETTINGS: Final = {
+    "JWKS_TTL": TTL,
+    "JWKS_STALE_TTL": STALE_TTL,
+    "JWKS_COOLDOWN": COOLDOWN,
+    "JWKS_TIMEOUT": TIMEOUT,
+}
 SLACK: Final = 1.0
 """Seconds that reading an answer and sharing it may take on a slow machine."""
 
@@ -146,11 +149,6 @@ class Judge:
         self.explained: Counter[str] = Counter()
         self._accepted: dict[tuple[str, str], float] = {}
 
-    @property
-    def is_clean(self) -> bool:
-        """Whether no response broke a rule."""
-        return not any(self.counts[rule] for rule in MUST_BE_0)
-
     def judge(self, responses: Iterable[Response]) -> None:
         """Judge responses, which came before those of the next call."""
         for response in sorted(responses, key=lambda each: each.ended_at):
@@ -176,17 +174,13 @@ class Judge:
                 self._violated(FORGED, response)
         elif key.removed_at < response.sent_at:
             self.counts["tokens of removed keys"] += 1
-            if response.status == 200:
-                self._judge_removed(key, response)
-
-    def _judge_removed(self, key: Lifetime, response: Response) -> None:
-        since = response.sent_at - TTL - TIMEOUT
-        if key.removed_at >= since:
-            self.counts["tokens of removed keys accepted within T + D"] += 1
-        elif not self.history.answered_within(1, since, response.sent_at):
-            self.counts["tokens of removed keys accepted, issuer in trouble"] += 1
-        else:
-            self._violated(REMOVED, response)
+            since = response.sent_at - TTL - TIMEOUT
+            if response.status != 200:
+                return
+            if key.removed_at < since and self.history.answered_within(1, since, response.sent_at):
+                self._violated(REMOVED, response)
+            else:
+                self.counts["tokens of removed keys accepted, issuer unwell or within T + D"] += 1
 
     def _violated(self, rule: str, response: Response) -> None:
         self.counts[rule] += 1

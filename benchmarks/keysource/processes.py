@@ -10,7 +10,6 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
-from tests.faults import FaultyIssuer
 from tests.servers import RedisServer
 
 from .hosts import IssuerHost
@@ -130,14 +129,6 @@ class Issuer(Remote):
         """Call a method of ``FaultyIssuer``."""
         self.do(IssuerHost.call, method, **options)
 
-    def hangs(self) -> None:
-        """Accept requests, and respond to none."""
-        self.call(FaultyIssuer.hold)
-
-    def wait_for_fetches(self, number: int) -> None:
-        """Return when the key set was requested so many times."""
-        self.call(FaultyIssuer.wait_for_fetches, number=number, timeout=30)
-
 
 class Redis(RedisServer):
     """A Redis that runs until the block ends."""
@@ -149,28 +140,17 @@ class Redis(RedisServer):
     def __exit__(self, *_: object) -> None:
         self.kill()
 
-    def clear(self) -> None:
-        """Delete everything."""
-        self._ask("FLUSHALL")
-
-    def fill(self) -> None:
-        """Let it take no more data."""
-        self._ask("CONFIG SET maxmemory 1")
-
-    def unfill(self) -> None:
-        """Let it take data again."""
-        self._ask("CONFIG SET maxmemory 0")
-
     def usage(self) -> tuple[int, int]:
         """Return how many connections and commands it has received so far.
 
         Between two calls, they add a connection and two commands, ``INFO`` and ``QUIT``.
         """
-        lines = (line.partition(":") for line in self._ask("INFO stats").splitlines())
+        lines = (line.partition(":") for line in self.ask("INFO stats").splitlines())
         stats = {name: value for name, _, value in lines}
         return int(stats["total_connections_received"]), int(stats["total_commands_processed"])
 
-    def _ask(self, command: str) -> str:
+    def ask(self, command: str) -> str:
+        """Return the response to a command."""
         with socket.create_connection(("127.0.0.1", self.port), 2) as connection:
             connection.sendall(f"{command}\r\nQUIT\r\n".encode())
             with connection.makefile("rb") as response:

@@ -60,7 +60,7 @@ def rotation_after_a_fetch(stage: Stage) -> Finding:
         if name == "refresh":
             time.sleep(0.93 * ttl)
             workers.warm(token)
-            stage.issuer.wait_for_fetches(2)
+            stage.issuer.call(FaultyIssuer.wait_for_fetches, number=2, timeout=30)
         time.sleep(1)
         number, fetches = _replace_key(stage, workers)
         is_kept = is_kept and (number, fetches) == (0, 1)
@@ -121,7 +121,7 @@ def planted_key(stage: Stage) -> Finding:
         return last_accepted(workers.traffic(foreign, seconds + 0.5)) - planted_at
 
     answering = plant(ttl + timeout)
-    stage.redis.clear()
+    stage.redis.ask("FLUSHALL")
     attacker.do(Worker.refresh)
     results = workers.traffic(foreign, ttl)
     afterwards = len(results) - rejected(results)

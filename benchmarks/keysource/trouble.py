@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from jwtauth.tokens import base64url
@@ -29,7 +30,7 @@ def slow_or_hanging(stage: Stage) -> Finding:
     workers.configure(stage.issuer, JWKS_TTL=ttl, JWKS_COOLDOWN=1, JWKS_TIMEOUT=timeout)
     workers.warm(tokens[0])
     results = workers.traffic(tokens, seconds)
-    stage.issuer.hangs()
+    stage.issuer.call(FaultyIssuer.hold)
     results += workers.traffic(tokens, seconds)
     return Finding(
         f"{waited(results)} of {len(results):,} waited, {rejected(results)} rejected",
@@ -97,12 +98,13 @@ def bad_keys(stage: Stage) -> Finding:
 def cache_in_trouble(stage: Stage) -> Finding:
     """Shared cache killed, hung or cleared while running."""
     redis, pause = stage.redis, stage.length(2, 0.8)
+    clear = partial(redis.ask, "FLUSHALL")
     with new_workers(4, redis) as workers:
         tokens = stage.issuer.tokens(50)
         workers.configure(stage.issuer, JWKS_TTL=pause, JWKS_COOLDOWN=1, JWKS_TIMEOUT=1)
         workers.warm(tokens[0])
         workers.start(Worker.traffic, tokens, 6.5 * pause)
-        for disturb in (redis.kill, redis.start, redis.pause, redis.resume, redis.clear):
+        for disturb in (redis.kill, redis.start, redis.pause, redis.resume, clear):
             time.sleep(pause)
             disturb()
         results = workers.traffic_results()
@@ -123,9 +125,9 @@ def forks(stage: Stage) -> Finding:
     with new_workers(1, stage.redis) as parent:
         parent.configure(stage.issuer, JWKS_TIMEOUT=60)
         parent.warm(token)
-        stage.issuer.hangs()
+        stage.issuer.call(FaultyIssuer.hold)
         parent.do(Worker.refresh_in_background)
-        stage.issuer.wait_for_fetches(2)
+        stage.issuer.call(FaultyIssuer.wait_for_fetches, number=2, timeout=30)
         ((hung, failed),) = parent.do(Worker.fork, token, children)
         stage.issuer.call(FaultyIssuer.release)
     return Finding(
@@ -154,8 +156,9 @@ def points_off_the_curve(stage: Stage) -> Finding:
 
     def entry(crv: str) -> dict[str, Any]:
         size = {"Ed25519": 32, "P-256": 32, "P-384": 48, "P-521": 65}[crv]
-        members = {"kty": "OKP"} if crv == "Ed25519" else {"kty": "EC", "y": _random(size)}
-        return {**members, "crv": crv, "x": _random(size)}
+        x, y = (base64url.encode(secrets.token_bytes(size)).decode() for _ in range(2))
+        members = {"kty": "OKP"} if crv == "Ed25519" else {"kty": "EC", "y": y}
+        return {**members, "crv": crv, "x": x}
 
     seconds = {}
     for crv in ("Ed25519", "P-256", "P-384", "P-521"):
@@ -166,19 +169,15 @@ def points_off_the_curve(stage: Stage) -> Finding:
     return Finding(text, max(seconds.values()) < 0.3)
 
 
-def _random(size: int) -> str:
-    return base64url.encode(secrets.token_bytes(size)).decode()
-
-
 @scenario(22, "the process ends within 1 s")
 def interrupt(stage: Stage) -> Finding:
     """Interrupt while coroutines wait for a hanging issuer."""
     tokens = stage.issuer.tokens(64)
-    stage.issuer.hangs()
+    stage.issuer.call(FaultyIssuer.hold)
     with new_workers(1, stage.redis) as worker:
         worker.configure(stage.issuer, JWKS_TIMEOUT=20)
         worker.start(Worker.await_keys, tokens)
-        stage.issuer.wait_for_fetches(1)
+        stage.issuer.call(FaultyIssuer.wait_for_fetches, number=1, timeout=30)
         seconds = worker.remotes[0].interrupt()
     return Finding(
         f"the process ends after {seconds:.2f} s",

@@ -72,21 +72,17 @@ class Worker:
         from jwtauth.views import ProtectedView  # noqa: PLC0415 - it needs the settings.
 
         override_settings(JWTAUTH={"ISSUER": issuer, "TOKEN_CACHE_SIZE": 0, **options}).enable()
-        view, factory = ProtectedView.as_view(), RequestFactory()
-        self._source: KeySource | LocalKeys | None = verification.key_source_of(issuer)
-
-        def respond(token: str) -> tuple[int, int]:
-            response = view(factory.get("/", headers={"Authorization": f"Bearer {token}"}))
-            return response.status_code, int(response.get("Retry-After") or 0)
-
-        self._respond = respond
+        self._view = ProtectedView.as_view()
+        self._source: KeySource | LocalKeys = verification.key_source_of(issuer)
 
     def answer(self, token: str) -> Result:
         """Answer one request."""
-        backing_off = self._source is not None and bool(self._source.status().retry_in)
+        request = RequestFactory().get("/", headers={"Authorization": f"Bearer {token}"})
+        backing_off = bool(self._source.status().retry_in)
         began_at, started_at = time.time(), time.perf_counter()
         try:
-            status, retry_after = self._respond(token)
+            response = self._view(request)
+            status, retry_after = response.status_code, int(response.get("Retry-After") or 0)
         except Exception:  # noqa: BLE001 - what Django would answer with 500.
             status, retry_after = 500, 0
         seconds = time.perf_counter() - started_at
@@ -156,7 +152,7 @@ class Worker:
 
     def find_key(self) -> float:
         """Return the microseconds that finding the key of a fresh snapshot takes."""
-        source, number = self._key_source, 20_000
+        source, number = self._source, 20_000
         runs = timeit.repeat(lambda: source.current().select(None, "EdDSA"), number=number)
         return min(runs) / number * 1e6
 
@@ -169,7 +165,7 @@ class Worker:
 
     def refresh(self) -> None:
         """Do what ``manage.py jwtauth_refresh`` does."""
-        self._key_source.refresh()
+        self._source.refresh()
 
     def refresh_in_background(self) -> None:
         """Do the same in a thread."""
@@ -205,11 +201,6 @@ class Worker:
             await asyncio.gather(*map(averify_token, tokens))
 
         asyncio.run(verify_all())
-
-    @property
-    def _key_source(self) -> KeySource | LocalKeys:
-        assert self._source is not None
-        return self._source
 
 
 def with_unknown_kid(token: str) -> str:
