@@ -145,7 +145,7 @@ class Judge:
 
     def __init__(self, history: History) -> None:
         self.history = history
-        self.counts = Counter(dict.fromkeys(MUST_BE_0, 0))
+        self.counts: Counter[str] = Counter(dict.fromkeys(MUST_BE_0, 0))
         self.explained: Counter[str] = Counter()
         self._accepted: dict[tuple[str, str], float] = {}
 
