@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 TITLE: Final = "CPU time that authentication adds to a request"
 GROUPS: Final = {"rs256": "RS256", "eddsa": "EdDSA"}
-WIDTH, LEFT, ROW = 720, 260, 22
+WIDTH, LEFT, ROW = 720, 290, 22
 STYLE: Final = """
 .card { fill: #ffffff; stroke: #d0d7de; }
 text { font: 13px system-ui, sans-serif; fill: #1f2328; }
@@ -40,9 +40,9 @@ def draw(results: Path, target: Path) -> None:
     for title, bars in groups.items():
         y += 2 * ROW
         lines.append(f'<text class="head" x="20" y="{y - 4}">{title}</text>')
-        for name, (median, *_) in sorted(bars.items(), key=lambda item: item[1])[1:]:
+        for name, (median, *_) in sorted(bars.items(), key=lambda item: item[1]):
             kind = "ours" if name.startswith("jwtauth") else "floor" if "only" in name else "peer"
-            length = round(median / longest * (WIDTH - LEFT - 70), 1)
+            length = round(max(median, 0) / longest * (WIDTH - LEFT - 70), 1)
             text = escape(name.replace("`", ""))
             lines += [
                 f'<text x="{LEFT - 10}" y="{y + 15}" text-anchor="end">{text}</text>',
