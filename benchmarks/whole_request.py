@@ -29,7 +29,7 @@ FIRST_SEEN: Final = "jwtauth, first seen"
 CACHED: Final = "jwtauth, cached"
 MIDDLEWARE: Final = "jwtauth, cached, with the middleware"
 REQUESTS: Final = 50
-TURNS: Final = 6
+TURNS: Final = 4
 RESULTS: Final = Path(__file__).parent / "results"
 
 
@@ -70,7 +70,7 @@ def main() -> None:
             FIRST_SEEN: first_seen,
             **({} if WITH_FAST else views),
         }
-        costs = measure(contenders, rounds=2 if arguments.quick else 12)
+        costs = measure(contenders, rounds=2 if arguments.quick else 10)
     rows = [
         (name, Spread.of(costs[name]), difference(costs[name], costs[CONSTANT]))
         for name in contenders
