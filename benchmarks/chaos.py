@@ -142,13 +142,15 @@ class LoggingIssuer(FaultyIssuer):
             (self.hold if begins else self.release)()
 
     def _respond(self, request: Any, server: Any) -> Any:
+        began_at = time.time()
         answer, body = super()._respond(request, server)
         if "probe" not in request.path:
-            # Only the delayed answers deliver the keys.
-            is_good = answer == HTTPAnswer(delay=answer.delay)
+            at = time.time() + answer.delay
+            # Only a delayed answer delivers the keys, unless the client has given up.
+            is_good = answer == HTTPAnswer(delay=answer.delay) and at < began_at + judge.TIMEOUT
             keys = frozenset(self._published if is_good else ())
             asked = "no-cache" in (request.headers["Cache-Control"] or "")
-            self._answers.append(Answer(time.time() + answer.delay, keys, asked))
+            self._answers.append(Answer(at, keys, asked))
         return answer, body
 
 

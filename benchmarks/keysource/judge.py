@@ -106,38 +106,34 @@ class History:
 
     def answered_within(self, seconds: float, start: float, end: float) -> bool:
         """Whether the issuer answered every probe of this time within ``seconds``."""
-        return start >= self._healthy_since(seconds, end)
+        limit = seconds + PROBE_INTERVAL
+        return any(since <= start and end <= until + limit for since, until in self._good(limit))
 
     def last_health(self, length: float, before: float) -> float:
         """Return until when the issuer answered for ``length`` seconds, for the last time."""
-        return max(
-            (
-                probe.ended_at
-                for probe in self.probes
-                if probe.ended_at <= before
-                and probe.ended_at - self._healthy_since(0.5, probe.ended_at) >= length
-            ),
-            default=-inf,
-        )
+        spans = [(since, min(until, before)) for since, until in self._good(0.5 + PROBE_INTERVAL)]
+        return max((until for since, until in spans if until - since >= length), default=-inf)
+
+    def _good(self, limit: float) -> list[list[float]]:
+        """Return the times from the first to the last of probes that were answered in time."""
+        spans: list[list[float]] = []
+        is_interrupted = True
+        for began_at, ended_at, is_good in self.probes:
+            if not is_good or ended_at - began_at > limit:
+                is_interrupted = True
+            # After a gap between two probes, in which this machine stood still, it starts anew.
+            elif is_interrupted or began_at - spans[-1][1] > limit:
+                spans.append([began_at, ended_at])
+                is_interrupted = False
+            else:
+                spans[-1][1] = ended_at
+        return spans
 
     def forget(self, before: float) -> None:
         """Drop what cannot matter any more."""
         # In place, because another thread adds to it.
         del self.answers[: bisect_left(self.answers, before, key=lambda each: each.at)]
         del self.probes[: bisect_left(self.probes, before, key=lambda each: each.ended_at)]
-
-    def _healthy_since(self, seconds: float, end: float) -> float:
-        """Return since when the issuer answered each probe within ``seconds``, until ``end``."""
-        since = next_began_at = end
-        for began_at, ended_at, is_good in reversed(self.probes):
-            if began_at > end:
-                continue
-            # A gap between two probes: this machine stood still.
-            is_late = max(ended_at - began_at, next_began_at - ended_at) > seconds + PROBE_INTERVAL
-            if not is_good or is_late:
-                break
-            since = next_began_at = began_at
-        return since
 
 
 class Judge:
@@ -213,10 +209,11 @@ class Judge:
         if any(start <= at + COOLDOWN + SLACK for at in lacking):
             return "asked within C, the issuer had not published the key yet"
         # A claim that is on its way into a frozen cache is held from when that continues.
-        frozen = [fault for fault in history.between(CACHE, -inf, start) if fault.name == FROZEN]
         if any(
-            fault.began_at - SLACK <= at and start <= fault.ended_at + COOLDOWN + SLACK
-            for fault in frozen
+            fault.name == FROZEN
+            and fault.began_at - SLACK <= at <= fault.ended_at <= response.ended_at
+            and start <= fault.ended_at + COOLDOWN + SLACK
+            for fault in history.between(CACHE, -inf, start)
             for at in lacking
         ):
             return "the same, and the frozen cache stored that answer late"
