@@ -87,7 +87,7 @@ def _run_jobs(connection: Connection, create: Callable[..., object], *arguments:
     while True:
         try:
             job, args, kwargs = connection.recv()
-        except EOFError:
+        except (EOFError, ConnectionError):
             return
         try:
             result = job(subject, *args, **kwargs)
@@ -97,7 +97,7 @@ def _run_jobs(connection: Connection, create: Callable[..., object], *arguments:
             result = error
         try:
             connection.send(result)
-        except BrokenPipeError:
+        except ConnectionError:
             return
 
 
