@@ -111,8 +111,9 @@ def measure(contenders: dict[str, Contender], *, rounds: int) -> dict[str, list[
 def spend(contender: Contender, number: int) -> int:
     """Send so many requests; return the nanoseconds of CPU time that they cost the worker."""
     server, path, own = contender
+    several = list(islice(own, number))  # Signed now, because pauses would cool the worker down.
     before = int(get(server, "/cpu", ""))
-    for token in islice(own, number):
+    for token in several:
         get(server, path, token)
     return int(get(server, "/cpu", "")) - before
 
