@@ -14,13 +14,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-TTL, STALE_TTL, COOLDOWN, TIMEOUT = 2.0, 6.0, 1.0, 1.5
-SETTINGS: Final = {
-    "JWKS_TTL": TTL,
-    "JWKS_STALE_TTL": STALE_TTL,
-    "JWKS_COOLDOWN": COOLDOWN,
-    "JWKS_TIMEOUT": TIMEOUT,
-}
+SETTINGS = {"JWKS_TTL": 2.0, "JWKS_STALE_TTL": 6.0, "JWKS_COOLDOWN": 1.0, "JWKS_TIMEOUT": 1.5}
+TTL, STALE_TTL, COOLDOWN, TIMEOUT = SETTINGS.values()
 SLACK: Final = 1.0
 """Seconds that reading an answer and sharing it may take on a slow machine."""
 
