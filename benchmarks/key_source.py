@@ -1,129 +1,52 @@
 """The promises about keys, each as a scenario that runs for real.
 
-A real issuer over HTTP, a real Redis, and up to 40 worker processes, all on loopback. Three
-scenarios run PyJWT's ``PyJWKClient``, too. T, S, C and D are ``JWKS_TTL``, ``JWKS_STALE_TTL``,
-``JWKS_COOLDOWN`` and ``JWKS_TIMEOUT``. Where a promise speaks of minutes or hours, they are
-shortened, and the table says so.
+A real issuer over HTTP, a real Redis, and up to 40 worker processes, all on loopback. T, S, C and D
+are ``JWKS_TTL``, ``JWKS_STALE_TTL``, ``JWKS_COOLDOWN`` and ``JWKS_TIMEOUT``. Where a promise speaks
+of minutes or hours, they are shorter, and the table says so.
 
-Needs Debian's ``redis-server``, and PyJWT and redis from PyPI.
+Needs Debian's ``redis-server``, and redis from PyPI.
 """
 
 from __future__ import annotations
 
-import argparse
-import platform
-import subprocess
 import time
-from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from tempfile import TemporaryDirectory
 
-from keysource import fetches, replaced, trouble
 from keysource.processes import Issuer, Redis, workers
-from keysource.stage import Stage
-from report import Report, environment
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from keysource.stage import Finding
-
-SCENARIOS: Final[dict[int, tuple[Callable[[Stage], Finding], str]]] = {
-    1: (fetches.steady_traffic, "at most one fetch per refresh window in total"),
-    2: (trouble.slow_or_hanging, "0"),
-    3: (fetches.cold_start, "1 fetch, 400 responses with 200"),
-    4: (fetches.cold_and_failing, "at most 10 fetches; 503 with Retry-After in under 5 ms"),
-    5: (trouble.outage, "0 valid tokens rejected until T + S, then 503"),
-    6: (fetches.flood, "one fetch per C, or the back-off; valid tokens keep their throughput"),
-    7: (fetches.flood_while_keys_expire, "0 valid tokens rejected"),
-    8: (replaced.rotation, "0 rejected, 1 fetch"),
-    9: (replaced.removed_key, "rejected within T + D"),
-    10: (trouble.dripped_and_huge, "given up at D ± 0.3 s / less than 2 MB of memory"),
-    11: (trouble.bad_keys, "the good key works"),
-    12: (trouble.cache_in_trouble, "no 500, 0 valid tokens rejected"),
-    13: (trouble.forks, "0 hang, children use the keys that they inherited"),
-    14: (trouble.finding_a_key, "under 2 µs, no lock"),
-    15: (replaced.rotation_without_kid, "0 rejected, 1 fetch"),
-    16: (replaced.rotation_after_a_fetch, "0 rejected, 1 more fetch"),
-    17: (
-        fetches.fleet_start,
-        "1 fetch, 0 rejected, at most 2 connections and 40 commands per process",
-    ),
-    18: (replaced.idle_process, "0 accepted, none waits over 1.3 s"),
-    19: (
-        replaced.planted_key,
-        "rejected within T + D, issuer unreachable T + S; not adopted again after a flush",
-    ),
-    20: (replaced.caching_proxy, "0 valid tokens rejected"),
-    21: (trouble.points_off_the_curve, "under 0.3 s of CPU"),
-    22: (trouble.interrupt, "the process ends within 1 s"),
-}
-HEADER: Final = ("#", "scenario", "goal", "jwtauth", "PyJWKClient", "met")
+from keysource.stage import SCENARIOS, Stage
+from report import options, publish
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="the short form, for CI")
-    parser.add_argument("--only", default="", help="numbers of scenarios, separated by commas")
-    parser.add_argument("--json", type=Path, help="write the findings there too")
-    parser.add_argument("--markdown", type=Path, help="write the table of the docs there too")
-    arguments = parser.parse_args()
-    try:
-        numbers = [int(number) for number in arguments.only.split(",") if number]
-    except ValueError:
-        parser.error("--only takes numbers, like 3,5")
-    if unknown := set(numbers) - SCENARIOS.keys():
-        parser.error(f"there is no scenario {', '.join(map(str, sorted(unknown)))}")
-
-    report = Report("key_source")
+    for name in ("fetches", "replaced", "trouble"):
+        import_module(f"keysource.{name}")  # It registers its scenarios.
+    arguments = options(__doc__)
+    numbers = [int(number) for number in arguments.rows.split(",") if number]
     rows = []
-    with Redis() as redis, Issuer() as issuer, workers(8, redis) as pool:
+    with (
+        TemporaryDirectory() as folder,
+        Redis(Path(folder)) as redis,
+        Issuer() as issuer,
+        workers(8, redis) as pool,
+    ):
         stage = Stage(pool, redis, issuer, quick=arguments.quick)
-        for number in numbers or SCENARIOS:
-            scenario, goal = SCENARIOS[number]
+        for number in numbers or sorted(SCENARIOS):
+            promise, run = SCENARIOS[number]
             began_at = time.monotonic()
-            finding = scenario(stage)
+            text, is_kept, scaled = run(stage)
             took = time.monotonic() - began_at
             issuer.renew()
-            redis.clear()
-            title = (scenario.__doc__ or "").rstrip(".")
-            if finding.scaled:
-                title = f"{title} ({finding.scaled})"
-            is_met = all(each.verdict != "missed" for each in finding.goals)
-            rows.append(
-                [str(number), title, goal, finding.text, finding.peer, "yes" if is_met else "no"]
-            )
-            report.goals += [
-                replace(
-                    each,
-                    name=f"{number}: {each.name}",
-                    digits=0 if isinstance(each.value, int) else 2,
-                )
-                for each in finding.goals
-            ]
-            peer = finding.peer and f" | PyJWKClient: {finding.peer}"
-            print(f"{number:2} {finding.text}{peer} ({took:.0f} s)", flush=True)
-    report.table("Scenarios", HEADER, rows)
-    remarks = _remarks()
-    report.note(remarks)
-    report.write(arguments.json)
-    if arguments.markdown:
-        lines = [f"| {' | '.join(cells)} |" for cells in (HEADER, ["-"] * len(HEADER), *rows)]
-        arguments.markdown.write_text("\n".join([*lines, "", f"{remarks}\n"]))
-
-
-def _remarks() -> str:
-    """Say what the table does not: how the peer was run, and on what machine."""
-    facts = environment()
-    version = subprocess.run(
-        ["redis-server", "--version"], check=True, capture_output=True, text=True
-    ).stdout.split()[2]
-    return (
-        "`PyJWKClient` runs in three scenarios. It finds keys by `kid` only, so its issuer gives "
-        "keys and tokens one; the gateway's keys have none.\n\n"
-        f"One run on a machine with {facts['processors']} processors ({platform.system()}, "
-        f"{facts['python']}, Django {facts['versions']['Django']}, Redis {version.strip('v=')})."
-    )
+            redis.ask("FLUSHALL")
+            title = (run.__doc__ or "").rstrip(".")
+            kept = "yes" if is_kept else "no"
+            rows.append((number, f"{title} ({scaled})" if scaled else title, promise, text, kept))
+            print(f"{number:2} {text}; kept: {kept} ({took:.0f} s)", flush=True)
+    if len(rows) == len(SCENARIOS):
+        publish(
+            arguments.tables, "key-source", ("#", "scenario", "promise", "result", "kept"), rows
+        )
 
 
 if __name__ == "__main__":

@@ -1,118 +1,74 @@
-"""Runs the benchmarks, each in a process of its own, in an environment of their own.
+"""Run the benchmarks, in an environment that is made for them, and write the tables of the docs.
 
-From a fresh clone this is all it takes. It makes ``benchmarks/.venv`` where that is missing,
-installs what ``requirements.txt`` and ``node/package-lock.json`` name, writes what was found to
-``benchmarks/results/`` as JSON, and ends with the table of goals. Times never make it fail.
+This works from a fresh clone: it creates ``benchmarks/.venv`` and installs ``requirements.txt``.
+The tables go to ``docs/performance/tables/``, or to ``benchmarks/results/`` with ``--quick``.
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
-import json
 import os
-import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
-
-from report import Goal, goals_table
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from typing import Final
 
 HERE: Final = Path(__file__).parent
 VENV: Final = HERE / ".venv"
 PYTHON: Final = VENV / "bin" / "python"
 RESULTS: Final = HERE / "results"
-PLOTS: Final = HERE.parent / "docs" / "performance"
+TABLES: Final = HERE.parent / "docs" / "performance" / "tables"
 SCRIPTS: Final = {
     "micro": "micro.py",
-    "middleware": "middleware.py",
+    "requests": "whole_request.py",
     "growth": "growth.py",
-    "memory": "memory.py",
-    "ed25519": "ed25519.py",
-    "http": "http_load.py",
-    "line_profile": "line_profile.py",
+    "process": "process.py",
     "key_source": "key_source.py",
 }
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="the short form, for CI")
-    parser.add_argument("--only", default=",".join(SCRIPTS), help="names, separated by commas")
-    parser.add_argument("--plots", action="store_true", help="draw the plots of the docs as well")
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="the short form, for a first look")
+    parser.add_argument("--only", nargs="+", choices=SCRIPTS, default=SCRIPTS, help="some parts")
     arguments = parser.parse_args()
-    names = arguments.only.split(",")
-    if unknown := set(names) - SCRIPTS.keys():
-        parser.error(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(SCRIPTS)}")
-    prepare(with_node="http" in names)
-    failed = [name for name in names if not run(name, quick=arguments.quick)]
-    if arguments.plots:
-        subprocess.run([PYTHON, HERE / "plots.py", RESULTS, PLOTS], check=True)
-    print(f"\nGoals\n\n{goals_table(goals(names))}")
+    install()
+    options: list[str | Path] = (
+        ["--quick", "--tables", RESULTS] if arguments.quick else ["--tables", TABLES]
+    )
+    # Compiled once, so that each process starts at the same cost.
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}
+    failed = []
+    for name in arguments.only:
+        print(f"\n# {name}", flush=True)
+        began_at = time.monotonic()
+        done = subprocess.run(
+            [PYTHON, HERE / SCRIPTS[name], *options], env=environment, check=False
+        )
+        print(f"\n({name} took {time.monotonic() - began_at:.0f} s)", flush=True)
+        if done.returncode:
+            failed.append(name)
     if failed:
-        sys.exit(f"Crashed: {', '.join(failed)}")
+        sys.exit(f"Failed: {', '.join(failed)}")
 
 
-def prepare(*, with_node: bool) -> None:
-    """Install what is missing or out of date."""
-    if not PYTHON.exists():
-        subprocess.run([sys.executable, "-m", "venv", VENV], check=True)
+def install() -> None:
+    """Create the environment, or update it if the requirements changed."""
     requirements = HERE / "requirements.txt"
-    # pip resolves "-e ." against the folder that it runs in.
-    install([PYTHON, "-m", "pip", "install", "--quiet", "-r", requirements], HERE.parent, VENV)
-    if not with_node:
-        return
-    if shutil.which("npm"):
-        install(["npm", "ci", "--silent"], HERE / "node", HERE / "node" / "node_modules")
-    else:
-        print("npm is not installed: Node.js is left out.")
-
-
-def install(command: Sequence[str | Path], folder: Path, target: Path) -> None:
-    """Run a command, unless it ran before with the same lists of packages."""
-    lists = [HERE / "requirements.txt", HERE.parent / "pyproject.toml"]
-    if folder == HERE / "node":
-        lists = [folder / "package-lock.json"]
+    lists = [requirements, HERE.parent / "pyproject.toml"]
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in lists)).hexdigest()
-    stamp = target / "installed.txt"
+    stamp = VENV / "installed.txt"
     if stamp.is_file() and stamp.read_text() == digest:
         return
-    print("Installing:", *(str(word) for word in command[1:4]), "...", flush=True)
-    subprocess.run(command, check=True, cwd=folder)
+    print("Installing the requirements of the benchmarks ...", flush=True)
+    if not PYTHON.exists():
+        subprocess.run([sys.executable, "-m", "venv", VENV], check=True)
+    command: list[str | Path] = [PYTHON, "-m", "pip", "install", "--quiet", "-r", requirements]
+    # pip resolves "-e ." against the folder that it runs in.
+    subprocess.run(command, check=True, cwd=HERE.parent)
     stamp.write_text(digest)
-
-
-def run(name: str, *, quick: bool) -> bool:
-    """Run one benchmark; whether it came to its end."""
-    print(f"\n# {name}", flush=True)
-    began_at = time.monotonic()
-    result = RESULTS / f"{name}.json"
-    result.unlink(missing_ok=True)
-    command: list[str | Path] = [PYTHON, HERE / SCRIPTS[name], "--json", result]
-    if quick:
-        command.append("--quick")
-    # Compiled once, so that starting processes costs each of them the same.
-    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}
-    done = subprocess.run(command, check=False, env=environment)
-    print(f"\n({name} took {time.monotonic() - began_at:.0f} s)", flush=True)
-    return done.returncode == 0
-
-
-def goals(names: Sequence[str]) -> list[Goal]:
-    """The goals that these benchmarks wrote down."""
-    found = []
-    for name in names:
-        path = RESULTS / f"{name}.json"
-        if path.is_file():
-            for written in json.loads(path.read_text())["goals"]:
-                written.pop("verdict")
-                found.append(Goal(**written))
-    return found
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ project_copyright = "the drf-zuplo-jwt contributors"
 release = version = jwtauth.__version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx_copybutton", "from_code"]
-exclude_patterns = ["_build", "_ext", "requirements.txt"]
+exclude_patterns = ["_build", "_ext", "performance/tables", "requirements.txt"]
 myst_enable_extensions = ["deflist"]
 myst_heading_anchors = 3
 smartquotes = False  # Readers type much of what is quoted.

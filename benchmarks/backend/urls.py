@@ -1,56 +1,34 @@
-"""One view, behind nothing and behind each of the ways to authenticate."""
+"""One view, behind each of the ways to authenticate."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from contenders import SignatureAlone
+import contenders
 from django.urls import path
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.response import Response
 from rest_framework.views import APIView
-from rest_framework_simplejwt.authentication import JWTStatelessUserAuthentication
-
-from jwtauth.authentication import ZuploJWTAuthentication
 
 if TYPE_CHECKING:
     from rest_framework.request import Request
 
 
-class OpenView(APIView):
-    """The ceiling: what a request costs without authentication."""
+class View(APIView):
+    """Answers who was authenticated."""
 
-    authentication_classes: Any = ()
-    permission_classes: Any = ()
+    permission_classes = (IsAuthenticated,)
 
     def get(self, _request: Request) -> Response:
         return Response({"message": "Access granted"})
 
 
-class JWTAuthView(OpenView):
-    """Behind ours."""
-
-    authentication_classes = (ZuploJWTAuthentication,)
-    permission_classes = (IsAuthenticated,)
-
-
-class SimpleJWTView(OpenView):
-    """Behind djangorestframework-simplejwt with ``JWK_URL``."""
-
-    authentication_classes = (JWTStatelessUserAuthentication,)
-    permission_classes = (IsAuthenticated,)
-
-
-class SignatureView(OpenView):
-    """Behind the bare signature check."""
-
-    authentication_classes = (SignatureAlone,)
-    permission_classes = (IsAuthenticated,)
-
-
+CLASSES = {
+    "constant": contenders.ConstantUser,
+    "signature": contenders.SignatureAlone,
+    **contenders.CLASSES,
+}
 urlpatterns = [
-    path("open", OpenView.as_view()),
-    path("jwtauth", JWTAuthView.as_view()),
-    path("signature", SignatureView.as_view()),
-    path("simplejwt", SimpleJWTView.as_view()),
+    path(f"{number}", View.as_view(authentication_classes=[authentication]))
+    for number, authentication in enumerate(CLASSES.values())
 ]

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import shutil
 import signal
 import socket
-import subprocess
-import sys
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
-from tests.faults import FaultyIssuer
+from tests.servers import RedisServer
 
 from .hosts import IssuerHost
 from .worker import Result, Worker
@@ -22,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from multiprocessing.connection import Connection
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
 TIMEOUT: Final = 120
@@ -46,11 +42,13 @@ class Remote:
     def __exit__(self, *_: object) -> None:
         self.end()
 
-    def start(
-        self, job: Callable[Concatenate[Any, P], object], *args: P.args, **kwargs: P.kwargs
-    ) -> None:
+    def start(self, job: Callable[..., object], *args: Any, **kwargs: Any) -> None:
         """Have it run a job after the jobs that were started before."""
         self._pipe.send((job, args, kwargs))
+
+    def has_result(self) -> bool:
+        """Whether ``result`` returns at once."""
+        return self._pipe.poll()
 
     def result(self) -> Any:
         """Return the result of the first job whose result was not read yet, or raise its error."""
@@ -61,7 +59,7 @@ class Remote:
             raise result
         return result
 
-    def do(self, job: Callable[Concatenate[Any, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+    def do(self, job: Callable[..., T], *args: Any, **kwargs: Any) -> T:
         """Run a job and return its result."""
         self.start(job, *args, **kwargs)
         result: T = self.result()
@@ -89,7 +87,7 @@ def _run_jobs(connection: Connection, create: Callable[..., object], *arguments:
     while True:
         try:
             job, args, kwargs = connection.recv()
-        except EOFError:
+        except (EOFError, ConnectionError):
             return
         try:
             result = job(subject, *args, **kwargs)
@@ -97,7 +95,10 @@ def _run_jobs(connection: Connection, create: Callable[..., object], *arguments:
             return
         except Exception as error:  # noqa: BLE001 - raised where the result is read.
             result = error
-        connection.send(result)
+        try:
+            connection.send(result)
+        except ConnectionError:
+            return
 
 
 class Issuer(Remote):
@@ -124,83 +125,33 @@ class Issuer(Remote):
         """Respond like this from now on; see ``jwtauth.testing.Answer``."""
         self.do(IssuerHost.set_answer, **answer)
 
-    def call(self, method: Callable[Concatenate[FaultyIssuer, P], T], **options: Any) -> None:
+    def call(self, method: Callable[..., object], **options: Any) -> None:
         """Call a method of ``FaultyIssuer``."""
         self.do(IssuerHost.call, method, **options)
 
-    def hangs(self) -> None:
-        """Accept requests, and respond to none."""
-        self.call(FaultyIssuer.hold)
 
-    def wait_for_fetches(self, number: int) -> None:
-        """Return when the key set was requested so many times."""
-        self.call(FaultyIssuer.wait_for_fetches, number=number, timeout=30)
-
-
-class Redis:
-    """A Redis that keeps everything in memory."""
-
-    def __init__(self) -> None:
-        if shutil.which("redis-server") is None:
-            sys.exit("The scenarios need redis-server (Debian: apt-get install redis-server).")
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self._port = probe.getsockname()[1]
-        self.url = f"redis://127.0.0.1:{self._port}"
-        self.start()
+class Redis(RedisServer):
+    """A Redis that runs until the block ends."""
 
     def __enter__(self) -> Self:
+        self.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.kill()
-
-    def start(self) -> None:
-        """Start it, and return when it responds."""
-        command = ["redis-server", "--port", str(self._port), "--bind", "127.0.0.1"]
-        self._process = subprocess.Popen(
-            [*command, "--save", "", "--appendonly", "no"],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        ends_at = time.monotonic() + 10
-        while self._process.poll() is None and time.monotonic() < ends_at:
-            try:
-                if self._ask("PING").startswith("+PONG"):
-                    return
-            except OSError:
-                time.sleep(0.02)
-        raise RuntimeError("redis-server does not start")
-
-    def kill(self) -> None:
-        """End it at once."""
-        self._process.kill()
-        self._process.wait()
-
-    def pause(self) -> None:
-        """Make it hang."""
-        self._process.send_signal(signal.SIGSTOP)
-
-    def resume(self) -> None:
-        """End the pause."""
-        self._process.send_signal(signal.SIGCONT)
-
-    def clear(self) -> None:
-        """Delete everything."""
-        self._ask("FLUSHALL")
 
     def usage(self) -> tuple[int, int]:
         """Return how many connections and commands it has received so far.
 
         Between two calls, they add a connection and two commands, ``INFO`` and ``QUIT``.
         """
-        lines = (line.partition(":") for line in self._ask("INFO stats").splitlines())
+        lines = (line.partition(":") for line in self.ask("INFO stats").splitlines())
         stats = {name: value for name, _, value in lines}
         return int(stats["total_connections_received"]), int(stats["total_commands_processed"])
 
-    def _ask(self, command: str) -> str:
-        with socket.create_connection(("127.0.0.1", self._port), 2) as connection:
+    def ask(self, command: str) -> str:
+        """Return the response to a command."""
+        with socket.create_connection(("127.0.0.1", self.port), 2) as connection:
             connection.sendall(f"{command}\r\nQUIT\r\n".encode())
             with connection.makefile("rb") as response:
                 return response.read().decode()
@@ -216,9 +167,7 @@ class Workers:
         """Return only so many of them."""
         return Workers(self.remotes[:number])
 
-    def start(
-        self, job: Callable[Concatenate[Any, P], object], *args: P.args, **kwargs: P.kwargs
-    ) -> None:
+    def start(self, job: Callable[..., object], *args: Any, **kwargs: Any) -> None:
         """Have all of them run a job."""
         for remote in self.remotes:
             remote.start(job, *args, **kwargs)
@@ -227,9 +176,7 @@ class Workers:
         """Return the results of a job that was started."""
         return [remote.result() for remote in self.remotes]
 
-    def do(
-        self, job: Callable[Concatenate[Any, P], T], *args: P.args, **kwargs: P.kwargs
-    ) -> list[T]:
+    def do(self, job: Callable[..., T], *args: Any, **kwargs: Any) -> list[T]:
         """Have all of them run a job, and return the results."""
         self.start(job, *args, **kwargs)
         return self.results()
@@ -237,10 +184,6 @@ class Workers:
     def configure(self, issuer: Issuer, **options: Any) -> None:
         """Make them forget all keys, and trust this issuer."""
         self.do(Worker.configure, issuer.url, **{"JWKS_URL": issuer.jwks_url, **options})
-
-    def configure_peer(self, issuer: Issuer, **options: Any) -> None:
-        """Do the same with PyJWT in place of our app."""
-        self.do(Worker.configure_peer, issuer.url, issuer.jwks_url, **options)
 
     def warm(self, token: str) -> None:
         """Have each of them accept a token, one after the other."""
@@ -266,7 +209,7 @@ class Workers:
 @contextmanager
 def workers(number: int, redis: Redis) -> Iterator[Workers]:
     """Start so many processes. Jobs that they are given wait until they are ready."""
-    remotes = [Remote(Worker, redis.url) for _ in range(number)]
+    remotes = [Remote(Worker, redis.location) for _ in range(number)]
     try:
         yield Workers(remotes)
     finally:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from report import Goal
+    from collections.abc import Callable, Sequence
 
     from .processes import Issuer, Redis, Workers
     from .worker import Result
 
-SECONDS_OF_A_WAIT = 0.25
+SECONDS_OF_A_WAIT: Final = 0.25
 """A request takes longer only if it waits: half of what a slow issuer takes here."""
 
 
@@ -31,18 +29,31 @@ class Stage:
         return quick if self.quick else full
 
 
-@dataclass(slots=True)
-class Finding:
-    """The result of a scenario.
+class Finding(NamedTuple):
+    """The result of a scenario, and whether the promise is kept.
 
-    ``scaled`` names the settings, and durations that stand for minutes or hours. ``peer`` is the
-    result of PyJWT.
+    ``scaled`` names the settings, and durations that stand for minutes or hours.
     """
 
     text: str
-    goals: list[Goal]
+    is_kept: bool
     scaled: str = ""
-    peer: str = ""
+
+
+SCENARIOS: Final[dict[int, tuple[str, Callable[[Stage], Finding]]]] = {}
+"""For each row the promise, and the function that shows whether it is kept."""
+
+
+def scenario(
+    number: int, promise: str
+) -> Callable[[Callable[[Stage], Finding]], Callable[[Stage], Finding]]:
+    """Register a scenario, whose docstring is the title of its row."""
+
+    def register(run: Callable[[Stage], Finding]) -> Callable[[Stage], Finding]:
+        SCENARIOS[number] = promise, run
+        return run
+
+    return register
 
 
 def rejected(results: Sequence[Result]) -> int:

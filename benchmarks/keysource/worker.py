@@ -1,4 +1,4 @@
-"""What runs in a worker process: an API with our app, and the same job done by PyJWT."""
+"""What runs in a worker process: an API with our app."""
 
 from __future__ import annotations
 
@@ -18,8 +18,6 @@ from math import inf
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import django
-import jwt
-from django.conf import settings
 from django.test import RequestFactory, override_settings
 
 from jwtauth import averify_token, verification
@@ -58,23 +56,13 @@ class Result(NamedTuple):
 
 
 class Worker:
-    """Verifies the tokens of one issuer, with ``ProtectedView`` or with PyJWT's ``PyJWKClient``.
+    """Verifies the tokens of one issuer, with ``ProtectedView``.
 
     The token cache is off unless ``configure`` turns it on.
     """
 
     def __init__(self, redis: str) -> None:
-        settings.configure(
-            INSTALLED_APPS=["rest_framework", "jwtauth"],
-            REST_FRAMEWORK={"UNAUTHENTICATED_USER": None},
-            CACHES={
-                "default": {
-                    "BACKEND": "django.core.cache.backends.redis.RedisCache",
-                    "LOCATION": redis,
-                }
-            },
-            LOGGING_CONFIG=None,
-        )
+        os.environ |= {"DJANGO_SETTINGS_MODULE": "backend.fleet", "BENCHMARK_REDIS": redis}
         django.setup()
         for name in ("jwtauth", "django.request"):
             logging.getLogger(name).addHandler(logging.NullHandler())
@@ -84,40 +72,17 @@ class Worker:
         from jwtauth.views import ProtectedView  # noqa: PLC0415 - it needs the settings.
 
         override_settings(JWTAUTH={"ISSUER": issuer, "TOKEN_CACHE_SIZE": 0, **options}).enable()
-        view, factory = ProtectedView.as_view(), RequestFactory()
-        self._source: KeySource | LocalKeys | None = verification.key_source_of(issuer)
-
-        def respond(token: str) -> tuple[int, int]:
-            response = view(factory.get("/", headers={"Authorization": f"Bearer {token}"}))
-            return response.status_code, int(response.get("Retry-After") or 0)
-
-        self._respond = respond
-
-    def configure_peer(
-        self, issuer: str, jwks_url: str, *, ttl: float = 600, cooldown: float = 30
-    ) -> None:
-        """Start with a ``PyJWKClient`` that has no keys yet."""
-        client = jwt.PyJWKClient(jwks_url, lifespan=ttl, timeout=5, cooldown_duration=cooldown)
-        self._source = None
-
-        def respond(token: str) -> tuple[int, int]:
-            try:
-                key = client.get_signing_key_from_jwt(token)
-                jwt.decode(token, key, algorithms=["EdDSA", "RS256"], issuer=issuer)
-            except jwt.exceptions.PyJWKClientConnectionError:
-                return 503, 0
-            except jwt.exceptions.PyJWTError:
-                return 401, 0
-            return 200, 0
-
-        self._respond = respond
+        self._view = ProtectedView.as_view()
+        self._source: KeySource | LocalKeys = verification.key_source_of(issuer)
 
     def answer(self, token: str) -> Result:
         """Answer one request."""
-        backing_off = self._source is not None and bool(self._source.status().retry_in)
+        request = RequestFactory().get("/", headers={"Authorization": f"Bearer {token}"})
+        backing_off = bool(self._source.status().retry_in)
         began_at, started_at = time.time(), time.perf_counter()
         try:
-            status, retry_after = self._respond(token)
+            response = self._view(request)
+            status, retry_after = response.status_code, int(response.get("Retry-After") or 0)
         except Exception:  # noqa: BLE001 - what Django would answer with 500.
             status, retry_after = 500, 0
         seconds = time.perf_counter() - started_at
@@ -187,7 +152,7 @@ class Worker:
 
     def find_key(self) -> float:
         """Return the microseconds that finding the key of a fresh snapshot takes."""
-        source, number = self._key_source, 20_000
+        source, number = self._source, 20_000
         runs = timeit.repeat(lambda: source.current().select(None, "EdDSA"), number=number)
         return min(runs) / number * 1e6
 
@@ -200,7 +165,7 @@ class Worker:
 
     def refresh(self) -> None:
         """Do what ``manage.py jwtauth_refresh`` does."""
-        self._key_source.refresh()
+        self._source.refresh()
 
     def refresh_in_background(self) -> None:
         """Do the same in a thread."""
@@ -236,11 +201,6 @@ class Worker:
             await asyncio.gather(*map(averify_token, tokens))
 
         asyncio.run(verify_all())
-
-    @property
-    def _key_source(self) -> KeySource | LocalKeys:
-        assert self._source is not None
-        return self._source
 
 
 def with_unknown_kid(token: str) -> str:
