@@ -167,12 +167,16 @@ class JWKSCache:
 
     def publish(self, document: SharedDocument) -> None:
         """Share a document, release the lease, and hold the claim from its answer on."""
+        answered_at = self._monotonic()
 
         def write(cache: BaseCache) -> None:
             self._set(cache, "jwks", document, self.policy.ttl + self.policy.stale_ttl)
             if document.claim is not None and document.claim == self._mine.get("claim"):
                 answered = _Holder(document.claim, fetching=False)
                 self._set(cache, "claim", answered, self.policy.cooldown)
+                if self._monotonic() > answered_at + _GRACE:
+                    # The cache hung, and would hold the claim for too long after the answer.
+                    cache.delete(self._key("claim"))
             cache.delete(self._key("failure"))
             # A success also ends a back-off.
             if not self._is_another_fetching(cache):

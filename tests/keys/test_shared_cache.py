@@ -618,6 +618,26 @@ def test_reading_is_one_operation(settings: Settings, monkeypatch: pytest.Monkey
     assert operations == ["get_many"]
 
 
+def test_claim_that_a_hanging_cache_stored_late_is_released(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.CACHES = ScriptedCache.settings
+    caches["default"].clear()
+    clock = Clock()
+    cache = jwks_cache(monotonic=clock)
+    claim = cache.claim_refetch(30)
+
+    def hang(operation: str) -> None:
+        if operation == "set":
+            clock.now += 5
+
+    monkeypatch.setattr(ScriptedCache, "before", hang)
+    publish(cache, DOCUMENT._replace(claim=claim))
+
+    assert cache.read().document == DOCUMENT._replace(claim=claim)
+    assert cache.read().claim is None
+
+
 def test_success_ends_a_back_off() -> None:
     cache = jwks_cache()
     report(cache, retry_in=60)
