@@ -203,15 +203,6 @@ class Judge:
         ]
         if any(start <= at + COOLDOWN + SLACK for at in lacking):
             return "asked within C, the issuer had not published the key yet"
-        # A claim that is on its way into a frozen cache is held from when that continues.
-        if any(
-            fault.name == FROZEN
-            and fault.began_at - SLACK <= at <= fault.ended_at <= response.ended_at
-            and start <= fault.ended_at + COOLDOWN + SLACK
-            for fault in history.between(CACHE, -inf, start)
-            for at in lacking
-        ):
-            return "the same, and the frozen cache stored that answer late"
         return None
 
     def _reason_for_known_key(self, response: Response) -> str | None:
