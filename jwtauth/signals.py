@@ -1,4 +1,8 @@
-"""Signals of ``jwtauth``, sent with ``send_robust``: an exception of a receiver is only logged."""
+"""Signals of ``jwtauth``, sent with ``send_robust``: an exception of a receiver is only logged.
+
+``jwtauth.keys.refresh`` sends the signals about keys, ``jwtauth.events`` the signals about tokens,
+and ``jwtauth.middleware`` sends ``request_reported``.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +13,14 @@ from django.dispatch import Signal
 keys_refreshed: Final = Signal()
 """An issuer's keys were fetched: ``issuer`` (str), ``keys`` (int, how many are usable).
 
-The process that fetched sends it, in the thread that fetched. Requests wait at most half a second
-for its receivers. ``sender`` is the ``Refresher`` class.
+The process that fetched sends it, in the thread that fetched. Requests that waited for the keys go
+on before the receivers are called. ``sender`` is the ``Refresher`` class.
 """
 
 keys_refresh_failed: Final = Signal()
 """An issuer's keys could not be fetched: ``issuer`` (str), ``reason`` (str), ``failures`` (int, how
-many in a row). Sent like ``keys_refreshed``.
+many in a row). Sent like ``keys_refreshed``, with one exception: if no thread can be started for
+the fetch, the request that needed it calls the receivers.
 """
 
 token_accepted: Final = Signal()
