@@ -1,4 +1,7 @@
-"""One thread and one connection per process for each Django cache that holds shared keys."""
+"""Call a Django cache, which may hang, with a time limit.
+
+A process has one thread and one connection for each Django cache that holds shared keys.
+"""
 
 import logging
 import os
@@ -25,14 +28,16 @@ SECONDS_PER_CALL: Final = 0.5
 SECONDS_FOR_FIRST_CALL: Final = 5.0
 """The first call connects, while the process, and perhaps many others on its machine, start."""
 
-_PAUSE: Final = 60.0
+_PAUSE_AFTER_HANG: Final = 60.0
+"""Seconds before a new thread replaces a thread that hangs."""
 
 
 class CacheWorker:
     """Runs jobs on one cache in a daemon thread, one after the other.
 
-    A thread whose job hangs is replaced after a pause, which doubles with each thread that hangs.
-    If the job ends before, the thread goes on.
+    Once a job has exceeded its time, new jobs fail at once until it ends, which lets the thread go
+    on, or until a pause is over. Then a new thread replaces the thread that hangs. The pause
+    doubles with each thread that hangs.
     """
 
     def __init__(self, alias: str) -> None:
@@ -81,7 +86,7 @@ class CacheWorker:
         if future.cancel() or not future.done():
             if not future.cancelled():
                 threads = sum(each.name == self._name for each in threading.enumerate())
-                self._replace_at = time.monotonic() + _PAUSE * 2 ** (threads - 1)
+                self._replace_at = time.monotonic() + _PAUSE_AFTER_HANG * 2 ** (threads - 1)
                 self._hanging = future
             raise TimeoutError(f"it does not answer within {seconds:g} s")
         return future.result()

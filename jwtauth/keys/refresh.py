@@ -1,6 +1,7 @@
 """Refresh keys: from the shared cache, or from the issuer, by one process for all.
 
-A ``Refresher`` takes its time, so it runs in the background, one call at a time.
+A ``Refresher`` takes its time, so it runs in the background, one call at a time. ``source`` starts
+it and decides which requests wait for the end of the call, and how long.
 """
 
 import logging
@@ -32,7 +33,7 @@ class NoUsableKeyError(FetchError):
 
 
 class Refresher:
-    """Renews the keys in ``state``: ``run`` one of ``refresh``, ``ask`` and ``refresh_now``."""
+    """Renews the keys in ``state``. Pass ``refresh``, ``ask`` or ``refresh_now`` to ``run``."""
 
     def __init__(
         self, state: KeyState, fetcher: JWKSFetcher, shared: JWKSCache, clock: Clock
@@ -65,8 +66,11 @@ class Refresher:
         for signal, facts in pending:
             signal.send_robust(type(self), issuer=self._state.issuer, **facts)
 
-    def record_failure(self, reason: str) -> None:
-        """Count a refresh that could not even start. A request calls this: no cache is used."""
+    def record_failed_start(self, reason: str) -> None:
+        """Count a refresh that could not start, and send the signal.
+
+        The only method that requests call, so it does not use the cache.
+        """
         self._state.next_look_at = self._clock.monotonic() + LOOK_INTERVAL
         self._count_failure(reason, answered=False)
         self._state.log_changes()
@@ -83,7 +87,10 @@ class Refresher:
             self._fetch(no_cache=self._bypass_caches)
 
     def ask(self) -> None:
-        """Find out whether a key is unknown, which a token's ``kid`` or signature suggests."""
+        """Get newer keys, since the ``kid`` or signature of a token suggests that there are some.
+
+        If there are none, the answer of the issuer is the evidence that the key is unknown.
+        """
         state, keys, began_at = self._state, self._state.keys, self._clock.monotonic()
 
         def is_done() -> bool:

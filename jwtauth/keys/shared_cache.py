@@ -6,7 +6,10 @@ after a failure. ``claim`` names the last fetch that an unknown key or a bad sig
 
 Their content is untrusted: malformed or huge entries and entries of another schema count as
 missing. Nothing here raises. A cache that fails or hangs counts as empty and grants every lease and
-claim.
+claim, so each process fetches on its own.
+
+Background refreshes and commands call the cache. Requests never do. ``cache_worker`` limits how
+long a call may take.
 """
 
 import hashlib

@@ -1,7 +1,8 @@
 """Background work that a process does once for all requests, and two ways to wait for it.
 
 The key source never blocks. It raises ``WouldBlock``, and one of two drivers waits and calls again:
-``retry_when_ready`` blocks the thread, ``aretry_when_ready`` lets the event loop run.
+``retry_when_ready`` blocks the thread, ``aretry_when_ready`` lets the event loop run. ``source``
+decides how long they wait.
 """
 
 import asyncio

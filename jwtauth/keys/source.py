@@ -1,7 +1,8 @@
 """The key source: one issuer's keys, and which requests wait for newer ones.
 
 No method that a request calls blocks. If the request has to wait, the method raises ``WouldBlock``
-for the drivers in ``single_flight``.
+for the drivers in ``single_flight``. ``_seconds_to_wait`` decides how long a request waits for keys
+that are missing or expired, and ``confirm_unknown`` how long it waits if its key is unknown.
 """
 
 from collections.abc import Callable
@@ -29,7 +30,8 @@ LONGEST_PREPARATION: Final = 30.0
 """Seconds for which requests without keys wait until the cache is connected."""
 
 _MAX_WAITS: Final = 3
-"""Calls that a token with an unknown key waits for: one in progress, a look, an asked fetch."""
+"""How often a token with an unknown key waits: for a refresh in progress, a look into the shared
+cache, and an asked fetch."""
 
 
 class KeySource:
@@ -58,7 +60,10 @@ class KeySource:
         return KeySearch(self._clock.monotonic())
 
     def current(self, search: KeySearch | None = None) -> KeySet:
-        """Return the keys to verify with. Raises ``KeysUnavailable`` or ``WouldBlock``."""
+        """Return the keys to verify with, at once if they are fresh.
+
+        Raises ``KeysUnavailable`` or ``WouldBlock``.
+        """
         snapshot = self._state.snapshot
         if snapshot is not None and self._clock.monotonic() < snapshot.ahead_at:
             return snapshot.keys
@@ -100,7 +105,9 @@ class KeySource:
         """Return newer keys than ``keys``, or ``keys`` if it is certain that there are none.
 
         It is certain if the issuer was asked since the token arrived, or within the last
-        ``JWKS_COOLDOWN``. Raises ``KeysUnavailable`` if it cannot be asked, and ``WouldBlock``.
+        ``JWKS_COOLDOWN``. The caller, ``TrustedIssuer``, tries newer keys, and rejects the token if
+        it gets ``keys`` back. Raises ``KeysUnavailable`` if the issuer cannot be asked, and
+        ``WouldBlock``.
         """
         state = self._state
         while True:
@@ -149,5 +156,5 @@ class KeySource:
         try:
             return self._single_flight.start_or_join(partial(self._refresher.run, work))
         except Exception as error:  # noqa: BLE001 - RuntimeError, or MemoryError.
-            self._refresher.record_failure(f"no thread can be started: {error}")
+            self._refresher.record_failed_start(f"no thread can be started: {error}")
             return None

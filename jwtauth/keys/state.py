@@ -1,6 +1,7 @@
 """What a process knows about one issuer's keys: the snapshot, the last failure, and the timers.
 
-All times are readings of this process's monotonic clock. These are all the timers there are:
+All times are readings of this process's monotonic clock. T, S and C are ``ttl``, ``stale_ttl`` and
+``cooldown`` of ``CachePolicy``. These are all the timers there are:
 
 | timer | starts with | until it ends |
 | --- | --- | --- |
@@ -42,7 +43,10 @@ class Clock:
 
 @dataclass(frozen=True, slots=True)
 class CachePolicy:
-    """How long keys are used, in seconds: the settings ``JWKS_TTL`` to ``JWKS_TIMEOUT``."""
+    """How long keys are used, in seconds: the settings ``JWKS_TTL`` to ``JWKS_TIMEOUT``.
+
+    The defaults are for tests. ``jwtauth.verification`` passes the values of the settings.
+    """
 
     ttl: float = 600
     stale_ttl: float = 86400
@@ -118,7 +122,11 @@ class KeyState:
 
     @property
     def name(self) -> str:
-        """The name of the state that requests find now."""
+        """The state that requests find now.
+
+        As keys age, they are ``fresh``, ``ahead`` (of the expiry, so refreshed in the background),
+        ``expired``, or ``stale`` if the last attempt failed, and finally ``unavailable``.
+        """
         snapshot, failure, ttl = self.snapshot, self.failure, self.policy.ttl
         if snapshot is None:
             return "unavailable"
