@@ -1,4 +1,8 @@
-"""The errors of tokens and keys."""
+"""Exceptions that verifying a token raises.
+
+The authentication classes turn ``TokenError`` into a response with status 401, and
+``KeysUnavailable`` into a response with status 503.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""The verifier of this process, built from the settings, and calls without a request."""
+"""Build the verifier of this process from the settings, and wait for keys when it needs them.
+
+``jwtauth.tokens.verifier`` makes the checks. The authentication classes call ``verify`` and
+``averify``; ``verify_token`` and ``averify_token`` are for code outside of Django REST Framework.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +51,7 @@ def get_verifier() -> Verifier:
 def build_verifier(settings: Settings, spawn: Spawn = in_background) -> Verifier:
     """Return a new verifier. ``spawn`` runs the fetches that its tokens cause."""
     return Verifier(
-        [_trusted(issuer, settings, spawn) for issuer in settings.issuers.values()],
+        [_trusted_issuer(issuer, settings, spawn) for issuer in settings.issuers.values()],
         max_token_length=settings.max_token_length,
         token_cache_size=settings.token_cache_size,
     )
@@ -122,6 +126,7 @@ async def averify(token: str, request: Any) -> dict[str, Any]:
 
 
 def _verify_once(token: str, request: Any, search: KeySearch | None) -> dict[str, Any]:
+    """Return the verified claims, or raise ``WouldBlock`` if the request may wait for keys."""
     try:
         return get_verifier().verify(token, request, search)
     except WouldBlock:
@@ -156,7 +161,7 @@ def key_source_of(issuer: str) -> KeySource | LocalKeys:
     return cast("KeySource | LocalKeys", get_verifier().issuers[issuer].keys)
 
 
-def _trusted(issuer: IssuerSettings, settings: Settings, spawn: Spawn) -> TrustedIssuer:
+def _trusted_issuer(issuer: IssuerSettings, settings: Settings, spawn: Spawn) -> TrustedIssuer:
     return TrustedIssuer(
         issuer.issuer,
         algorithms=issuer.algorithms,
@@ -167,11 +172,11 @@ def _trusted(issuer: IssuerSettings, settings: Settings, spawn: Spawn) -> Truste
             required_claims=issuer.required_claims,
             leeway=issuer.leeway,
         ),
-        keys=_keys_of(issuer, settings, spawn),
+        keys=_new_source(issuer, settings, spawn),
     )
 
 
-def _keys_of(issuer: IssuerSettings, settings: Settings, spawn: Spawn) -> KeySource | LocalKeys:
+def _new_source(issuer: IssuerSettings, settings: Settings, spawn: Spawn) -> KeySource | LocalKeys:
     if issuer.jwks is not None:
         return LocalKeys(issuer.issuer, issuer.jwks)
     shared = jwks_cache_for(issuer, settings)
