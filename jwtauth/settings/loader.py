@@ -1,4 +1,4 @@
-"""Loading ``JWTAUTH``: the settings, or everything that is wrong with them."""
+"""Load ``JWTAUTH``: apply the defaults of ``schema``, and return the settings or all problems."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The keys of ``JWTAUTH``, and the settings as the rest of the package reads them."""
+"""The names, defaults and validators of the settings in ``JWTAUTH``, and their typed values.
+
+``Key`` and ``KEYS`` mean the keys of the dict ``JWTAUTH``, not cryptographic keys.
+"""
 # ruff: noqa: RUF009 - _key() makes a new field at each call, as field() does.
 
 from __future__ import annotations
@@ -18,8 +21,8 @@ _INTERVAL = valid.number("a number of seconds", int | float, 0.001, _YEAR)
 _TIMEOUT = valid.number("a number of seconds", int | float, 0.001, 3600)
 _LENGTH = valid.number("a whole number of characters", int, 1, 1024 * 1024)
 _SIZE = valid.number("a whole number of tokens", int, 0, 10_000_000)
-_JWKS_URL = "{issuer}/.well-known/jwks.json"
-_ALGORITHMS = ["EdDSA", "Ed25519", "RS256"]
+_DEFAULT_JWKS_URL = "{issuer}/.well-known/jwks.json"
+_DEFAULT_ALGORITHMS = ["EdDSA", "Ed25519", "RS256"]
 _EXAMPLES: Final[dict[str, Any]] = {
     "ISSUER": "https://my-api.zuplo.app/__zuplo/issuer",
     "ISSUERS": {"https://a.example": {}, "https://b.example": {"LEEWAY": 5}},
@@ -69,10 +72,10 @@ class IssuerSettings:
     """
 
     issuer: str = _key("jwtauth.E020", None, valid.issuer)  # Required, or ISSUERS is.
-    jwks_url: str | None = _key("jwtauth.E022", _JWKS_URL, valid.jwks_url)
+    jwks_url: str | None = _key("jwtauth.E022", _DEFAULT_JWKS_URL, valid.jwks_url)
     discovery: bool = _key("jwtauth.E023", False, valid.flag)  # noqa: FBT003 - a default.
     jwks: Mapping[str, Any] | Callable[[], object] | None = _key("jwtauth.E043", None, valid.jwks)
-    algorithms: frozenset[str] = _key("jwtauth.E024", _ALGORITHMS, valid.algorithms)
+    algorithms: frozenset[str] = _key("jwtauth.E024", _DEFAULT_ALGORITHMS, valid.algorithms)
     audience: tuple[str, ...] | Callable[[Any], str | Iterable[str] | None] | None = _key(
         "jwtauth.E025", None, valid.audience
     )
