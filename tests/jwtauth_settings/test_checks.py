@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
 import sys
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -502,37 +501,3 @@ def test_a_wrong_configuration_is_not_warned_about_as_well(settings: DjangoSetti
     settings.JWTAUTH = {"ISSUER": "https://x.zuplo.app", "LEEWAY": -1}
     assert ids(checks.check_settings()) == ["jwtauth.E029"]
     assert [*checks.check_deployment()] == []
-
-
-WITHOUT_CRYPTOGRAPHY = """
-import importlib.abc, sys
-
-class Missing(importlib.abc.MetaPathFinder):
-    def find_spec(self, name, path, target=None):
-        if name.partition(".")[0] == "cryptography":
-            raise ImportError("missing on purpose")
-
-sys.meta_path.insert(0, Missing())
-
-import django
-from django.conf import settings
-
-settings.configure(
-    INSTALLED_APPS=["rest_framework", "jwtauth"],
-    REST_FRAMEWORK={
-        "DEFAULT_AUTHENTICATION_CLASSES": ["jwtauth.authentication.ZuploJWTAuthentication"],
-        "UNAUTHENTICATED_USER": None,
-    },
-    JWTAUTH={"ISSUER": "https://issuer.test"},
-)
-django.setup()
-"""
-
-
-def test_whoever_lacks_cryptography_is_told_what_to_install() -> None:
-    run = subprocess.run(
-        [sys.executable, "-c", WITHOUT_CRYPTOGRAPHY], capture_output=True, text=True, check=False
-    )
-
-    assert run.returncode != 0
-    assert 'pip install "python-jose[cryptography]"' in run.stderr.splitlines()[-1]
