@@ -85,7 +85,7 @@ def number(what: str, types: Any, low: float, high: int) -> Validator:
 
 
 flag: Final = Validator("True or False", bool)
-issuer: Final = Validator("a non-empty str: the issuer's URL, exactly as the claim iss", str)
+issuer: Final = Validator("a non-empty str: the issuer's URL, exactly as in the iss claim", str)
 issuers: Final = Validator("a dict", dict, test=None)
 jwks_url: Final = Validator("a non-empty str: the https:// URL of the issuer's key set", str)
 token_types: Final = Validator("None or a list of non-empty str", (list, tuple, NoneType), tuple)
@@ -140,7 +140,7 @@ def exempt_paths(value: Any) -> ExemptPaths:
     return ExemptPaths(frozenset(path for path in value if "*" not in path), prefixes)
 
 
-@partial(Validator, "a callable or the dotted path of one", (str, Callable), test=None)
+@partial(Validator, "a callable, or the dotted path to one", (str, Callable), test=None)
 def user_resolver(value: str | Callable[..., Any]) -> Any:
     resolver = import_string(value) if isinstance(value, str) else value
     if not callable(resolver):
