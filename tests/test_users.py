@@ -1108,7 +1108,7 @@ def test_user_model_that_needs_more_fields_is_an_error_of_manage_py_check(
 
     message = str(raised.value)
     assert "(jwtauth.E046)" in message
-    assert "no value for fields of the user model: tenant, plan" in message
+    assert "no value for user fields: tenant, plan" in message
     assert "ModelUserResolver(fields=...)" in message
 
     for resolver in (ModelUserResolver(customer_fields), token_user, lambda *_: None):

@@ -162,9 +162,7 @@ def _fetch(section: Section, issuer: IssuerSettings) -> str:
     clock = f"{duration(error)} {side} the issuer's"
     section.facts["Clock"] = clock if error > 0 else "agrees with the issuer's"
     if error > issuer.leeway:
-        section.warnings.append(
-            f"The clock of this host is {clock}. Synchronize it, or raise LEEWAY."
-        )
+        section.warnings.append(f"The host clock is {clock}. Synchronize it, or raise LEEWAY.")
     return document.text
 
 
@@ -173,9 +171,7 @@ def _cache_section(issuer: IssuerSettings, settings: Settings) -> Section:
     section = Section(f'Cache "{settings.cache}"')
     section.facts["Backend"] = django_settings.CACHES[settings.cache]["BACKEND"]
     if not can_be_shared(settings.cache):
-        section.warnings.append(
-            "Processes cannot share this cache, so each process fetches all keys itself."
-        )
+        section.warnings.append("Processes cannot share it, so each one fetches all keys.")
     if problem := jwks_cache_for(issuer, settings).problem():
         section.errors.append(f"The cache does not work: {problem:.{_MAX_TEXT}}.")
     return section

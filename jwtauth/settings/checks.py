@@ -36,7 +36,7 @@ _MUST_PRECEDE: Final = {
     "django.contrib.auth.middleware.AuthenticationMiddleware": "it overwrites request.user",
     "django.contrib.auth.middleware.RemoteUserMiddleware": "it overwrites request.user",
     "django.middleware.locale.LocaleMiddleware": "paths are resolved in the language that it sets",
-    "django.middleware.cache.UpdateCacheMiddleware": "it would store responses that lack our Vary",
+    "django.middleware.cache.UpdateCacheMiddleware": "it would store responses without our Vary",
     "corsheaders.middleware.CorsMiddleware": "preflight requests carry no token",
 }
 _MUST_FOLLOW: Final = "django.middleware.cache.FetchFromCacheMiddleware"
@@ -58,23 +58,17 @@ def check_settings(**_: Any) -> Iterator[CheckMessage]:
     # A method of ModelUserResolver, whose module is in a layer above this one.
     missing: list[str] = getattr(settings and settings.user_resolver, "missing_fields", list)()
     if missing:
-        message = (
-            f"USER_RESOLVER provides no value for fields of the user model: {', '.join(missing)}."
-        )
+        message = f"USER_RESOLVER provides no value for user fields: {', '.join(missing)}."
         hint = "Use ModelUserResolver(fields=...) with a function that returns them."
         yield Error(message, hint=hint, id="jwtauth.E046")
     for name, issuer in settings.issuers.items() if settings else ():
         if not issuer.verify_audience:
-            message = (
-                f'VERIFY_AUDIENCE is off for "{name}": tokens for other services are accepted.'
-            )
+            message = f'VERIFY_AUDIENCE is off for "{name}": tokens for any service are accepted.'
             hint = "Set AUDIENCE to the aud of the gateway's tokens, and remove VERIFY_AUDIENCE."
             yield Warning(message, hint=hint, id="jwtauth.W001")
         if _WRONG_ISSUER.fullmatch(name):
             message = f'The issuer "{name}" in JWTAUTH cannot be right.'
-            hint = (
-                'Copy the iss claim exactly, for example "https://my-api.zuplo.app/__zuplo/issuer".'
-            )
+            hint = 'Copy the iss of a token, such as "https://my-api.zuplo.app/__zuplo/issuer".'
             yield Warning(message, hint=hint, id="jwtauth.W006")
 
 
@@ -82,9 +76,7 @@ def check_deployment(**_: Any) -> Iterator[CheckMessage]:
     """Warnings W003 and W008."""
     settings, _problems = read_settings()
     if settings and settings.report_only:
-        message = (
-            'JWTAUTH["REPORT_ONLY"] is on: the middleware serves requests that it should reject.'
-        )
+        message = 'JWTAUTH["REPORT_ONLY"] is on, so the middleware rejects no requests.'
         hint = "Remove it when the log shows only requests that should be rejected."
         yield Warning(message, hint=hint, id="jwtauth.W008")
     is_fetched = settings and any(each.jwks is None for each in settings.issuers.values())

@@ -108,9 +108,7 @@ class _Validation:
         values = self.parse_keys(_DEFAULTS | raw, KEYS, "JWTAUTH")
         has_one, has_several = "ISSUER" in raw, raw.get("ISSUERS", {}) != {}
         if has_one and has_several:
-            self.report(
-                "jwtauth.E004", "JWTAUTH sets both ISSUER and ISSUERS", "Remove one of them."
-            )
+            self.report("jwtauth.E004", "JWTAUTH sets both ISSUER and ISSUERS", "Keep one of them.")
         if not has_one and not has_several:
             hint = KEYS["ISSUER"].hint
             self.report("jwtauth.E003", "JWTAUTH sets neither ISSUER nor ISSUERS", hint)
@@ -156,9 +154,7 @@ class _Validation:
             locations.append("DISCOVERY")
         if len(locations) > 1:
             hint = f'Keep one of {", ".join(locations)}; "DISCOVERY": False turns discovery off.'
-            message = (
-                f'{path}["{locations[0]}"] cannot be combined with {" and ".join(locations[1:])}'
-            )
+            message = f'{path}["{locations[0]}"] conflicts with {" and ".join(locations[1:])}'
             self.report("jwtauth.E007", message, hint)
         if not locations:
             self.check_url("ISSUER", issuer, name_at)

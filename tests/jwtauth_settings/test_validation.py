@@ -165,27 +165,27 @@ RULES: list[tuple[str, Any, str]] = [
     (
         "E007",
         TOP | {"DISCOVERY": True, "JWKS": resolve},
-        'JWTAUTH["JWKS"] cannot be combined with DISCOVERY',
+        'JWTAUTH["JWKS"] conflicts with DISCOVERY',
     ),
     (
         "E007",
         TOP | {"JWKS_URL": "https://k.test/", "JWKS": resolve},
-        'JWTAUTH["JWKS"] cannot be combined with JWKS_URL',
+        'JWTAUTH["JWKS"] conflicts with JWKS_URL',
     ),
     (
         "E007",
         TOP | {"DISCOVERY": True, "JWKS_URL": "https://k.test/", "JWKS": resolve},
-        'JWTAUTH["JWKS"] cannot be combined with JWKS_URL and DISCOVERY',
+        'JWTAUTH["JWKS"] conflicts with JWKS_URL and DISCOVERY',
     ),
     (
         "E007",
         {"ISSUERS": {URL: {"JWKS": resolve}}, "DISCOVERY": True},
-        f'JWTAUTH["ISSUERS"]["{URL}"]["JWKS"] cannot be combined with DISCOVERY',
+        f'JWTAUTH["ISSUERS"]["{URL}"]["JWKS"] conflicts with DISCOVERY',
     ),
     (
         "E007",
         {"ISSUERS": {URL: {"JWKS_URL": "https://k.test/"}}, "DISCOVERY": True},
-        f'JWTAUTH["ISSUERS"]["{URL}"]["JWKS_URL"] cannot be combined with DISCOVERY',
+        f'JWTAUTH["ISSUERS"]["{URL}"]["JWKS_URL"] conflicts with DISCOVERY',
     ),
     ("E008", {"ISSUER": "http://issuer.test"}, 'JWTAUTH["ISSUER"] is plain http'),
     ("E008", TOP | {"JWKS_URL": "http://keys.test/"}, 'JWTAUTH["JWKS_URL"] is plain http'),

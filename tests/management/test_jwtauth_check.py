@@ -436,7 +436,7 @@ def test_cache_that_processes_cannot_share_is_a_warning(
     result = check()
 
     assert result.code == 0
-    assert "WARNING: Processes cannot share this cache" in result.out
+    assert "WARNING: Processes cannot share it" in result.out
 
 
 @pytest.mark.parametrize(

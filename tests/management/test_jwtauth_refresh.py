@@ -140,7 +140,7 @@ def test_cache_that_processes_cannot_share_is_a_warning(
     result = refresh()
 
     assert result.code == 0
-    assert "WARNING: Processes cannot share this cache" in result.out
+    assert "WARNING: Processes cannot share it" in result.out
 
 
 def test_json_is_one_object_with_the_state_of_each_issuer(issuer: FaultyIssuer) -> None:

@@ -25,11 +25,11 @@ class Command(IssuerCommand):
     """Fetch the keys of every issuer in JWTAUTH, and report what happens to requests.
 
     For each issuer, the command shows whether it answers, which of its keys can be
-    used, why the others are skipped, whether its discovery document contains the
-    name in JWTAUTH, whether the clocks agree, and how old the keys in the shared
-    cache are. It also shows whether the cache works and can be shared. Keys are
-    fetched as for a request, with the same time limit. For an issuer with the
-    setting JWKS, the command shows the keys in the setting and fetches nothing.
+    used, why the others are skipped, whether its discovery document confirms its
+    name, whether the clocks agree, and how old the keys in the shared cache are. It
+    also shows whether the cache works and can be shared. Keys are fetched as for a
+    request, with the same time limit. For an issuer with the setting JWKS, the
+    command shows the keys in the setting and fetches nothing.
 
     The command sees no token, so the iss and aud of tokens may still not match. To
     examine a token, use jwtauth_explain.

@@ -18,8 +18,8 @@ class Command(IssuerCommand):
     requests find keys in the cache. Or run it on a schedule, for example with cron.
     If it runs more often than once per JWKS_TTL, requests rarely cause a fetch.
 
-    If a fetch fails, the old keys stay in use, and the next attempts wait as after
-    any failed fetch. For an issuer with the setting JWKS, nothing is fetched.
+    If a fetch fails, the old keys stay in use, and requests cause the next attempts.
+    For an issuer with the setting JWKS, nothing is fetched.
 
     The exit code is 1 if a fetch fails or if the cache does not work.
     """
