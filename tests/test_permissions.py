@@ -506,8 +506,8 @@ NOT_JSON = "it contains an empty list, or something that JSON cannot represent"
 @pytest.mark.parametrize(
     ("required", "wrong"),
     [
-        (None, "must be a dict of claim names, not None"),
-        (["plan"], "must be a dict of claim names, not this list"),
+        (None, "must be a dict of claim names (got None)"),
+        (["plan"], "must be a dict of claim names (got list)"),
         ({"plan": []}, f"cannot be used: {NOT_JSON}"),
         ({1: True}, f"cannot be used: {NOT_JSON}"),
         ({"plan": object()}, "cannot be used: Object of type object is not JSON serializable"),

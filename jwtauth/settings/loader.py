@@ -84,8 +84,8 @@ def validate(raw: object) -> tuple[Settings | None, list[Problem]]:
     Django's ``DEBUG`` allows plain HTTP, and its ``CACHES`` has the aliases for ``CACHE``.
     """
     if not isinstance(raw, dict):
-        what = "is not set" if raw is None else f"must be a dict, not {describe(raw)}"
-        hint = f"Set JWTAUTH to a dict. {KEYS['ISSUER'].hint}"
+        what = "is not set" if raw is None else f"must be a dict (got {describe(raw)})"
+        hint = f"Set it to a dict with your issuer. {KEYS['ISSUER'].hint}"
         return None, [Problem("jwtauth.E001", f"JWTAUTH {what}.", hint)]
     validation = _Validation()
     settings = validation.parse(raw)

@@ -149,8 +149,8 @@ def test_the_settings_never_change() -> None:
 
 RULES: list[tuple[str, Any, str]] = [
     ("E001", None, "JWTAUTH is not set"),
-    ("E001", [], "JWTAUTH must be a dict, not []"),
-    ("E001", "secret", "JWTAUTH must be a dict, not this str"),
+    ("E001", [], "JWTAUTH must be a dict (got [])"),
+    ("E001", "secret", "JWTAUTH must be a dict (got str)"),
     ("E002", TOP | {"LEEWAYS": 5}, 'JWTAUTH["LEEWAYS"] is not a valid key'),
     ("E002", TOP | {5: 5}, 'JWTAUTH["5"] is not a valid key'),
     ("E002", {"ISSUERS": {URL: {"x": 1}}}, f'JWTAUTH["ISSUERS"]["{URL}"]["x"] is not a valid key'),
