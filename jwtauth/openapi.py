@@ -57,7 +57,7 @@ _RESPONSES: Final = {
         {"type": "string"},
     ),
     "503": _response(
-        "The key of the token is not available, so the token may be valid. Try again later.",
+        "The key for the token is not available, so the token may be valid. Try again later.",
         "Retry-After",
         {"type": "integer", "minimum": 1},
     ),
@@ -82,13 +82,13 @@ class ZuploJWTScheme(OpenApiAuthenticationExtension):
     def get_security_definition(self, auto_schema: AutoSchema) -> dict[str, Any]:  # noqa: ARG002 - drf-spectacular's signature.
         """Return the Security Scheme Object (OpenAPI 3.0.3 §4.8.27)."""
         settings = get_settings()
-        described = {"description": "A token that the API gateway has signed."}
+        described = {"description": "A token signed by the API gateway."}
         if settings.header.lower() == "authorization" and settings.prefix:
             if settings.prefix.lower() == "bearer":
                 return {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", **described}
             return {"type": "http", "scheme": settings.prefix, **described}
         if settings.prefix:
-            described["description"] += f' Write "{settings.prefix} " before it.'
+            described["description"] += f' Put "{settings.prefix} " before it.'
         return {"type": "apiKey", "in": "header", "name": settings.header, **described}
 
 

@@ -122,8 +122,8 @@ def _parse_scopes(value: Any, view: str) -> frozenset[str] | dict[Any, frozenset
     if is_list and all(isinstance(scope, str) and scope.split() == [scope] for scope in value):
         return frozenset(value)
     raise ImproperlyConfigured(
-        f"{view} asks for scopes, but its required_scopes is not a list of scopes. "
-        'Write for example required_scopes = ["read"], or '
+        f"{view}.required_scopes must be a list of scopes, or a dict of methods and lists. "
+        'For example: required_scopes = ["read"], or '
         'required_scopes = {"GET": ["read"], "POST": ["read", "write"]}.'
     )
 
@@ -133,7 +133,7 @@ def _parse_claims(value: Any, view: str) -> ClaimsPolicy:
         return ClaimsPolicy(required_claims=validators.required_claims(value))
     except ValueError as error:
         raise ImproperlyConfigured(
-            f"{view} uses TokenHasClaims, but its required_claims {error}. Write for example "
+            f"{view}.required_claims {error}. For example: "
             'required_claims = {"plan": ["gold", "silver"]}.'
         ) from None
 

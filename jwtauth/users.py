@@ -217,7 +217,7 @@ class ModelUserResolver:
         except (IntegrityError, DataError) as error:
             kind = type(error).__name__  # The message of the database quotes the row.
             if _is_first(kind):
-                logger.warning("The database rejected the row of a user (%s).", kind)
+                logger.warning("The database rejected a row for a user (%s).", kind)
             return None
         except (model.DoesNotExist, model.MultipleObjectsReturned, OverflowError):
             return None

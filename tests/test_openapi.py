@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from pytest_django import Settings
 
 ANSWERS = ["401", "503"]
-DESCRIPTION = "A token that the API gateway has signed."
+DESCRIPTION = "A token signed by the API gateway."
 
 
 class Subclass(ZuploJWTAuthentication):
@@ -138,7 +138,7 @@ def view_with(**attributes: Any) -> type[APIView]:
                 "type": "apiKey",
                 "in": "header",
                 "name": "X-Gateway",
-                "description": f'{DESCRIPTION} Write "Bearer " before it.',
+                "description": f'{DESCRIPTION} Put "Bearer " before it.',
             },
         ),
     ],

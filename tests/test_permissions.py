@@ -435,8 +435,8 @@ def test_view_without_usable_scopes_says_so_at_once(scopes: Any, auth: Any) -> N
     with pytest.raises(ImproperlyConfigured) as caught:
         ask(scopes=scopes, auth=auth)
     assert str(caught.value) == (
-        "Articles asks for scopes, but its required_scopes is not a list of scopes. "
-        'Write for example required_scopes = ["read"], '
+        "Articles.required_scopes must be a list of scopes, or a dict of methods and lists. "
+        'For example: required_scopes = ["read"], '
         'or required_scopes = {"GET": ["read"], "POST": ["read", "write"]}.'
     )
 
@@ -506,8 +506,8 @@ NOT_JSON = "it contains an empty list, or something that JSON cannot represent"
 @pytest.mark.parametrize(
     ("required", "wrong"),
     [
-        (None, "must be a dict of claim names, not None"),
-        (["plan"], "must be a dict of claim names, not this list"),
+        (None, "must be a dict of claim names (got None)"),
+        (["plan"], "must be a dict of claim names (got list)"),
         ({"plan": []}, f"cannot be used: {NOT_JSON}"),
         ({1: True}, f"cannot be used: {NOT_JSON}"),
         ({"plan": object()}, "cannot be used: Object of type object is not JSON serializable"),
@@ -519,8 +519,8 @@ def test_required_claims_that_cannot_work_are_a_configuration_error(
     with pytest.raises(ImproperlyConfigured) as caught:
         ask_claims(required, {"plan": "gold"})
     assert str(caught.value) == (
-        f"Articles uses TokenHasClaims, but its required_claims {wrong}. "
-        'Write for example required_claims = {"plan": ["gold", "silver"]}.'
+        f"Articles.required_claims {wrong}. "
+        'For example: required_claims = {"plan": ["gold", "silver"]}.'
     )
 
 

@@ -1060,7 +1060,7 @@ def test_row_that_another_one_stands_in_the_way_of_is_refused(
         assert code_of(resolver, number, email="same@example.com") == "user_refused"
     assert Member.objects.count() == 1
     (record,) = (each for each in caplog.records if each.name == "jwtauth")
-    assert record.getMessage() == ("The database rejected the row of a user (IntegrityError).")
+    assert record.getMessage() == ("The database rejected a row for a user (IntegrityError).")
     assert "same" not in caplog.text
 
 
@@ -1108,7 +1108,7 @@ def test_user_model_that_needs_more_fields_is_an_error_of_manage_py_check(
 
     message = str(raised.value)
     assert "(jwtauth.E046)" in message
-    assert "no value for tenant, plan of the user model" in message
+    assert "no value for user fields: tenant, plan" in message
     assert "ModelUserResolver(fields=...)" in message
 
     for resolver in (ModelUserResolver(customer_fields), token_user, lambda *_: None):
@@ -1132,6 +1132,6 @@ def test_row_that_lacks_a_field_is_refused_and_logged_once(
         assert verdict(issuer.token(sub=sub)) == "user_refused"
 
     (record,) = (each for each in caplog.records if each.name == "jwtauth")
-    assert record.getMessage() == ("The database rejected the row of a user (IntegrityError).")
+    assert record.getMessage() == ("The database rejected a row for a user (IntegrityError).")
     assert "alice" not in caplog.text
     assert not Customer.objects.exists()

@@ -43,6 +43,7 @@ OFTEN: Final = 3
 _PAGES: Final = {
     "CHANGELOG.md": "changelog.md",
     "SECURITY.md": "security.md",
+    "docs/how-to/compromised-key.md": "how-to/compromised-key.md",
     "docs/why/mutants.md": "why/mutants.md",
 }
 

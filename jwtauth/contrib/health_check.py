@@ -37,7 +37,7 @@ class IssuerKeys(HealthCheck):
         """Raise ``ServiceUnavailable`` or ``ServiceWarning``."""
         trusted = get_verifier().issuers
         if self.issuer is not None and self.issuer not in trusted:
-            raise ServiceUnavailable("JWTAUTH does not trust this issuer")
+            raise ServiceUnavailable("this issuer is not in JWTAUTH")
         issuers = trusted if self.issuer is None else [self.issuer]
         statuses = await gather(*map(_status, issuers))
         missing = [

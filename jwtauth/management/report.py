@@ -59,7 +59,7 @@ class ReportCommand(BaseCommand):
 
     def add_arguments(self, parser: Any) -> None:
         parser.formatter_class = _HelpFormatter
-        parser.add_argument("--json", action="store_true", help="Print JSON, for programs.")
+        parser.add_argument("--json", action="store_true", help="Print JSON instead of text.")
 
     def handle(self, *_args: Any, **options: Any) -> None:
         self.as_json = options["json"]
@@ -109,9 +109,9 @@ class IssuerCommand(ReportCommand):
         sections += [self.issuer_section(issuer, settings) for issuer in issuers]
         self.show_sections(sections)
         failures = sum(bool(section.errors) for section in sections)
-        summary = "Nothing fails."
+        summary = "No errors found."
         if failures:
-            summary = f"{failures} of {len(sections)} fail: see the errors above."
+            summary = f"Errors in {failures} of {len(sections)} sections: see above."
         self.end(summary, ok=not failures, sections=sections)
 
     @abstractmethod
@@ -129,10 +129,10 @@ def add_keys(section: Section, issuer: IssuerSettings, kid: Any = None) -> KeySe
         keys = KeySet(jwks) if issuer.jwks else KeySet.from_text(_fetch(section, issuer))
     except (FetchError, ValueError) as error:
         reason = error if isinstance(error, FetchError) else "the answer is not a JWK Set"
-        section.errors.append(f"It gives no keys: {reason}.")
+        section.errors.append(f"No usable keys: {reason}.")
         return None
     if not keys:
-        section.errors.append("It gives no keys: the JWK Set has no usable key.")
+        section.errors.append("No usable keys: the JWK Set has no usable key.")
     section.facts["Key"] = [
         f"{shown(key.kid) if key.kid else 'without kid'}: {key.kty}, "
         f"for {', '.join(key.algorithms)}"
@@ -150,10 +150,10 @@ def add_keys(section: Section, issuer: IssuerSettings, kid: Any = None) -> KeySe
 def _fetch(section: Section, issuer: IssuerSettings) -> str:
     # The query may contain a secret.
     url = re.sub(r"\?.*", "?...", issuer.jwks_url or issuer.discovery_url or "")
-    section.facts["Asked"] = f"{url}: failed"
+    section.facts["Fetch"] = f"{url}: failed"
     asked_at = time.time()
     document = fetcher_for(issuer).fetch(issuer.jwks_timeout)
-    section.facts["Asked"] = f"{url}: answered after {time.time() - asked_at:.2f} s"
+    section.facts["Fetch"] = f"{url}: took {time.time() - asked_at:.2f} s"
     if document.sent_at is None:
         return document.text
     # The issuer sent the answer within that whole second, and between the request and now.
@@ -162,7 +162,7 @@ def _fetch(section: Section, issuer: IssuerSettings) -> str:
     clock = f"{duration(error)} {side} the issuer's"
     section.facts["Clock"] = clock if error > 0 else "agrees with the issuer's"
     if error > issuer.leeway:
-        section.warnings.append(f"The clock here is {clock}. Synchronise it, or raise LEEWAY.")
+        section.warnings.append(f"The host clock is {clock}. Synchronize it, or raise LEEWAY.")
     return document.text
 
 
@@ -171,9 +171,9 @@ def _cache_section(issuer: IssuerSettings, settings: Settings) -> Section:
     section = Section(f'Cache "{settings.cache}"')
     section.facts["Backend"] = django_settings.CACHES[settings.cache]["BACKEND"]
     if not can_be_shared(settings.cache):
-        section.warnings.append("Processes cannot share it: each fetches the keys for itself.")
+        section.warnings.append("Processes cannot share it, so each one fetches all keys.")
     if problem := jwks_cache_for(issuer, settings).problem():
-        section.errors.append(f"It does not work: {problem:.{_MAX_TEXT}}.")
+        section.errors.append(f"The cache does not work: {problem:.{_MAX_TEXT}}.")
     return section
 
 

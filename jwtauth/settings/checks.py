@@ -58,17 +58,17 @@ def check_settings(**_: Any) -> Iterator[CheckMessage]:
     # A method of ModelUserResolver, whose module is in a layer above this one.
     missing: list[str] = getattr(settings and settings.user_resolver, "missing_fields", list)()
     if missing:
-        message = f"USER_RESOLVER provides no value for {', '.join(missing)} of the user model."
+        message = f"USER_RESOLVER provides no value for user fields: {', '.join(missing)}."
         hint = "Use ModelUserResolver(fields=...) with a function that returns them."
         yield Error(message, hint=hint, id="jwtauth.E046")
     for name, issuer in settings.issuers.items() if settings else ():
         if not issuer.verify_audience:
-            message = f'VERIFY_AUDIENCE is off for "{name}": tokens for other services are valid.'
-            hint = "Set AUDIENCE to what the gateway puts into aud, and remove VERIFY_AUDIENCE."
+            message = f'VERIFY_AUDIENCE is off for "{name}": tokens for any service are accepted.'
+            hint = "Set AUDIENCE to the aud of the gateway's tokens, and remove VERIFY_AUDIENCE."
             yield Warning(message, hint=hint, id="jwtauth.W001")
         if _WRONG_ISSUER.fullmatch(name):
-            message = f'JWTAUTH trusts the issuer "{name}", which cannot be right.'
-            hint = 'Write iss exactly, such as "https://my-api.zuplo.app/__zuplo/issuer".'
+            message = f'The issuer "{name}" in JWTAUTH cannot be right.'
+            hint = 'Copy the iss of a token, such as "https://my-api.zuplo.app/__zuplo/issuer".'
             yield Warning(message, hint=hint, id="jwtauth.W006")
 
 
@@ -76,12 +76,12 @@ def check_deployment(**_: Any) -> Iterator[CheckMessage]:
     """Warnings W003 and W008."""
     settings, _problems = read_settings()
     if settings and settings.report_only:
-        message = 'JWTAUTH["REPORT_ONLY"] is on: the middleware serves what it would reject.'
+        message = 'JWTAUTH["REPORT_ONLY"] is on, so the middleware rejects no requests.'
         hint = "Remove it when the log shows only requests that should be rejected."
         yield Warning(message, hint=hint, id="jwtauth.W008")
     is_fetched = settings and any(each.jwks is None for each in settings.issuers.values())
     if settings and is_fetched and not can_be_shared(settings.cache):
-        message = 'Processes cannot share the cache in JWTAUTH["CACHE"]: each fetches all keys.'
+        message = 'Processes cannot share the cache JWTAUTH["CACHE"], so each fetches all keys.'
         yield Warning(message, hint="Use a cache on Redis or Memcached.", id="jwtauth.W003")
 
 
@@ -91,16 +91,16 @@ def check_authentication_classes(**_: Any) -> Iterator[CheckMessage]:
     has_middleware = _uses(django_settings.MIDDLEWARE, _OUR_MIDDLEWARE)
     hint = f'Put "{_OUR_CLASS}" first in REST_FRAMEWORK["DEFAULT_AUTHENTICATION_CLASSES"].'
     if any(is_ours) and not is_ours[0]:
-        message = "Another class than ZuploJWTAuthentication provides the challenge of every 401."
+        message = "A class other than ZuploJWTAuthentication sets WWW-Authenticate in every 401."
         yield Warning(message, hint=hint, id="jwtauth.W002")
     if has_middleware and not any(is_ours):
-        message = "Views of Django REST Framework discard the user of TokenRequiredMiddleware."
+        message = "Django REST Framework replaces the user that TokenRequiredMiddleware sets."
         yield Warning(message, hint=hint, id="jwtauth.W007")
     permissions = _framework("DEFAULT_PERMISSION_CLASSES", [_ALLOW_ANY])
     # Combinations of classes are not classes. They may reject requests.
     is_open = all(_is_a(each, _ALLOW_ANY) for each in permissions)
     if any(is_ours) and is_open and not has_middleware:
-        message = 'REST_FRAMEWORK["DEFAULT_PERMISSION_CLASSES"] admits requests without a token.'
+        message = 'REST_FRAMEWORK["DEFAULT_PERMISSION_CLASSES"] allows requests without a token.'
         hint = f'Set it to [IsAuthenticated], or add "{_OUR_MIDDLEWARE}" to MIDDLEWARE.'
         yield Warning(message, hint=hint, id="jwtauth.W004")
 
@@ -116,8 +116,8 @@ def check_middleware(**_: Any) -> Iterator[CheckMessage]:
     if _uses(before, _MUST_FOLLOW):
         wrong.append(f"after {_MUST_FOLLOW} (it serves stored responses to everybody)")
     if any(is_ours) and wrong:
-        message = f"MIDDLEWARE has TokenRequiredMiddleware {'; '.join(wrong)}."
-        hint = "Move it to the other side of each of these."
+        message = f"TokenRequiredMiddleware is in the wrong place: it stands {'; '.join(wrong)}."
+        hint = "Move it in MIDDLEWARE to the other side of these classes."
         yield Warning(message, hint=hint, id="jwtauth.W005")
 
 
@@ -137,7 +137,7 @@ def check_async_authentication(**_: Any) -> Iterator[CheckMessage]:
             found.add(view.__name__)
     for name in sorted(found):
         message = f"{name} does not await its authentication class AsyncZuploJWTAuthentication."
-        hint = "Use ZuploJWTAuthentication there, or an async view, for example of adrf."
+        hint = "Use ZuploJWTAuthentication there, or an async view such as those of adrf."
         yield Error(message, hint=hint, id="jwtauth.E012")
 
 

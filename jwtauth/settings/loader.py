@@ -84,8 +84,8 @@ def validate(raw: object) -> tuple[Settings | None, list[Problem]]:
     Django's ``DEBUG`` allows plain HTTP, and its ``CACHES`` has the aliases for ``CACHE``.
     """
     if not isinstance(raw, dict):
-        what = "is not set" if raw is None else f"must be a dict, not {describe(raw)}"
-        hint = f"Write JWTAUTH = {{...}}. {KEYS['ISSUER'].hint}"
+        what = "is not set" if raw is None else f"must be a dict (got {describe(raw)})"
+        hint = f"Set it to a dict with your issuer. {KEYS['ISSUER'].hint}"
         return None, [Problem("jwtauth.E001", f"JWTAUTH {what}.", hint)]
     validation = _Validation()
     settings = validation.parse(raw)
@@ -108,12 +108,12 @@ class _Validation:
         values = self.parse_keys(_DEFAULTS | raw, KEYS, "JWTAUTH")
         has_one, has_several = "ISSUER" in raw, raw.get("ISSUERS", {}) != {}
         if has_one and has_several:
-            self.report("jwtauth.E004", "JWTAUTH sets both ISSUER and ISSUERS", "Remove one.")
+            self.report("jwtauth.E004", "JWTAUTH sets both ISSUER and ISSUERS", "Keep one of them.")
         if not has_one and not has_several:
             hint = KEYS["ISSUER"].hint
             self.report("jwtauth.E003", "JWTAUTH sets neither ISSUER nor ISSUERS", hint)
         if has_several and (shared := _locations(raw)):
-            message = f'JWTAUTH["{shared[0]}"] cannot be the key set of all of ISSUERS'
+            message = f'JWTAUTH["{shared[0]}"] cannot apply to all of ISSUERS'
             hint = "Move it into the entry of the issuer that the keys belong to."
             self.report("jwtauth.E006", message, hint)
         entries = values["ISSUERS"] or {}
@@ -131,10 +131,10 @@ class _Validation:
         return self.parse_issuer(entry, values, path, path)
 
     def parse_keys(self, raw: Values, allowed: Collection[str], path: str) -> Values:
-        hint = f"Keys that can be set here: {', '.join(sorted(allowed))}."
+        hint = f"Allowed keys: {', '.join(sorted(allowed))}."
         for name in [name for name in raw if name not in allowed]:
             check_id = "jwtauth.E005" if name in KEYS else "jwtauth.E002"
-            self.report(check_id, f'{path}["{name}"] is not a key that can be set here', hint)
+            self.report(check_id, f'{path}["{name}"] is not a valid key here', hint)
         names = [name for name in raw if name in allowed]
         return {name: self.parse_value(name, raw[name], f'{path}["{name}"]') for name in names}
 
@@ -154,7 +154,7 @@ class _Validation:
             locations.append("DISCOVERY")
         if len(locations) > 1:
             hint = f'Keep one of {", ".join(locations)}; "DISCOVERY": False turns discovery off.'
-            message = f'{path}["{locations[0]}"] contradicts {" and ".join(locations[1:])}'
+            message = f'{path}["{locations[0]}"] conflicts with {" and ".join(locations[1:])}'
             self.report("jwtauth.E007", message, hint)
         if not locations:
             self.check_url("ISSUER", issuer, name_at)
@@ -163,7 +163,7 @@ class _Validation:
         is_shared = issuer.startswith(_SHARED_ISSUERS)
         if is_shared and claims is not None and claims.get("account", True) is True:
             message = f"{name_at} is the issuer of identity tokens, which all Zuplo customers share"
-            hint = 'Admit only your account: "REQUIRED_CLAIMS": {"account": "my-account"}.'
+            hint = 'Accept only your account: "REQUIRED_CLAIMS": {"account": "my-account"}.'
             self.report("jwtauth.E009", message, hint)
         own: Values = {"JWKS_URL": None} | values
         if not locations and not values["DISCOVERY"]:

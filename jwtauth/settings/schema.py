@@ -55,7 +55,7 @@ class Key:
     def hint(self) -> str:
         """What to write instead of a wrong value."""
         example = repr(_EXAMPLES.get(self.name, self.default)).replace("'", '"')
-        return f'Write for example "{self.name}": {example}.'
+        return f'For example: "{self.name}": {example}.'
 
 
 def _key(check_id: str, default: Any, validate: valid.Validator) -> Any:

@@ -55,7 +55,7 @@ class Validator:
         # True and False are instances of int.
         has_type = isinstance(value, self.types) and isinstance(value, bool) == (self.types is bool)
         if not has_type or (self.test and not self.test(value)):
-            raise ValueError(f"must be {self.accepts}, not {describe(value)}")
+            raise ValueError(f"must be {self.accepts} (got {describe(value)})")
         try:
             return None if value is None else self.parse(value)
         except Exception as error:
@@ -76,7 +76,7 @@ class ExemptPaths:
 def describe(value: Any) -> str:
     """Describe a wrong value without quoting it: it may be a secret in the wrong place."""
     is_harmless = isinstance(value, int | float) or not value
-    return repr(value) if is_harmless else f"this {type(value).__name__}"
+    return repr(value) if is_harmless else type(value).__name__
 
 
 def number(what: str, types: Any, low: float, high: int) -> Validator:
@@ -85,11 +85,11 @@ def number(what: str, types: Any, low: float, high: int) -> Validator:
 
 
 flag: Final = Validator("True or False", bool)
-issuer: Final = Validator("a non-empty str: the issuer's URL, exactly as the claim iss", str)
+issuer: Final = Validator("a non-empty str: the issuer's URL, exactly as in the iss claim", str)
 issuers: Final = Validator("a dict", dict, test=None)
 jwks_url: Final = Validator("a non-empty str: the https:// URL of the issuer's key set", str)
 token_types: Final = Validator("None or a list of non-empty str", (list, tuple, NoneType), tuple)
-header: Final = Validator("a header's name without underscores", str, test=_HEADER.fullmatch)
+header: Final = Validator("a header name without underscores", str, test=_HEADER.fullmatch)
 prefix: Final = Validator('a str: "" or one word without spaces', str, test=_SCHEME.fullmatch)
 realm: Final = Validator("a non-empty str of printable ASCII", str, test=_REALM.fullmatch)
 claim_name: Final = Validator("a non-empty str, the name of a claim", str)
@@ -140,7 +140,7 @@ def exempt_paths(value: Any) -> ExemptPaths:
     return ExemptPaths(frozenset(path for path in value if "*" not in path), prefixes)
 
 
-@partial(Validator, "a callable or the dotted path of one", (str, Callable), test=None)
+@partial(Validator, "a callable, or the dotted path to one", (str, Callable), test=None)
 def user_resolver(value: str | Callable[..., Any]) -> Any:
     resolver = import_string(value) if isinstance(value, str) else value
     if not callable(resolver):

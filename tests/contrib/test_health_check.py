@@ -131,7 +131,7 @@ async def test_an_issuer_that_is_not_trusted_is_unhealthy(issuer: FaultyIssuer) 
     error = await asked("https://evil.test")
 
     assert type(error) is ServiceUnavailable
-    assert "JWTAUTH does not trust this issuer" in str(error)
+    assert "this issuer is not in JWTAUTH" in str(error)
     assert issuer.fetches == 0
 
 

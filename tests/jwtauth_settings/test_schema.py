@@ -172,9 +172,9 @@ def test_every_key_says_what_it_accepts_and_what_to_write() -> None:
 @pytest.mark.parametrize(
     ("name", "hint"),
     [
-        ("JWKS_TTL", 'Write for example "JWKS_TTL": 600.'),
-        ("REALM", 'Write for example "REALM": "api".'),
-        ("VERIFY_AUDIENCE", 'Write for example "VERIFY_AUDIENCE": True.'),
+        ("JWKS_TTL", 'For example: "JWKS_TTL": 600.'),
+        ("REALM", 'For example: "REALM": "api".'),
+        ("VERIFY_AUDIENCE", 'For example: "VERIFY_AUDIENCE": True.'),
     ],
 )
 def test_the_default_is_the_example_of_a_key_without_a_hint(name: str, hint: str) -> None:

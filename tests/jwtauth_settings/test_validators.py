@@ -155,7 +155,7 @@ def test_wrong_issuers_are_a_problem_of_issuers(value: Any) -> None:
     [
         (TOP | {"LEEWAYS": 5}, "LEEWAY, MAX_TOKEN_LENGTH"),
         ({"ISSUERS": {URL: {"JWKS_URI": 5}}}, "JWKS, JWKS_COOLDOWN"),
-        (TOP | {"JWKS_COOLDOWN": 0}, 'Write for example "JWKS_COOLDOWN": 10.'),
+        (TOP | {"JWKS_COOLDOWN": 0}, 'For example: "JWKS_COOLDOWN": 10.'),
         (TOP | {"HEADER": "X_Token"}, '"X-Gateway-Token"'),
         (TOP | {"PREFIX": "Bearer "}, '"Bearer"'),
         (TOP | {"TOKEN_TYPES": "JWT"}, '["at+jwt", "JWT"]'),

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from tests.keys.certificates import Authority
 
 
-CACHED = "are served with the keys in the cache"
+CACHED = "are accepted with the keys in the cache"
 
 
 def check(*arguments: str, **options: Any) -> Result:
@@ -71,14 +71,14 @@ def test_healthy_issuer_is_told_with_its_keys(issuer: FaultyIssuer) -> None:
     result = check()
 
     assert result.code == 0
-    assert f"{issuer.jwks_url}: answered after 0." in result.out
+    assert f"{issuer.jwks_url}: took 0." in result.out
     assert 'Key       "first": OKP, for EdDSA, Ed25519' in result.out
     assert 'Key       "second": RSA, for RS256' in result.out
     assert "agrees with the issuer's" in result.out
     assert f'Issuer    "{issuer.url}" in its discovery document\n' in result.out
-    assert "Requests  are served, if their aud matches\n" in result.out
+    assert "Requests  are accepted, if their aud matches\n" in result.out
     assert "  Backend   tests.management.caches.SharedCache\n" in result.out
-    assert result.out.endswith("Nothing fails.\n")
+    assert result.out.endswith("No errors found.\n")
     assert issuer.fetches == 1
 
 
@@ -103,8 +103,8 @@ def test_json_is_one_object_with_all_facts(issuer: FaultyIssuer) -> None:
         "warnings": [],
         "errors": [],
     }
-    asked = found["facts"].pop("Asked")
-    assert re.fullmatch(rf"{issuer.jwks_url}: answered after 0\.\d\d s", asked)
+    asked = found["facts"].pop("Fetch")
+    assert re.fullmatch(rf"{issuer.jwks_url}: took 0\.\d\d s", asked)
     assert found == {
         "title": issuer.url,
         "facts": {
@@ -113,7 +113,7 @@ def test_json_is_one_object_with_all_facts(issuer: FaultyIssuer) -> None:
             "Clock": "agrees with the issuer's",
             "Issuer": f'"{issuer.url}" in its discovery document',
             "Cache": "no keys",
-            "Requests": "are served, if their aud matches",
+            "Requests": "are accepted, if their aud matches",
         },
         "warnings": [],
         "errors": [],
@@ -123,13 +123,13 @@ def test_json_is_one_object_with_all_facts(issuer: FaultyIssuer) -> None:
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [
-        (Answer(status=500), "It gives no keys: the issuer answered with status 500."),
+        (Answer(status=500), "No usable keys: the issuer answered with status 500."),
         (
             Answer(status=302, headers={"Location": "http://127.0.0.1:1/"}),
-            "It gives no keys: the issuer redirects, which is not followed.",
+            "No usable keys: the issuer redirects, which is not followed.",
         ),
-        (Answer(body=b"<html>"), "It gives no keys: the answer is not a JWK Set."),
-        (Answer(body={"keys": []}), "It gives no keys: the JWK Set has no usable key."),
+        (Answer(body=b"<html>"), "No usable keys: the answer is not a JWK Set."),
+        (Answer(body={"keys": []}), "No usable keys: the JWK Set has no usable key."),
     ],
 )
 def test_answer_without_keys_is_a_failure_with_its_reason(
@@ -139,18 +139,18 @@ def test_answer_without_keys_is_a_failure_with_its_reason(
 
     result = check()
 
-    assert (result.code, result.error) == (1, "1 of 2 fail: see the errors above.")
+    assert (result.code, result.error) == (1, "Errors in 1 of 2 sections: see above.")
     assert f"  ERROR: {reason}\n" in result.out
-    assert "Requests  get 503, unless their process has keys already" in result.out
+    assert "Requests  get 503, except from processes that already have keys" in result.out
     assert check("--json").json["ok"] is False
 
 
 def test_issuer_that_is_away_is_told_in_the_words_of_the_system(issuer: FaultyIssuer) -> None:
     issuer.stop()
 
-    assert f"  Asked     {issuer.jwks_url}: failed\n" in check().out
+    assert f"  Fetch     {issuer.jwks_url}: failed\n" in check().out
     (error,) = section()["errors"]
-    assert error.startswith("It gives no keys: the connection ")
+    assert error.startswith("No usable keys: the connection ")
     assert "Connection refused" in error
 
 
@@ -165,7 +165,7 @@ def test_password_of_a_proxy_is_not_told(
 
     result = check()
 
-    assert "It gives no keys: the " in result.out
+    assert "No usable keys: the " in result.out
     assert "secret" not in result.out
     assert "hidden" not in result.out
 
@@ -200,7 +200,7 @@ def test_certificate_that_is_trusted_is_told(
     with FaultyIssuer(["EdDSA"], ssl_context=context, trusted=False) as issuer:
         settings.JWTAUTH = {"ISSUER": issuer.url}
 
-        assert ": answered after " in check().out
+        assert ": took " in check().out
 
 
 @pytest.mark.parametrize("discovery", [False, True])
@@ -212,11 +212,11 @@ def test_issuer_with_a_slash_too_many_fails_and_its_own_name_is_shown(
     result, found = check(), facts()
 
     assert result.code == 1
-    assert f'  ERROR: Its discovery document names the issuer "{issuer.url}": ' in result.out
+    assert f'  ERROR: The discovery document names the issuer "{issuer.url}", so ' in result.out
     assert found["Issuer"] == f'"{issuer.url}" in its discovery document'
     assert verdict(issuer.token()) == "untrusted_issuer"
     if discovery:
-        assert found["Requests"] == "get 503, unless their process has keys already"
+        assert found["Requests"] == "get 503, except from processes that already have keys"
     else:
         assert found["Requests"] == f'get 401 if their iss is "{issuer.url}"'
 
@@ -242,7 +242,7 @@ def test_issuer_without_a_discovery_document_is_fine_but_not_confirmed(
 
     assert result.code == 0
     assert "Issuer    not confirmed by a discovery document\n" in result.out
-    assert "Requests  are served, if their iss and aud match\n" in result.out
+    assert "Requests  are accepted, if their iss and aud match\n" in result.out
 
 
 def test_name_in_a_discovery_document_cannot_play_tricks_on_the_terminal(
@@ -270,7 +270,7 @@ def test_issuer_that_is_no_url_is_not_asked_for_its_name(
 ) -> None:
     settings.JWTAUTH = {"ISSUER": "the-gateway", "JWKS_URL": issuer.jwks_url}
 
-    assert facts()["Requests"] == "are served, if their iss and aud match"
+    assert facts()["Requests"] == "are accepted, if their iss and aud match"
     assert len(issuer.requests) == 1
 
 
@@ -294,7 +294,7 @@ def test_discovery_is_asked_where_it_is_on(issuer: FaultyIssuer, settings: Setti
 
     found = facts()
 
-    assert found["Asked"].startswith(f"{issuer.discovery_url}: answered ")
+    assert found["Fetch"].startswith(f"{issuer.discovery_url}: took ")
     assert len(found["Key"]) == 2
     assert found["Issuer"] == f'"{issuer.url}" in its discovery document'
 
@@ -342,11 +342,11 @@ def test_issuer_without_a_key_for_any_allowed_algorithm_fails(
     result = check()
 
     assert result.code == 1
-    assert "ERROR: None of its keys is for an algorithm in ALGORITHMS." in result.out
+    assert "ERROR: The issuer's keys support no algorithm in ALGORITHMS." in result.out
     assert "Requests  get 401\n" in result.out
 
     settings.JWTAUTH = settings.JWTAUTH | {"JWKS": issuer.jwks()}
-    assert check().error == "1 of 1 fail: see the errors above."
+    assert check().error == "Errors in 1 of 1 sections: see above."
 
 
 @pytest.mark.parametrize(("offset", "side"), [(100, "behind"), (-100, "ahead of")])
@@ -358,7 +358,7 @@ def test_clocks_further_apart_than_leeway_are_a_warning(
     found, result = section(), check()
 
     (warning,) = found["warnings"]
-    assert f" s {side} the issuer's. Synchronise it, or raise LEEWAY." in warning
+    assert f" s {side} the issuer's. Synchronize it, or raise LEEWAY." in warning
     assert result.code == 0
     assert re.search(rf"  Clock     (9\d|10\d) s {side} the issuer's\n", result.out)
 
@@ -400,9 +400,9 @@ def test_nonsense_in_the_cache_is_no_keys(issuer: FaultyIssuer) -> None:
     ("answer", "age", "requests"),
     [
         (Answer(status=500), 60, f"{CACHED} for at most 24 h, if their aud matches"),
-        (Answer(status=500), 87_001, "get 503, unless their process has keys already"),
+        (Answer(status=500), 87_001, "get 503, except from processes that already have keys"),
         (Answer(body={"keys": []}), 60, f"{CACHED} for at most 9 min, if their aud matches"),
-        (Answer(body={"keys": []}), 601, "get 503, unless their process has keys already"),
+        (Answer(body={"keys": []}), 601, "get 503, except from processes that already have keys"),
     ],
 )
 def test_what_requests_meet_without_the_issuer_depends_on_the_cache(
@@ -422,7 +422,7 @@ def test_failure_that_other_processes_met_is_a_warning(issuer: FaultyIssuer) -> 
         Failure("id", 3, answered=False, reason="no route", failed_at=0, next_try_at=4)
     )
 
-    assert section()["warnings"] == ["The last fetch of this deployment failed (no route)."]
+    assert section()["warnings"] == ["The last fetch by this deployment failed (no route)."]
 
 
 def test_cache_that_processes_cannot_share_is_a_warning(
@@ -462,8 +462,8 @@ def test_cache_that_does_not_work_is_a_failure(
         # No thread is left hanging for the tests after this one.
         answers.set()
 
-    assert (result.code, result.error) == (1, "1 of 2 fail: see the errors above.")
-    assert f"  ERROR: It does not work: {problem}.\n" in result.out
+    assert (result.code, result.error) == (1, "Errors in 1 of 2 sections: see above.")
+    assert f"  ERROR: The cache does not work: {problem}.\n" in result.out
 
 
 def test_trying_the_cache_out_leaves_nothing_in_it(issuer: FaultyIssuer) -> None:
@@ -488,7 +488,7 @@ def test_keys_in_the_setting_are_listed_and_none_are_fetched(
         "  Key       without kid: OKP, for EdDSA, Ed25519",
         "  Key       without kid: RSA, for RS256",
         "  Skipped   key 3: kty is not RSA, EC or OKP",
-        "Nothing fails.",
+        "No errors found.",
     ]
     assert issuer.fetches == 0
 
@@ -496,9 +496,9 @@ def test_keys_in_the_setting_are_listed_and_none_are_fetched(
 @pytest.mark.parametrize(
     ("result", "error"),
     [
-        ({"keys": []}, "It gives no keys: the JWK Set has no usable key."),
-        ("nonsense", "It gives no keys: the answer is not a JWK Set."),
-        (None, "It gives no keys: the answer is not a JWK Set."),
+        ({"keys": []}, "No usable keys: the JWK Set has no usable key."),
+        ("nonsense", "No usable keys: the answer is not a JWK Set."),
+        (None, "No usable keys: the answer is not a JWK Set."),
     ],
 )
 def test_callable_without_keys_is_a_failure(
@@ -508,7 +508,7 @@ def test_callable_without_keys_is_a_failure(
 
     checked = check()
 
-    assert checked.error == "1 of 3 fail: see the errors above."
+    assert checked.error == "Errors in 1 of 3 sections: see above."
     assert f"  ERROR: {error}\n" in checked.out
     assert 'Cache "default"' in checked.out
 
@@ -525,8 +525,8 @@ def test_each_issuer_that_fails_is_counted(issuer: FaultyIssuer, settings: Setti
 
     result = check()
 
-    assert result.error == "1 of 3 fail: see the errors above."
-    assert "Requests  are served, if their aud matches\n" in result.out
+    assert result.error == "Errors in 1 of 3 sections: see above."
+    assert "Requests  are accepted, if their aud matches\n" in result.out
 
 
 def test_wrong_settings_are_told_in_the_words_of_the_system_checks(settings: Settings) -> None:
@@ -538,7 +538,7 @@ def test_wrong_settings_are_told_in_the_words_of_the_system_checks(settings: Set
     first, *lines = result.error.splitlines()
     assert first == "jwtauth is not configured correctly."
     assert any(line.startswith('jwtauth.E029: JWTAUTH["LEEWAY"] must be ') for line in lines)
-    assert any(line.startswith("    HINT: Keys that can be set here: ") for line in lines)
+    assert any(line.startswith("    HINT: Allowed keys: ") for line in lines)
 
 
 def test_colour_is_what_django_s_options_say(issuer: FaultyIssuer) -> None:

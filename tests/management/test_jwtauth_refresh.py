@@ -49,7 +49,7 @@ def test_keys_are_there_for_a_process_that_starts_later(
     become_another_process(settings)
 
     assert result.code == 0
-    assert result.out.endswith(f"{issuer.url}\n{KEYS}Nothing fails.\n")
+    assert result.out.endswith(f"{issuer.url}\n{KEYS}No errors found.\n")
     assert verify_token(issuer.token())["sub"] == "user"
     assert issuer.fetches == 1
 
@@ -101,9 +101,9 @@ def test_failure_leaves_the_old_keys_and_counts(issuer: FaultyIssuer, settings: 
 
     result = refresh()
 
-    assert (result.code, result.error) == (1, "1 of 2 fail: see the errors above.")
+    assert (result.code, result.error) == (1, "Errors in 1 of 2 sections: see above.")
     assert result.out.endswith(
-        f"{KEYS}  ERROR: It gives no keys: the issuer answered with status 500.\n"
+        f"{KEYS}  ERROR: No usable keys: the issuer answered with status 500.\n"
     )
     failure = shared(issuer).failure
     assert failure is not None
@@ -115,7 +115,7 @@ def test_failure_without_old_keys_says_no_more_than_the_reason(issuer: FaultyIss
     issuer.jwks_answer = Answer(body={"keys": []})
 
     assert refresh().out.endswith(
-        f"{issuer.url}\n  ERROR: It gives no keys: the JWK Set has no usable key.\n"
+        f"{issuer.url}\n  ERROR: No usable keys: the JWK Set has no usable key.\n"
     )
 
 
@@ -128,7 +128,7 @@ def test_cache_that_does_not_take_the_keys_is_a_failure(
     result = refresh()
 
     assert result.code == 1
-    assert "  ERROR: It does not work: " in result.out
+    assert "  ERROR: The cache does not work: " in result.out
     assert result.out.endswith(f"{issuer.url}\n{KEYS}")
 
 
@@ -155,7 +155,7 @@ def test_json_is_one_object_with_the_state_of_each_issuer(issuer: FaultyIssuer) 
     ]
     assert (bad.code, bad.json["ok"]) == (1, False)
     assert bad.json["sections"][1]["errors"] == [
-        "It gives no keys: the issuer answered with status 500."
+        "No usable keys: the issuer answered with status 500."
     ]
 
 
@@ -165,7 +165,7 @@ def test_keys_in_the_setting_need_no_refresh(issuer: FaultyIssuer, settings: Set
     result = refresh()
 
     assert (result.code, result.error) == (0, "")
-    assert result.out == f"{issuer.url}\n{KEYS}Nothing fails.\n"
+    assert result.out == f"{issuer.url}\n{KEYS}No errors found.\n"
     assert issuer.fetches == 0
 
 
@@ -176,8 +176,8 @@ def test_keys_in_the_setting_that_cannot_be_used_are_a_failure(
 
     result = refresh()
 
-    assert (result.code, result.error) == (1, "1 of 3 fail: see the errors above.")
-    assert "\nmine\n  ERROR: It gives no keys: JWKS has no usable key.\n" in result.out
+    assert (result.code, result.error) == (1, "Errors in 1 of 3 sections: see above.")
+    assert "\nmine\n  ERROR: No usable keys: JWKS has no usable key.\n" in result.out
 
 
 def test_receivers_hear_of_it(issuer: FaultyIssuer) -> None:

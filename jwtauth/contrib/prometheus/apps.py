@@ -18,6 +18,6 @@ class PrometheusConfig(AppConfig):
         if find_spec("prometheus_client") is None:
             raise ImproperlyConfigured(
                 f'"{self.name}" is in INSTALLED_APPS, but prometheus_client is not installed. '
-                'Run: pip install "drf-zuplo-jwt[prometheus]"'
+                'Install the extra "prometheus" of drf-zuplo-jwt.'
             )
         import_module("jwtauth.contrib.prometheus.metrics").connect()

@@ -22,19 +22,22 @@ if TYPE_CHECKING:
 
 
 class Command(IssuerCommand):
-    """Ask every issuer in JWTAUTH for its keys, and report what happens to requests.
+    """Fetch the keys of every issuer in JWTAUTH, and report what happens to requests.
 
-    The command uses HTTP within the limits of a request. For each issuer it shows
-    whether it answers, its keys, the keys that cannot be used and why, whether its
-    discovery document names it as JWTAUTH does, the difference of the clocks, and
-    the age of the keys in the shared cache. It also shows whether the cache works
-    and can be shared. For an issuer with the setting JWKS it shows the keys there,
-    and fetches nothing. The command sees no token: the iss and aud of tokens may
-    still not match. To examine a token, use jwtauth_explain.
+    For each issuer, the command shows whether it answers, which of its keys can be
+    used, why the others are skipped, whether its discovery document confirms its
+    name, whether the clocks agree, and how old the keys in the shared cache are. It
+    also shows whether the cache works and can be shared. Keys are fetched as for a
+    request, with the same time limit. For an issuer with the setting JWKS, the
+    command shows the keys in the setting and fetches nothing.
 
-    Nothing is changed. To load keys into the cache, use jwtauth_refresh.
+    The command sees no token, so the iss and aud of tokens may still not match. To
+    examine a token, use jwtauth_explain.
 
-    The exit code is 1 if something fails, and 0 if there are only warnings.
+    The keys in use and the keys in the cache do not change. To load keys into the
+    cache, use jwtauth_refresh.
+
+    The exit code is 1 if there are errors, and 0 if there are only warnings.
     """
 
     def issuer_section(self, issuer: IssuerSettings, settings: Settings) -> Section:
@@ -42,7 +45,7 @@ class Command(IssuerCommand):
         keys = add_keys(section, issuer)
         allowed = [key for key in keys or () if not issuer.algorithms.isdisjoint(key.algorithms)]
         if keys and not allowed:
-            section.errors.append("None of its keys is for an algorithm in ALGORITHMS.")
+            section.errors.append("The issuer's keys support no algorithm in ALGORITHMS.")
         if issuer.jwks is not None:
             return section
         name = _ask_for_name(section, issuer)
@@ -51,16 +54,16 @@ class Command(IssuerCommand):
         left = issuer.jwks_ttl + stale_ttl - _look_into_cache(section, issuer, settings)
         claims = "aud matches" if name == issuer.issuer else "iss and aud match"
         if allowed:
-            requests = f"are served, if their {claims}"
+            requests = f"are accepted, if their {claims}"
             if name not in {None, issuer.issuer}:
                 requests = f"get 401 if their iss is {shown(name)}"
         elif keys:
             requests = "get 401"
         elif left > 0:
-            cached = "are served with the keys in the cache"
+            cached = "are accepted with the keys in the cache"
             requests = f"{cached} for at most {duration(left)}, if their {claims}"
         else:
-            requests = "get 503, unless their process has keys already"
+            requests = "get 503, except from processes that already have keys"
         section.facts["Requests"] = requests
         return section
 
@@ -80,8 +83,8 @@ def _ask_for_name(section: Section, issuer: IssuerSettings) -> str | None:
     section.facts["Issuer"] = f"{shown(name)} in its discovery document"
     if name != issuer.issuer:
         section.errors.append(
-            f"Its discovery document names the issuer {shown(name)}: tokens with that iss are "
-            "rejected. Write ISSUER, or its key in ISSUERS, exactly like that."
+            f"The discovery document names the issuer {shown(name)}, so tokens with this iss are "
+            "rejected. Set ISSUER, or the key in ISSUERS, to exactly this value."
         )
     return name
 
@@ -91,7 +94,7 @@ def _look_into_cache(section: Section, issuer: IssuerSettings, settings: Setting
     shared = jwks_cache_for(issuer, settings).read()
     if shared.failure:
         section.warnings.append(
-            f"The last fetch of this deployment failed ({shared.failure.reason})."
+            f"The last fetch by this deployment failed ({shared.failure.reason})."
         )
     section.facts["Cache"] = "no keys"
     if shared.document is not None:

@@ -29,21 +29,23 @@ _KEY_CODES = {"unknown_key", "invalid_signature", "keys_unavailable"}
 class Command(ReportCommand):
     """Verify a token as a request would, and show what the settings expect of it.
 
-    The token is read from standard input, never from an argument, which would be in
-    the shell's history and in the list of processes. You may paste it as a header,
-    with the header's name, with Bearer and in quotes. On a terminal the command asks
-    for the token without showing it; for more than 4095 characters use a pipe:
+    The command reads the token from standard input. An argument would end up in the
+    shell's history and in the list of processes. You can paste the token with the
+    name of its header, with Bearer, or in quotes. On a terminal, the command prompts
+    for the token and does not show it. If the token has more than 4095 characters,
+    use a pipe:
 
         xclip -o | manage.py jwtauth_explain
 
-    Only the token is verified. USER_RESOLVER is not called. If AUDIENCE is a
-    callable, it gets None for the request; if it then raises, the rest of the token
-    is verified without aud. Keys are looked up as for a request, so the issuer may be
-    asked for them; if none verifies the token, the command lists them. The output
-    holds the header and the claims, but never the signature: without it, nobody can
-    use the token.
+    Only the token is verified: USER_RESOLVER is not called, and permissions are not
+    evaluated. If AUDIENCE is a callable, it gets None for the request. If it then
+    raises an exception, the command verifies the token without aud.
 
-    The exit code is 0 if the token would be accepted, and otherwise 1.
+    Keys are loaded as for a request, so the command may fetch them. If no key
+    verifies the token, the command lists the keys. The output contains the header
+    and the claims, but not the signature, without which the token is useless.
+
+    The exit code is 0 if the token would be accepted, and 1 otherwise.
     """
 
     # As for Django's own commands that ask: call_command() can pass a stream.
@@ -60,7 +62,7 @@ class Command(ReportCommand):
             try:
                 issuer.audience(None)
             except Exception:  # noqa: BLE001 - the project's own code may raise anything.
-                warnings.append("AUDIENCE needs a request: aud is not verified.")
+                warnings.append("AUDIENCE fails without a request, so aud was not checked.")
                 unverified = replace(issuer, verify_audience=False)
                 settings = replace(settings, issuers={iss: unverified})
         # As in the settings file: these are the words that a user can find and change there.
@@ -97,10 +99,10 @@ class Command(ReportCommand):
 
 def _read_token(stream: Any) -> str:
     """Return the longest word: the rest is a header's name, a prefix and quotes, if anything."""
-    text = getpass.getpass("Token (not shown): ") if stream.isatty() else stream.read()
+    text = getpass.getpass("Token (hidden): ") if stream.isatty() else stream.read()
     token = max(re.split(r"[\s\"',:;]+", text), key=len)
     if not token:
-        raise CommandError("No token could be read from standard input.")
+        raise CommandError("Standard input contains no token.")
     return token
 
 
@@ -129,15 +131,15 @@ def _text_of(name: str, value: Any) -> str:
 
 def _warnings(iss: str, claims: dict[str, Any], settings: Settings) -> list[str]:
     warnings = [
-        f"iss differs from {shown(url)} only by http or https, by case or by a slash at the end. "
-        "Write ISSUER exactly as the token's iss."
+        f"iss differs from {shown(url)} only in scheme, case or trailing slash. Set ISSUER to "
+        "exactly the iss of the token."
         for url in settings.issuers
         if iss != url and _simplified(iss) == _simplified(url)
     ]
     if settings.user_id_claim == "sub" and claims and "sub" not in claims:
         warnings.append(
-            "The token has no sub: all callers look like one user. Configure claimsFromUser in "
-            "the gateway."
+            "The token has no sub, so all callers look like one user. Configure claimsFromUser "
+            "at the gateway."
         )
     return warnings
 

@@ -15,12 +15,13 @@ class Command(IssuerCommand):
     """Fetch the keys of every issuer in JWTAUTH and put them into the shared cache.
 
     Run it in a deployment before the new processes start, so that their first
-    requests find keys. Or run it on a schedule, such as cron: if it runs more often
-    than once per JWKS_TTL, requests hardly ever cause a fetch. A failure counts like
-    the failure of a request's fetch, and the old keys stay in use. For an issuer with
-    the setting JWKS, nothing is fetched.
+    requests find keys in the cache. Or run it on a schedule, for example with cron.
+    If it runs more often than once per JWKS_TTL, requests rarely cause a fetch.
 
-    The exit code is 1 if an issuer gives no keys, or if the cache does not work.
+    If a fetch fails, the old keys stay in use, and requests cause the next attempts.
+    For an issuer with the setting JWKS, nothing is fetched.
+
+    The exit code is 1 if a fetch fails or if the cache does not work.
     """
 
     def issuer_section(self, issuer: IssuerSettings, settings: Settings) -> Section:  # noqa: ARG002
@@ -29,5 +30,5 @@ class Command(IssuerCommand):
         if status.keys:
             section.facts["Keys"] = f"{status.keys}, {duration(status.age or 0)} old"
         if status.reason is not None:
-            section.errors.append(f"It gives no keys: {status.reason}.")
+            section.errors.append(f"No usable keys: {status.reason}.")
         return section

@@ -30,11 +30,11 @@ _LITERAL = re.compile(r"\^((?:(?:[\w/~@,=&;:!'\"%<>#-]|\\\W)(?![*+?{]))*)(\$|\\Z
 
 
 class Command(ReportCommand):
-    """List every route of ROOT_URLCONF, what protects it, and its view.
+    """List every route of ROOT_URLCONF, its protection, and its view.
 
-    A route is open if its view answers a request without credentials. A view that
-    the command cannot look into is "unknown", and counts as open unless a
-    middleware protects it. The command calls no view.
+    A route is open if its view answers requests without credentials. If the command
+    cannot inspect a view, the route is "unknown", and counts as open unless a
+    middleware protects it. The command does not call views.
 
     The exit code is 1 if a route is open and not exempt.
     """
