@@ -7,7 +7,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from . import base64url, strict_json
-from .algorithms import KEY_TYPES, SYNONYMS, algorithms_of
+from .algorithms import KEY_TYPES, SYNONYMS
 from .jose_keys import KEY_CLASSES
 
 if TYPE_CHECKING:
@@ -210,7 +210,8 @@ def _check(entry: Any) -> PublicJWK:
 def _algorithms(jwk: dict[str, Any]) -> tuple[str, ...]:
     """Return the algorithms of the key's type, narrowed to its own ``alg`` (RFC 7517 §4.4)."""
     crv = jwk.get("crv") if jwk["kty"] != "RSA" else None
-    fitting = algorithms_of(jwk["kty"], crv)
+    key_type = (jwk["kty"], crv)
+    fitting = tuple(name for name, needed in KEY_TYPES.items() if needed == key_type)
     if not fitting:
         raise _UnusableKeyError("crv is not supported")
     if "alg" in jwk:
