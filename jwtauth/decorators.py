@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
 # Not inspect's, which on Python 3.11 does not recognize an async class-based view.
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
-from django.http.response import HttpResponseBase
 
 from .admission import Admission
 from .authentication import ZuploJWTAuthentication
@@ -51,16 +50,16 @@ def token_required(
     def guarded(request: Any, *args: Any, **kwargs: Any) -> Any:
         error = admission.authenticate(request)
         if error is not None:
-            return _vary(admission.reject(error, request))
-        return _vary(view(request, *args, **kwargs))
+            return vary_on_header(admission.reject(error, request))
+        return vary_on_header(view(request, *args, **kwargs))
 
     @wraps(view)
     async def aguarded(request: Any, *args: Any, **kwargs: Any) -> Any:
         error = await admission.aauthenticate(request)
         if error is not None:
-            return _vary(admission.reject(error, request))
+            return vary_on_header(admission.reject(error, request))
         response = view(request, *args, **kwargs)
-        return _vary(await response if isawaitable(response) else response)
+        return vary_on_header(await response if isawaitable(response) else response)
 
     guard: Any = aguarded if is_async else guarded
     # Django's LoginRequiredMiddleware would redirect to a login page before the token is read.
@@ -100,10 +99,3 @@ def _is_async(view: Any) -> bool:
             return True
         view = getattr(view, "__wrapped__", None)
     return False
-
-
-def _vary(response: Any) -> Any:
-    # Django itself says what is wrong with a view that returns something else.
-    if isinstance(response, HttpResponseBase):
-        vary_on_header(response)
-    return response

@@ -67,8 +67,7 @@ class TokenRequiredMiddleware:
             response = self.get_response(request)
             if request.jwtauth_outcome.is_reported:
                 request_reported.send_robust(type(self), **_facts(request))
-        vary_on_header(response)
-        return response
+        return vary_on_header(response)
 
     async def _acall(self, request: Any) -> HttpResponseBase:
         response = self._decide(request, await self._admission.aauthenticate(request))
@@ -76,8 +75,7 @@ class TokenRequiredMiddleware:
             response = await self.get_response(request)
             if request.jwtauth_outcome.is_reported:
                 await request_reported.asend_robust(type(self), **_facts(request))
-        vary_on_header(response)
-        return response
+        return vary_on_header(response)
 
     def process_view(self, request: Any, view_func: Any, /, *_: Any) -> Any:
         """Reject the request if Django calls another view than the one that was resolved."""

@@ -89,12 +89,13 @@ def rejection(error: APIException, request: HttpRequest, challenge: str | None) 
     return response
 
 
-def vary_on_header(response: HttpResponseBase) -> None:
-    """List ``HEADER`` in ``Vary``, so that no cache serves the response to another caller."""
+def vary_on_header(response: HttpResponseBase) -> HttpResponseBase:
+    """Return the response with ``HEADER`` in ``Vary``, so that caches keep callers apart."""
     name = get_settings().header
     # Django's function takes longer, and the views of Django REST Framework list it already.
     if name not in response.headers.get("Vary", "").split(", "):
         patch_vary_headers(response, (name,))
+    return response
 
 
 def _body(message: str, code: str) -> dict[str, str]:
