@@ -20,7 +20,7 @@ MAX_CANDIDATES: Final = 16
 """The most keys that are tried for one token."""
 
 MAX_SKIPPED: Final = 256
-"""The most skipped keys that are listed one by one."""
+"""The most skipped keys that are listed."""
 
 _MAX_NAME: Final = 100
 
@@ -99,7 +99,7 @@ class VerificationKey:
 class KeySet:
     """An immutable set of the usable keys of a JWK Set, in the order of the document.
 
-    ``skipped`` names the other keys: at most ``MAX_SKIPPED``, then one entry for all others.
+    ``skipped`` names the other keys, at most ``MAX_SKIPPED``.
     """
 
     __slots__ = ("_candidates", "_keys", "skipped")
@@ -156,7 +156,6 @@ def _load_keys(
     keys: list[VerificationKey] = []
     seen: set[PublicJWK] = set()
     skipped: list[SkippedKey] = []
-    unlisted = 0
     for position, entry in enumerate(entries, 1):
         try:
             jwk = _check(entry)
@@ -171,10 +170,6 @@ def _load_keys(
         except _UnusableKeyError as error:
             if len(skipped) < MAX_SKIPPED:
                 skipped.append(SkippedKey(_name(entry, position), str(error)))
-            else:
-                unlisted += 1
-    if unlisted:
-        skipped.append(SkippedKey(f"{unlisted} more", f"only the first {MAX_SKIPPED} are listed"))
     return keys, tuple(skipped)
 
 
