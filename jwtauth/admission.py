@@ -76,11 +76,6 @@ def is_open(view: Any) -> bool:
     return getattr(view, "token_not_required", False) is True
 
 
-def is_forced(request: Any) -> bool:
-    """Return whether a test forced a user on the request."""
-    return hasattr(request, "jwtauth_forced")
-
-
 def _admit(request: Any, authenticated: tuple[Any, Any] | None) -> None:
     """Set the user of the request. Raises ``NotAuthenticated`` if there is none."""
     # Only code of this process can set an attribute of a request: the client of jwtauth.testing.
