@@ -72,8 +72,6 @@ class PublicJWK(NamedTuple):
 class VerificationKey:
     """A public key of an issuer, ready to verify signatures with its ``algorithms``."""
 
-    __slots__ = ("_verifiers", "algorithms", "jwk", "kid", "kty")
-
     def __init__(self, jwk: PublicJWK) -> None:
         members = dict(jwk.members)
         self.jwk: PublicJWK = jwk
@@ -101,8 +99,6 @@ class KeySet:
 
     ``skipped`` names the other keys, at most ``MAX_SKIPPED``.
     """
-
-    __slots__ = ("_candidates", "_keys", "skipped")
 
     def __init__(self, jwks: object, previous: KeySet | None = None) -> None:
         """Load a parsed JWK Set (RFC 7517 §5). Raises ``ValueError`` if it is not a JWK Set.
