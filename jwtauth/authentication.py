@@ -43,7 +43,7 @@ class ZuploJWTAuthentication(BaseAuthentication):
         """
         _vary_on_header(request)
         if outcome := _earlier_outcome(self, request):
-            return outcome.authenticated  # type: ignore[no-any-return]
+            return outcome.authenticated
         return run(self._authenticate(request))
 
     @sensitive_variables()
@@ -150,7 +150,7 @@ class AsyncZuploJWTAuthentication(ZuploJWTAuthentication):
         """Return what ``ZuploJWTAuthentication.authenticate`` returns."""
         _vary_on_header(request)
         if outcome := _earlier_outcome(self, request):
-            return outcome.authenticated  # type: ignore[no-any-return]
+            return outcome.authenticated
         return await self._authenticate(request)
 
     @sensitive_variables()
@@ -163,8 +163,7 @@ def header_of(request: Any) -> str | None:
     """Return the value of ``HEADER``, if the request has it."""
     # Django's own request: looking it up on DRF's request around it is slow.
     django_request = getattr(request, "_request", request)
-    value: str | None = django_request.META.get(meta_key(get_settings().header))
-    return value
+    return django_request.META.get(meta_key(get_settings().header))
 
 
 def is_reusable(authentication_class: type[BaseAuthentication]) -> bool:

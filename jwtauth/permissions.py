@@ -110,8 +110,7 @@ def _required_scopes(request: Request, view: APIView) -> frozenset[str] | None:
     if isinstance(required, frozenset):
         return required
     method = "GET" if request.method == "HEAD" and "HEAD" not in required else request.method
-    scopes: frozenset[str] | None = required.get(method)
-    return scopes
+    return required.get(method)
 
 
 def _parse_scopes(value: Any, view: str) -> frozenset[str] | dict[Any, frozenset[str]]:

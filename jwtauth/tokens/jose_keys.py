@@ -44,8 +44,7 @@ class Ed25519Key(Key):  # type: ignore[misc]
         self._public_octets = public.public_bytes_raw()
 
     def sign(self, msg: bytes) -> bytes:
-        signature: bytes = self.prepared_key.sign(msg)
-        return signature
+        return self.prepared_key.sign(msg)
 
     def verify(self, msg: bytes, sig: bytes) -> bool:
         try:
