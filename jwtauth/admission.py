@@ -56,7 +56,7 @@ class Admission:
         return None
 
     async def aauthenticate(self, request: Any) -> APIException | None:
-        """Do the same in an event loop."""
+        """Authenticate in an event loop, as ``authenticate`` does outside."""
         method: Any = self.authentication_class().authenticate
         if not self._class_is_async:
             method = sync_to_async(method)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any
 
-# Not inspect's, which on Python 3.11 does not recognise marked functions.
+# On Python 3.11, inspect's function does not recognize marked functions.
 from asgiref.sync import iscoroutinefunction, sync_to_async
 from django.views.decorators.debug import sensitive_variables
 from rest_framework.authentication import BaseAuthentication
@@ -135,7 +135,7 @@ class ZuploJWTAuthentication(BaseAuthentication):
 
 
 class AsyncZuploJWTAuthentication(ZuploJWTAuthentication):
-    """The same for views that run in an event loop, such as those of ``adrf``.
+    """``ZuploJWTAuthentication`` for views in an event loop, such as the views of ``adrf``.
 
     Waiting for keys lets the loop go on. ``USER_RESOLVER``, and ``get_user`` of a subclass, is
     awaited if it is a coroutine function. Otherwise it runs in a thread, except for the default

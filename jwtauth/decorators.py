@@ -6,7 +6,7 @@ from functools import partial, wraps
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
-# Not inspect's, which on Python 3.11 does not recognize an async class-based view.
+# On Python 3.11, inspect's function does not recognize an async class-based view.
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 
 from .admission import Admission
@@ -88,7 +88,7 @@ def token_not_required(view: _View) -> _View:
 
 
 def _is_async(view: Any) -> bool:
-    """Whether the result of the view is awaited."""
+    """Return whether callers of the view await its result."""
     if iscoroutinefunction(view):  # pyright: ignore[reportDeprecated] - asyncio's is.
         return True
     # The dispatch() of an async class-based view is a plain function that returns a coroutine, and

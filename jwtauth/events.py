@@ -109,7 +109,7 @@ async def send(signal: Signal, sender: Any, request: Any, *, is_async: bool, **f
 
 
 def _log(error: Rejection, issuer: str | None) -> dict[str, str | None]:
-    """Log and count a rejection; return what the signal says of it."""
+    """Log and count a rejection. Return the facts for its signal."""
     # Before any receiver is called: a receiver that fails then fails in the context of this error.
     error.__traceback__ = None
     unexpected = getattr(error, "unexpected", None)

@@ -110,7 +110,7 @@ class TokenUser:
 
     @property
     def id(self) -> str:
-        """The same as ``pk``."""
+        """An alias of ``pk``."""
         return self.pk
 
     def __str__(self) -> str:

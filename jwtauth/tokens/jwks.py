@@ -156,7 +156,7 @@ def _load_keys(
         try:
             jwk = _check(entry)
             if jwk in seen:
-                continue  # The same key again needs no mention.
+                continue  # A duplicate is neither used nor listed.
             # Constructing a public key is expensive, even if it fails. Known keys count too, so
             # that all processes use the same keys of a set.
             if MAX_KEYS in (len(keys), len(seen) - len(keys)):
