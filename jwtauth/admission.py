@@ -56,7 +56,7 @@ class Admission:
         return None
 
     async def aauthenticate(self, request: Any) -> APIException | None:
-        """Do the same in an event loop."""
+        """Authenticate in an event loop, as ``authenticate`` does outside."""
         method: Any = self.authentication_class().authenticate
         if not self._class_is_async:
             method = sync_to_async(method)
@@ -74,11 +74,6 @@ class Admission:
 def is_open(view: Any) -> bool:
     """Return whether the view is marked with ``token_not_required``."""
     return getattr(view, "token_not_required", False) is True
-
-
-def is_forced(request: Any) -> bool:
-    """Return whether a test forced a user on the request."""
-    return hasattr(request, "jwtauth_forced")
 
 
 def _admit(request: Any, authenticated: tuple[Any, Any] | None) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any
 
-# Not inspect's, which on Python 3.11 does not recognise marked functions.
+# On Python 3.11, inspect's function does not recognize marked functions.
 from asgiref.sync import iscoroutinefunction, sync_to_async
 from django.views.decorators.debug import sensitive_variables
 from rest_framework.authentication import BaseAuthentication
@@ -43,7 +43,7 @@ class ZuploJWTAuthentication(BaseAuthentication):
         """
         _vary_on_header(request)
         if outcome := _earlier_outcome(self, request):
-            return outcome.authenticated  # type: ignore[no-any-return]
+            return outcome.authenticated
         return run(self._authenticate(request))
 
     @sensitive_variables()
@@ -135,7 +135,7 @@ class ZuploJWTAuthentication(BaseAuthentication):
 
 
 class AsyncZuploJWTAuthentication(ZuploJWTAuthentication):
-    """The same for views that run in an event loop, such as those of ``adrf``.
+    """``ZuploJWTAuthentication`` for views in an event loop, such as the views of ``adrf``.
 
     Waiting for keys lets the loop go on. ``USER_RESOLVER``, and ``get_user`` of a subclass, is
     awaited if it is a coroutine function. Otherwise it runs in a thread, except for the default
@@ -150,7 +150,7 @@ class AsyncZuploJWTAuthentication(ZuploJWTAuthentication):
         """Return what ``ZuploJWTAuthentication.authenticate`` returns."""
         _vary_on_header(request)
         if outcome := _earlier_outcome(self, request):
-            return outcome.authenticated  # type: ignore[no-any-return]
+            return outcome.authenticated
         return await self._authenticate(request)
 
     @sensitive_variables()
@@ -163,8 +163,7 @@ def header_of(request: Any) -> str | None:
     """Return the value of ``HEADER``, if the request has it."""
     # Django's own request: looking it up on DRF's request around it is slow.
     django_request = getattr(request, "_request", request)
-    value: str | None = django_request.META.get(meta_key(get_settings().header))
-    return value
+    return django_request.META.get(meta_key(get_settings().header))
 
 
 def is_reusable(authentication_class: type[BaseAuthentication]) -> bool:

@@ -6,9 +6,8 @@ from functools import partial, wraps
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
-# Not inspect's, which on Python 3.11 does not recognize an async class-based view.
+# On Python 3.11, inspect's function does not recognize an async class-based view.
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
-from django.http.response import HttpResponseBase
 
 from .admission import Admission
 from .authentication import ZuploJWTAuthentication
@@ -44,7 +43,6 @@ def token_required(
     """
     if view is None:
         return partial(token_required, authentication_class=authentication_class)
-    _check_is_function(view, "token_required")
     is_async = _is_async(view)
     admission = Admission(authentication_class, is_async=is_async)
 
@@ -52,16 +50,16 @@ def token_required(
     def guarded(request: Any, *args: Any, **kwargs: Any) -> Any:
         error = admission.authenticate(request)
         if error is not None:
-            return _vary(admission.reject(error, request))
-        return _vary(view(request, *args, **kwargs))
+            return vary_on_header(admission.reject(error, request))
+        return vary_on_header(view(request, *args, **kwargs))
 
     @wraps(view)
     async def aguarded(request: Any, *args: Any, **kwargs: Any) -> Any:
         error = await admission.aauthenticate(request)
         if error is not None:
-            return _vary(admission.reject(error, request))
+            return vary_on_header(admission.reject(error, request))
         response = view(request, *args, **kwargs)
-        return _vary(await response if isawaitable(response) else response)
+        return vary_on_header(await response if isawaitable(response) else response)
 
     guard: Any = aguarded if is_async else guarded
     # Django's LoginRequiredMiddleware would redirect to a login page before the token is read.
@@ -76,7 +74,6 @@ def token_not_required(view: _View) -> _View:
     If the request carries a valid token, the view finds its user all the same. For class-based
     views, use ``method_decorator(token_not_required, name="dispatch")``.
     """
-    _check_is_function(view, "token_not_required")
 
     # A new function: the view itself may be in use at another, protected path.
     @wraps(view)
@@ -90,16 +87,8 @@ def token_not_required(view: _View) -> _View:
     return cast("_View", marked)
 
 
-def _check_is_function(view: Any, name: str) -> None:
-    if isinstance(view, type):
-        raise TypeError(
-            f"{name} decorates functions: write @method_decorator({name}, "
-            f'name="dispatch") for the class {view.__name__}.'
-        )
-
-
 def _is_async(view: Any) -> bool:
-    """Whether the result of the view is awaited."""
+    """Return whether callers of the view await its result."""
     if iscoroutinefunction(view):  # pyright: ignore[reportDeprecated] - asyncio's is.
         return True
     # The dispatch() of an async class-based view is a plain function that returns a coroutine, and
@@ -110,10 +99,3 @@ def _is_async(view: Any) -> bool:
             return True
         view = getattr(view, "__wrapped__", None)
     return False
-
-
-def _vary(response: Any) -> Any:
-    # Django itself says what is wrong with a view that returns something else.
-    if isinstance(response, HttpResponseBase):
-        vary_on_header(response)
-    return response

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import threading
 import time
 import traceback
 from collections import Counter, deque
@@ -42,13 +41,13 @@ class RejectionWatch:
     One rejected token says little, and anybody can send it. Several in a row, without a single
     accepted one, are what a wrong setting looks like, here or at the gateway. The decision is made
     at each rejection: there is no thread and no timer, and an accepted token costs one assignment.
+    Threads share it without a lock. The worst result of a race is a second warning.
     """
 
     def __init__(self) -> None:
         self.accepted_at: float = -math.inf
         self._warned_at = -math.inf
         self._rejected: deque[_Rejected] = deque(maxlen=_MOST)
-        self._lock = threading.Lock()
 
     def add(self, error: TokenError, issuer: str | None) -> None:
         """Count a rejected token, and warn if it is time."""
@@ -60,16 +59,11 @@ class RejectionWatch:
         minute_ago = now - _MINUTE
         if self.accepted_at > minute_ago or self._warned_at > minute_ago:
             return
-        # A thread that finds it locked leaves the decision to the other thread, so that no request
-        # waits. In a child that was forked meanwhile, it stays locked and no warning is logged.
-        if self._lock.acquire(blocking=False):
-            try:
-                recent = [each for each in list(self._rejected) if each.at > minute_ago]
-                if len(recent) >= _ENOUGH:
-                    self._warned_at = now
-                    _warn(recent)
-            finally:
-                self._lock.release()
+        # list(): other threads may add to the deque meanwhile.
+        recent = [each for each in list(self._rejected) if each.at > minute_ago]
+        if len(recent) >= _ENOUGH:
+            self._warned_at = now
+            _warn(recent)
 
 
 rejections: RejectionWatch = RejectionWatch()
@@ -115,7 +109,7 @@ async def send(signal: Signal, sender: Any, request: Any, *, is_async: bool, **f
 
 
 def _log(error: Rejection, issuer: str | None) -> dict[str, str | None]:
-    """Log and count a rejection; return what the signal says of it."""
+    """Log and count a rejection. Return the facts for its signal."""
     # Before any receiver is called: a receiver that fails then fails in the context of this error.
     error.__traceback__ = None
     unexpected = getattr(error, "unexpected", None)

@@ -41,7 +41,7 @@ class TokenHasScope(BasePermission):
         return False
 
     def has_object_permission(self, request: Request, view: APIView, obj: Any) -> bool:  # noqa: ARG002 - DRF's signature.
-        """Return the same for every object, so that ``~`` inverts it for objects too."""
+        """Return what ``has_permission`` returns, so that ``~`` inverts it for objects, too."""
         return self.has_permission(request, view)
 
     def is_enough(self, required: frozenset[str], granted: frozenset[str]) -> bool:
@@ -79,7 +79,7 @@ class TokenHasClaims(BasePermission):
         return True
 
     def has_object_permission(self, request: Request, view: APIView, obj: Any) -> bool:  # noqa: ARG002 - DRF's signature.
-        """Return the same for every object."""
+        """Return what ``has_permission`` returns."""
         return self.has_permission(request, view)
 
 
@@ -110,8 +110,7 @@ def _required_scopes(request: Request, view: APIView) -> frozenset[str] | None:
     if isinstance(required, frozenset):
         return required
     method = "GET" if request.method == "HEAD" and "HEAD" not in required else request.method
-    scopes: frozenset[str] | None = required.get(method)
-    return scopes
+    return required.get(method)
 
 
 def _parse_scopes(value: Any, view: str) -> frozenset[str] | dict[Any, frozenset[str]]:

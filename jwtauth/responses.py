@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import re
 from math import ceil
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from django.http import JsonResponse
 from django.utils.cache import patch_vary_headers
 from django.utils.log import log_response
 from django.utils.translation import gettext, gettext_noop
 from rest_framework import status
-from rest_framework.exceptions import (
-    APIException,
-    AuthenticationFailed,
-    ErrorDetail,
-    PermissionDenied,
-)
+from rest_framework.exceptions import APIException, AuthenticationFailed, PermissionDenied
 
 from .settings import get_settings
 
@@ -36,11 +31,7 @@ class TokenRefused(AuthenticationFailed):
     """401: the token was rejected, with the code and message of a ``TokenError``."""
 
     def __init__(self, error: TokenError) -> None:
-        # The same as the inherited __init__() makes, without its search for nested details.
-        body = _body(error.message, error.code)
-        self.detail: dict[str, Any] = {
-            name: ErrorDetail(text, error.code) for name, text in body.items()
-        }
+        super().__init__(_body(error.message, error.code), error.code)
 
 
 class ServiceUnavailable(APIException):
@@ -89,12 +80,13 @@ def rejection(error: APIException, request: HttpRequest, challenge: str | None) 
     return response
 
 
-def vary_on_header(response: HttpResponseBase) -> None:
-    """List ``HEADER`` in ``Vary``, so that no cache serves the response to another caller."""
+def vary_on_header(response: HttpResponseBase) -> HttpResponseBase:
+    """Return the response with ``HEADER`` in ``Vary``, so that caches keep callers apart."""
     name = get_settings().header
     # Django's function takes longer, and the views of Django REST Framework list it already.
     if name not in response.headers.get("Vary", "").split(", "):
         patch_vary_headers(response, (name,))
+    return response
 
 
 def _body(message: str, code: str) -> dict[str, str]:

@@ -110,7 +110,7 @@ class TokenUser:
 
     @property
     def id(self) -> str:
-        """The same as ``pk``."""
+        """An alias of ``pk``."""
         return self.pk
 
     def __str__(self) -> str:
@@ -230,8 +230,7 @@ class ModelUserResolver:
                     "locally. ModelUserResolver(local_accounts=True) accepts such users."
                 )
             return None
-        found: Model = user
-        return found
+        return user
 
     def missing_fields(self) -> list[str]:
         """Return the fields that a new row needs and that this resolver does not provide."""

@@ -30,7 +30,7 @@ def signing_key(algorithm: str = "EdDSA") -> SigningKey:
 @cache
 def _signing_key(algorithm: str) -> SigningKey:
     kid = f"kid-of-{algorithm}"
-    if KEY_TYPES[algorithm].kty == "RSA" and algorithm != "RS256":
+    if KEY_TYPES[algorithm][0] == "RSA" and algorithm != "RS256":
         return SigningKey(signing_key("RS256").private_key, algorithm, kid)
     return SigningKey.generate(algorithm, kid)
 

@@ -36,15 +36,12 @@ class SigningKey:
     ``jwtauth.tokens.algorithms.ALGORITHMS``. Like the keys of a gateway, it has no ``kid`` by
     default.
 
-    Raises ``ValueError`` for any other algorithm.
+    The methods raise ``ValueError`` for any other algorithm.
     """
 
     private_key: PrivateKey = field(repr=False)
     algorithm: str
     kid: str | None = None
-
-    def __post_init__(self) -> None:
-        _known(self.algorithm)
 
     @classmethod
     def generate(cls, algorithm: str = "EdDSA", kid: str | None = None) -> SigningKey:
@@ -87,8 +84,7 @@ class SigningKey:
         Raises ``ValueError`` for an unknown algorithm and ``jose.exceptions.JWKError`` for one
         that this type of key cannot sign with.
         """
-        signature: bytes = self._jose_key(algorithm).sign(message)
-        return signature
+        return self._jose_key(algorithm).sign(message)
 
     def _jose_key(self, algorithm: str | None = None) -> Key:
         name = _known(algorithm or self.algorithm)

@@ -5,12 +5,10 @@ from __future__ import annotations
 from binascii import a2b_base64, b2a_base64
 
 _ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
-_STANDARD = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 
-# Every octet outside the alphabet becomes "!", which the strict decoder rejects.
-_TO_STANDARD = bytes(
-    _STANDARD[_ALPHABET.index(octet)] if octet in _ALPHABET else ord("!") for octet in range(256)
-)
+# What only standard base64 contains becomes "!". The strict decoder rejects it, as it rejects every
+# other octet outside the alphabet.
+_TO_STANDARD = bytes.maketrans(b"-_+/=", b"+/!!!")
 _FROM_STANDARD = bytes.maketrans(b"+/", b"-_")
 
 # The last characters that leave no stray bits, and the padding, by length modulo 4.

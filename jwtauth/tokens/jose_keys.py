@@ -30,21 +30,21 @@ from . import base64url
 
 
 class Ed25519Key(Key):  # type: ignore[misc]
-    """An Ed25519 key from an OKP JWK (RFC 8037 §2) or a key of ``cryptography``."""
+    """An Ed25519 key from a public OKP JWK (RFC 8037 §2) or a key of ``cryptography``."""
 
     def __init__(
         self, key: dict[str, Any] | Ed25519PublicKey | Ed25519PrivateKey, algorithm: str
     ) -> None:
         self.algorithm: str = algorithm
-        prepared = _from_jwk(key) if isinstance(key, dict) else key
-        public = prepared.public_key() if isinstance(prepared, Ed25519PrivateKey) else prepared
-        self.prepared_key: Any = prepared
-        self._is_private = public is not prepared
+        if isinstance(key, dict):
+            key = Ed25519PublicKey.from_public_bytes(base64url.decode(key["x"].encode()))
+        public = key.public_key() if isinstance(key, Ed25519PrivateKey) else key
+        self.prepared_key: Any = key
+        self._is_private = public is not key
         self._public_octets = public.public_bytes_raw()
 
     def sign(self, msg: bytes) -> bytes:
-        signature: bytes = self.prepared_key.sign(msg)
-        return signature
+        return self.prepared_key.sign(msg)
 
     def verify(self, msg: bytes, sig: bytes) -> bool:
         try:
@@ -64,14 +64,6 @@ class Ed25519Key(Key):  # type: ignore[misc]
         if self._is_private:
             members["d"] = base64url.encode(self.prepared_key.private_bytes_raw()).decode()
         return members
-
-
-def _from_jwk(jwk: dict[str, Any]) -> Ed25519PublicKey | Ed25519PrivateKey:
-    if (jwk.get("kty"), jwk.get("crv")) != ("OKP", "Ed25519"):
-        raise JWKError("not an Ed25519 JWK")
-    if "d" in jwk:
-        return Ed25519PrivateKey.from_private_bytes(base64url.decode(jwk["d"].encode()))
-    return Ed25519PublicKey.from_public_bytes(base64url.decode(jwk["x"].encode()))
 
 
 class SodiumEd25519Key(Ed25519Key):

@@ -7,7 +7,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from . import base64url, strict_json
-from .algorithms import KEY_TYPES, SYNONYMS, algorithms_of
+from .algorithms import KEY_TYPES, SYNONYMS
 from .jose_keys import KEY_CLASSES
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ MAX_CANDIDATES: Final = 16
 """The most keys that are tried for one token."""
 
 MAX_SKIPPED: Final = 256
-"""The most skipped keys that are listed one by one."""
+"""The most skipped keys that are listed."""
 
 _MAX_NAME: Final = 100
 
@@ -72,8 +72,6 @@ class PublicJWK(NamedTuple):
 class VerificationKey:
     """A public key of an issuer, ready to verify signatures with its ``algorithms``."""
 
-    __slots__ = ("_verifiers", "algorithms", "jwk", "kid", "kty")
-
     def __init__(self, jwk: PublicJWK) -> None:
         members = dict(jwk.members)
         self.jwk: PublicJWK = jwk
@@ -99,10 +97,8 @@ class VerificationKey:
 class KeySet:
     """An immutable set of the usable keys of a JWK Set, in the order of the document.
 
-    ``skipped`` names the other keys: at most ``MAX_SKIPPED``, then one entry for all others.
+    ``skipped`` names the other keys, at most ``MAX_SKIPPED``.
     """
-
-    __slots__ = ("_candidates", "_keys", "skipped")
 
     def __init__(self, jwks: object, previous: KeySet | None = None) -> None:
         """Load a parsed JWK Set (RFC 7517 §5). Raises ``ValueError`` if it is not a JWK Set.
@@ -156,12 +152,11 @@ def _load_keys(
     keys: list[VerificationKey] = []
     seen: set[PublicJWK] = set()
     skipped: list[SkippedKey] = []
-    unlisted = 0
     for position, entry in enumerate(entries, 1):
         try:
             jwk = _check(entry)
             if jwk in seen:
-                continue  # The same key again needs no mention.
+                continue  # A duplicate is neither used nor listed.
             # Constructing a public key is expensive, even if it fails. Known keys count too, so
             # that all processes use the same keys of a set.
             if MAX_KEYS in (len(keys), len(seen) - len(keys)):
@@ -171,10 +166,6 @@ def _load_keys(
         except _UnusableKeyError as error:
             if len(skipped) < MAX_SKIPPED:
                 skipped.append(SkippedKey(_name(entry, position), str(error)))
-            else:
-                unlisted += 1
-    if unlisted:
-        skipped.append(SkippedKey(f"{unlisted} more", f"only the first {MAX_SKIPPED} are listed"))
     return keys, tuple(skipped)
 
 
@@ -210,7 +201,8 @@ def _check(entry: Any) -> PublicJWK:
 def _algorithms(jwk: dict[str, Any]) -> tuple[str, ...]:
     """Return the algorithms of the key's type, narrowed to its own ``alg`` (RFC 7517 §4.4)."""
     crv = jwk.get("crv") if jwk["kty"] != "RSA" else None
-    fitting = algorithms_of(jwk["kty"], crv)
+    key_type = (jwk["kty"], crv)
+    fitting = tuple(name for name, needed in KEY_TYPES.items() if needed == key_type)
     if not fitting:
         raise _UnusableKeyError("crv is not supported")
     if "alg" in jwk:

@@ -85,6 +85,3 @@ class TokenCache:
     def discard(self, digest: bytes) -> None:
         """Drop a token."""
         self._tokens.pop(digest, None)
-
-    def __len__(self) -> int:
-        return len(self._tokens)

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from jose.backends.cryptography_backend import CryptographyECKey
 from jose.exceptions import JWKError
 
-from jwtauth.tokens import jose_keys
+from jwtauth.tokens import base64url, jose_keys
 from jwtauth.tokens.algorithms import ALGORITHMS
 from jwtauth.tokens.jose_keys import (
     HAS_LIBSODIUM,
@@ -31,13 +32,14 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 # RFC 8037, appendix A.
-RFC8037_PRIVATE = {
+RFC8037_PRIVATE = Ed25519PrivateKey.from_private_bytes(
+    base64url.decode(b"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A")
+)
+RFC8037_PUBLIC = {
     "kty": "OKP",
     "crv": "Ed25519",
-    "d": "nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A",
     "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo",
 }
-RFC8037_PUBLIC = {name: value for name, value in RFC8037_PRIVATE.items() if name != "d"}
 RFC8037_JWS = (
     "eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc."
     "hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_MuM0KAg"
@@ -81,7 +83,7 @@ assert jwk.get_key("EdDSA") is jwk.get_key("PS256") is None
 
 @pytest.mark.parametrize("algorithm", ["EdDSA", "Ed25519", "RS256", *PSS])
 def test_a_key_signs_what_its_public_half_verifies(algorithm: str) -> None:
-    private = KEY_CLASSES[algorithm](signing_key(algorithm).private_jwk(), algorithm)
+    private = KEY_CLASSES[algorithm](signing_key(algorithm).private_key, algorithm)
     public = private.public_key()
     signature = private.sign(b"message")
 
@@ -93,14 +95,12 @@ def test_a_key_signs_what_its_public_half_verifies(algorithm: str) -> None:
 
 @pytest.mark.parametrize("algorithm", ["EdDSA", "Ed25519", "RS256", *PSS])
 def test_a_key_is_written_as_the_jwk_that_it_was_read_from(algorithm: str) -> None:
-    private = signing_key(algorithm).private_jwk()
-    private = {name: value for name, value in private.items() if name not in {"kid", "use"}}
-    key = KEY_CLASSES[algorithm](private, algorithm)
+    private = KEY_CLASSES[algorithm](signing_key(algorithm).private_key, algorithm)
+    public = private.public_key().to_dict()
 
-    assert key.to_dict() == private
-    public = key.public_key().to_dict()
+    assert KEY_CLASSES[algorithm](public, algorithm).to_dict() == public
     assert "d" not in public
-    assert public.items() <= private.items()
+    assert public.items() <= private.to_dict().items()
 
 
 @pytest.mark.parametrize("algorithm", ["EdDSA", *PSS])
@@ -145,26 +145,10 @@ def test_the_signature_of_rfc_8037_is_created_and_verified() -> None:
     assert Ed25519Key(RFC8037_PRIVATE, "EdDSA").sign(signing_input) == signature
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"kty": "EC"},
-        {"kty": None},
-        {"crv": "X25519"},
-        {"crv": "Ed448"},
-        {"crv": None},
-    ],
-)
-def test_an_ed25519_key_of_another_type_or_curve_is_rejected(changes: dict[str, Any]) -> None:
-    with pytest.raises(JWKError, match=r"^not an Ed25519 JWK$"):
-        Ed25519Key({**RFC8037_PUBLIC, **changes}, "EdDSA")
-
-
-@pytest.mark.parametrize("member", ["x", "d"])
 @pytest.mark.parametrize("value", ["", "AAAA", "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo="])
-def test_an_ed25519_key_of_another_length_or_spelling_is_rejected(member: str, value: str) -> None:
+def test_an_ed25519_key_of_another_length_or_spelling_is_rejected(value: str) -> None:
     with pytest.raises(ValueError, match=r"."):
-        Ed25519Key({**RFC8037_PUBLIC, member: value}, "EdDSA")
+        Ed25519Key({**RFC8037_PUBLIC, "x": value}, "EdDSA")
 
 
 @pytest.mark.parametrize("algorithm", PSS)

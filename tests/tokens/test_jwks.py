@@ -777,7 +777,6 @@ def test_after_too_many_invalid_public_keys_no_more_are_tried() -> None:
 
     assert [key.kty for key in keys] == ["EC"]
     assert keys.skipped[0] == ('"invalid 0"', "not a valid public key")
-    assert keys.skipped[-1] == ("1 more", "only the first 256 are listed")
 
 
 def test_the_same_invalid_key_is_tried_once() -> None:
@@ -831,15 +830,8 @@ def test_a_reason_does_not_repeat_content_of_the_key() -> None:
 def test_the_list_of_skipped_keys_is_bounded() -> None:
     keys = KeySet({"keys": [{"kty": "oct", "kid": str(n)} for n in range(10_000)]})
 
-    assert len(keys.skipped) == MAX_SKIPPED + 1
-    assert keys.skipped[MAX_SKIPPED - 1] == ('"255"', "kty is not RSA, EC or OKP")
-    assert keys.skipped[-1] == ("9744 more", "only the first 256 are listed")
-
-
-def test_a_list_of_the_most_skipped_keys_is_complete() -> None:
-    keys = KeySet({"keys": [None] * MAX_SKIPPED})
-
-    assert [skipped.name for skipped in keys.skipped] == [f"key {n + 1}" for n in range(256)]
+    assert len(keys.skipped) == MAX_SKIPPED
+    assert keys.skipped[-1] == ('"255"', "kty is not RSA, EC or OKP")
 
 
 # Selecting.

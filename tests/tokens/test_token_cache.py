@@ -78,7 +78,7 @@ def test_a_remembered_token_ends_when_it_would_have_ended(leeway: float) -> None
     assert _checks(judge, token) == 0
     judge.now = NOW + 300 + leeway
     assert judge.code(token) == "token_expired"
-    assert len(judge.verifier._token_cache) == 0
+    assert len(judge.verifier._token_cache._tokens) == 0
 
 
 @pytest.mark.parametrize("name", ["nbf", "iat"])
@@ -103,7 +103,7 @@ def test_a_token_whose_key_left_the_set_is_judged_anew() -> None:
     judge.keys.set = judge.keys.others = key_set(signing_key("RS256"))
 
     assert judge.code(token) == "unknown_key"
-    assert len(judge.verifier._token_cache) == 0
+    assert len(judge.verifier._token_cache._tokens) == 0
 
 
 def test_a_token_whose_key_stands_in_a_newer_set_is_still_served() -> None:
@@ -245,7 +245,7 @@ def test_refusals_are_not_remembered(token: str) -> None:
     judge = Judge(required_claims={"account": "mine"})
     judge.code(token)
 
-    assert len(judge.verifier._token_cache) == 0
+    assert len(judge.verifier._token_cache._tokens) == 0
 
 
 def test_a_token_that_was_refused_for_its_key_passes_once_the_key_is_there() -> None:
@@ -267,7 +267,7 @@ def test_the_token_that_was_not_used_for_longest_goes_first() -> None:
     for token in (one, two, one, three):
         judge.claims(token)
 
-    assert len(judge.verifier._token_cache) == 2
+    assert len(judge.verifier._token_cache._tokens) == 2
     assert _checks(judge, one) == 0
     assert _checks(judge, three) == 0
     assert _checks(judge, two) == 1
@@ -278,14 +278,14 @@ def test_no_more_tokens_than_its_size_are_remembered(size: int) -> None:
     judge = Judge(token_cache_size=size)
     for number in range(20):
         judge.claims(mint(sub=str(number)))
-        assert len(judge.verifier._token_cache) == min(number + 1, size)
+        assert len(judge.verifier._token_cache._tokens) == min(number + 1, size)
 
 
 def test_a_size_of_zero_remembers_nothing() -> None:
     judge, token = Judge(token_cache_size=0), mint()
 
     assert [_checks(judge, token) for _ in range(2)] == [1, 1]
-    assert len(judge.verifier._token_cache) == 0
+    assert len(judge.verifier._token_cache._tokens) == 0
 
 
 def test_a_token_cache_that_another_thread_emptied_is_no_error() -> None:
@@ -306,7 +306,7 @@ def test_a_token_cache_that_other_threads_empty_at_this_moment_is_no_error() -> 
     memory._tokens = Emptied()
 
     judge.claims(token)
-    assert len(memory) == 0
+    assert len(memory._tokens) == 0
 
 
 def test_a_token_that_another_thread_forgets_at_this_moment_is_not_there() -> None:
@@ -321,7 +321,7 @@ def test_a_token_that_another_thread_forgets_at_this_moment_is_not_there() -> No
     memory._tokens = Vanishing(memory._tokens)
 
     assert memory.get(sha256(token.encode()).digest()) is None
-    assert len(memory) == 0
+    assert len(memory._tokens) == 0
     assert _checks(judge, token) == 1
 
 
@@ -351,7 +351,7 @@ def test_threads_that_share_a_tiny_token_cache_never_mix_tokens_up(size: int) ->
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(use, range(8)))
 
-    assert len(judge.verifier._token_cache) <= size
+    assert len(judge.verifier._token_cache._tokens) <= size
 
 
 @pytest.mark.usefixtures("_often_switching")
@@ -377,4 +377,4 @@ def test_threads_that_hammer_a_token_cache_get_what_was_put_there_or_nothing() -
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(use, range(8)))
 
-    assert len(memory) <= 3
+    assert len(memory._tokens) <= 3
