@@ -43,6 +43,7 @@ def token_required(
     """
     if view is None:
         return partial(token_required, authentication_class=authentication_class)
+    _check_is_function(view, "token_required")
     is_async = _is_async(view)
     admission = Admission(authentication_class, is_async=is_async)
 
@@ -74,6 +75,7 @@ def token_not_required(view: _View) -> _View:
     If the request carries a valid token, the view finds its user all the same. For class-based
     views, use ``method_decorator(token_not_required, name="dispatch")``.
     """
+    _check_is_function(view, "token_not_required")
 
     # A new function: the view itself may be in use at another, protected path.
     @wraps(view)
@@ -85,6 +87,14 @@ def token_not_required(view: _View) -> _View:
     marked: Any = open_view
     marked.token_not_required = True
     return cast("_View", marked)
+
+
+def _check_is_function(view: Any, name: str) -> None:
+    if isinstance(view, type):
+        raise TypeError(
+            f"{name} decorates functions: write @method_decorator({name}, "
+            f'name="dispatch") for the class {view.__name__}.'
+        )
 
 
 def _is_async(view: Any) -> bool:
