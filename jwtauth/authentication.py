@@ -43,7 +43,7 @@ class ZuploJWTAuthentication(BaseAuthentication):
         """
         _vary_on_header(request)
         if outcome := _earlier_outcome(self, request):
-            return outcome.authenticated
+            return outcome.authenticated  # type: ignore[no-any-return]
         return run(self._authenticate(request))
 
     @sensitive_variables()
@@ -150,7 +150,7 @@ class AsyncZuploJWTAuthentication(ZuploJWTAuthentication):
         """Return what ``ZuploJWTAuthentication.authenticate`` returns."""
         _vary_on_header(request)
         if outcome := _earlier_outcome(self, request):
-            return outcome.authenticated
+            return outcome.authenticated  # type: ignore[no-any-return]
         return await self._authenticate(request)
 
     @sensitive_variables()
@@ -163,7 +163,8 @@ def header_of(request: Any) -> str | None:
     """Return the value of ``HEADER``, if the request has it."""
     # Django's own request: looking it up on DRF's request around it is slow.
     django_request = getattr(request, "_request", request)
-    return django_request.META.get(meta_key(get_settings().header))
+    value: str | None = django_request.META.get(meta_key(get_settings().header))
+    return value
 
 
 def is_reusable(authentication_class: type[BaseAuthentication]) -> bool:

@@ -58,7 +58,7 @@ class TokenRequiredMiddleware:
 
     def __call__(self, request: Any) -> HttpResponseBase | Awaitable[HttpResponseBase]:
         if request.path_info in get_settings().exempt_paths:
-            return self.get_response(request)
+            return self.get_response(request)  # type: ignore[no-any-return]
         request.jwtauth_may_wait = _needs_token
         if self._is_async:
             return self._acall(request)

@@ -110,7 +110,8 @@ def _required_scopes(request: Request, view: APIView) -> frozenset[str] | None:
     if isinstance(required, frozenset):
         return required
     method = "GET" if request.method == "HEAD" and "HEAD" not in required else request.method
-    return required.get(method)
+    scopes: frozenset[str] | None = required.get(method)
+    return scopes
 
 
 def _parse_scopes(value: Any, view: str) -> frozenset[str] | dict[Any, frozenset[str]]:

@@ -230,7 +230,8 @@ class ModelUserResolver:
                     "locally. ModelUserResolver(local_accounts=True) accepts such users."
                 )
             return None
-        return user
+        found: Model = user
+        return found
 
     def missing_fields(self) -> list[str]:
         """Return the fields that a new row needs and that this resolver does not provide."""

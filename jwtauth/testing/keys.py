@@ -84,7 +84,8 @@ class SigningKey:
         Raises ``ValueError`` for an unknown algorithm and ``jose.exceptions.JWKError`` for one
         that this type of key cannot sign with.
         """
-        return self._jose_key(algorithm).sign(message)
+        signature: bytes = self._jose_key(algorithm).sign(message)
+        return signature
 
     def _jose_key(self, algorithm: str | None = None) -> Key:
         name = _known(algorithm or self.algorithm)

@@ -107,7 +107,8 @@ def _numeric_date(claims: Claims, name: str) -> float:
     # bool is an int to isinstance(), not to JSON.
     if type(value) not in (int, float) or not 0 <= value <= MAX_NUMERIC_DATE:
         raise TokenError("invalid_claim", _NOT_A_TIME[name])
-    return value
+    seconds: float = value
+    return seconds
 
 
 def _acceptable_values(demand: Any) -> frozenset[Any] | None:

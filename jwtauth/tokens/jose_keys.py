@@ -44,7 +44,8 @@ class Ed25519Key(Key):  # type: ignore[misc]
         self._public_octets = public.public_bytes_raw()
 
     def sign(self, msg: bytes) -> bytes:
-        return self.prepared_key.sign(msg)
+        signature: bytes = self.prepared_key.sign(msg)
+        return signature
 
     def verify(self, msg: bytes, sig: bytes) -> bool:
         try:
