@@ -1,20 +1,16 @@
 """Authenticate Django's requests, for the middleware and the decorator."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from inspect import iscoroutinefunction
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from asgiref.sync import async_to_sync, sync_to_async
+from django.http import JsonResponse
+from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import APIException, NotAuthenticated
 
 from .authentication import AsyncZuploJWTAuthentication, ZuploJWTAuthentication
 from .responses import rejection
-
-if TYPE_CHECKING:
-    from django.http import JsonResponse
-    from rest_framework.authentication import BaseAuthentication
 
 
 @dataclass(slots=True)

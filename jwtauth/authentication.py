@@ -1,15 +1,14 @@
 """The authentication class for Django REST Framework."""
 
-from __future__ import annotations
-
 from inspect import isawaitable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 # On Python 3.11, inspect's function does not recognize marked functions.
 from asgiref.sync import iscoroutinefunction, sync_to_async
 from django.views.decorators.debug import sensitive_variables
 from rest_framework.authentication import BaseAuthentication
-from rest_framework.exceptions import NotAuthenticated
+from rest_framework.exceptions import APIException, NotAuthenticated
+from rest_framework.request import Request
 
 from .events import notify_accepted, notify_missing, notify_rejected
 from .exceptions import KeysUnavailable, TokenError
@@ -18,11 +17,7 @@ from .settings import get_settings, meta_key
 from .users import require_active, token_user
 from .verification import averify, call_sensitive, run, verify
 
-if TYPE_CHECKING:
-    from rest_framework.exceptions import APIException
-    from rest_framework.request import Request
-
-    Authenticated = tuple[Any, dict[str, Any]]
+Authenticated = tuple[Any, dict[str, Any]]
 
 
 class ZuploJWTAuthentication(BaseAuthentication):

@@ -1,22 +1,17 @@
 """Decorators for Django's own views, synchronous or asynchronous."""
 
-from __future__ import annotations
-
+from collections.abc import Callable
 from functools import partial, wraps
 from inspect import isawaitable
-from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
+from typing import Any, TypeVar, cast, overload
 
 # On Python 3.11, inspect's function does not recognize an async class-based view.
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from rest_framework.authentication import BaseAuthentication
 
 from .admission import Admission
 from .authentication import ZuploJWTAuthentication
 from .responses import vary_on_header
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from rest_framework.authentication import BaseAuthentication
 
 _View = TypeVar("_View", bound="Callable[..., Any]")
 

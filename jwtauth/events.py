@@ -1,24 +1,20 @@
 """Log verification results and send signals."""
 
-from __future__ import annotations
-
 import logging
 import math
 import time
 import traceback
 from collections import Counter, deque
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
-from .exceptions import TokenError
+from django.dispatch import Signal
+
+from .exceptions import KeysUnavailable, TokenError
 from .settings import get_settings, meta_key
 from .signals import token_accepted, token_missing, token_refused
 
-if TYPE_CHECKING:
-    from django.dispatch import Signal
+Rejection = TokenError | KeysUnavailable
 
-    from .exceptions import KeysUnavailable
-
-    Rejection = TokenError | KeysUnavailable
 
 logger: Final = logging.getLogger("jwtauth")
 

@@ -4,8 +4,6 @@ The authentication classes turn ``TokenError`` into a response with status 401, 
 ``KeysUnavailable`` into a response with status 503.
 """
 
-from __future__ import annotations
-
 from math import ceil
 
 

@@ -1,13 +1,14 @@
 """The middleware that protects the whole site."""
 
-from __future__ import annotations
-
 import logging
+from collections.abc import Awaitable, Callable
 from inspect import isawaitable
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from django.http import HttpRequest, HttpResponseBase
 from django.urls import Resolver404, resolve
+from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import APIException, NotAuthenticated
 
 from .admission import Admission, Outcome, is_open
@@ -20,12 +21,6 @@ from .authentication import (
 from .responses import vary_on_header
 from .settings import get_settings
 from .signals import request_reported
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
-    from django.http import HttpRequest, HttpResponseBase
-    from rest_framework.authentication import BaseAuthentication
 
 logger: Final = logging.getLogger("jwtauth")
 

@@ -11,20 +11,15 @@ responses are added by a hook, which a project names in its settings::
     }
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterator
+from typing import Any, Final
 
 from drf_spectacular.drainage import set_override
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from drf_spectacular.openapi import AutoSchema
 
 from .authentication import ZuploJWTAuthentication
 from .settings import get_settings
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from drf_spectacular.openapi import AutoSchema
 
 _COMPONENT: Final = "JWTRefusal"
 _SCHEMA: Final = {

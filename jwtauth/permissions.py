@@ -1,25 +1,19 @@
 """Permissions that check the claims of the token."""
 
-from __future__ import annotations
-
+from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import Any, Final, NoReturn
 
 from django.core.exceptions import ImproperlyConfigured
 from rest_framework.permissions import AND, OR, BasePermission
-from rest_framework.request import ForcedAuthentication
+from rest_framework.request import ForcedAuthentication, Request
+from rest_framework.views import APIView
 
 from .authentication import ZuploJWTAuthentication
 from .exceptions import TokenError
 from .responses import InsufficientScope
 from .settings import get_settings, validators
 from .tokens.claims import ClaimsPolicy
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from rest_framework.request import Request
-    from rest_framework.views import APIView
 
 
 class TokenHasScope(BasePermission):

@@ -1,26 +1,19 @@
 """HTTP responses for rejected requests: status, body and headers (RFC 6750 §3, RFC 9110)."""
 
-from __future__ import annotations
-
 import re
+from collections.abc import Iterable
 from math import ceil
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from django.http import JsonResponse
+from django.http import HttpRequest, HttpResponseBase, JsonResponse
 from django.utils.cache import patch_vary_headers
 from django.utils.log import log_response
 from django.utils.translation import gettext, gettext_noop
 from rest_framework import status
 from rest_framework.exceptions import APIException, AuthenticationFailed, PermissionDenied
 
+from .exceptions import KeysUnavailable, TokenError
 from .settings import get_settings
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from django.http import HttpRequest, HttpResponseBase
-
-    from .exceptions import KeysUnavailable, TokenError
 
 _UNSAFE: Final = re.compile(r"[^ -~]")
 # RFC 6750 §3: the parameters that it defines must not contain them, not even escaped.

@@ -4,8 +4,6 @@
 and ``jwtauth.middleware`` sends ``request_reported``.
 """
 
-from __future__ import annotations
-
 from typing import Final
 
 from django.dispatch import Signal

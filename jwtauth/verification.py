@@ -4,9 +4,8 @@
 ``averify``; ``verify_token`` and ``averify_token`` are for code outside of Django REST Framework.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, TypeVar, cast
 
 from django.conf import settings as django_settings
 from django.core.signals import setting_changed
@@ -18,21 +17,20 @@ from .exceptions import KeysUnavailable, TokenError
 from .keys.fetch import JWKSFetcher
 from .keys.local import LocalKeys
 from .keys.shared_cache import JWKSCache
-from .keys.single_flight import WouldBlock, aretry_when_ready, in_background, retry_when_ready
+from .keys.single_flight import (
+    Spawn,
+    WouldBlock,
+    aretry_when_ready,
+    in_background,
+    retry_when_ready,
+)
 from .keys.source import KeySource
 from .keys.state import CachePolicy
-from .settings import get_settings
+from .settings import IssuerSettings, Settings, get_settings
 from .settings.loader import READ_FROM
 from .tokens.claims import ClaimsPolicy
-from .tokens.trusted_issuer import TrustedIssuer
+from .tokens.trusted_issuer import KeySearch, TrustedIssuer
 from .tokens.verifier import Verifier
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
-
-    from .keys.single_flight import Spawn
-    from .settings import IssuerSettings, Settings
-    from .tokens.trusted_issuer import KeySearch
 
 T = TypeVar("T")
 

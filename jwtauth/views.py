@@ -1,22 +1,17 @@
 """A view to try the authentication with."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.utils.decorators import method_decorator
 from django.views.decorators.cache import cache_control
 from rest_framework import serializers
-from rest_framework.permissions import IsAuthenticated
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.permissions import BasePermission, IsAuthenticated
+from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from .authentication import ZuploJWTAuthentication
-
-if TYPE_CHECKING:
-    from rest_framework.authentication import BaseAuthentication
-    from rest_framework.permissions import BasePermission
-    from rest_framework.request import Request
 
 
 class AccessGranted(serializers.Serializer[dict[str, Any]]):

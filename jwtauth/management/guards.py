@@ -4,8 +4,6 @@ The audit understands Django and Django REST Framework. It assumes that other fu
 they wrap and check nothing, and it reports functions that hide what they wrap as unknown.
 """
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Iterator, Sequence
 from functools import partial

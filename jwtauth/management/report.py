@@ -1,29 +1,23 @@
 """What the commands share: the output, and sections about keys and the cache."""
 
-from __future__ import annotations
-
 import inspect
 import json
 import re
 import time
 from abc import abstractmethod
 from argparse import RawDescriptionHelpFormatter
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from django.conf import settings as django_settings
 from django.core.management.base import BaseCommand, CommandError, DjangoHelpFormatter
 
 from jwtauth.keys.fetch import FetchError
-from jwtauth.settings import read_settings
+from jwtauth.settings import IssuerSettings, Settings, read_settings
 from jwtauth.settings.checks import can_be_shared
 from jwtauth.tokens.jwks import KeySet
 from jwtauth.verification import fetcher_for, jwks_cache_for
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    from jwtauth.settings import IssuerSettings, Settings
 
 _MAX_TEXT: Final = 300
 

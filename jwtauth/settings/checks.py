@@ -1,26 +1,20 @@
 """System checks: the validator's problems as errors, and warnings about risky configurations."""
 
-from __future__ import annotations
-
 import re
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from django.conf import settings as django_settings
 from django.core.cache import caches
 from django.core.cache.backends.dummy import DummyCache
 from django.core.cache.backends.filebased import FileBasedCache
 from django.core.cache.backends.locmem import LocMemCache
-from django.core.checks import Error, Tags, Warning, register  # noqa: A004 - Django's own name
+from django.core.checks import CheckMessage, Error, Tags, Warning, register  # noqa: A004 - Django's own name
 from django.urls import get_resolver
 from django.utils.module_loading import import_string
 
 from .loader import read_settings
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from django.core.checks import CheckMessage
 
 # The URL of a well-known document, or an issuer of Zuplo with a slash at the end or without a path.
 _WRONG_ISSUER: Final = re.compile(

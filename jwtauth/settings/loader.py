@@ -1,12 +1,11 @@
 """Load ``JWTAUTH``: apply the defaults of ``schema``, and return the settings or all problems."""
 
-from __future__ import annotations
-
 import logging
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
@@ -17,9 +16,6 @@ from jwtauth.keys.url_policy import problem_with
 
 from .schema import KEYS, IssuerSettings, Settings
 from .validators import describe
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
 
 Values = dict[str, Any]
 

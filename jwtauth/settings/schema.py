@@ -4,16 +4,12 @@
 """
 # ruff: noqa: RUF009 - _key() makes a new field at each call, as field() does.
 
-from __future__ import annotations
-
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import jwtauth.settings.validators as valid
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
 
 _YEAR = 365 * 24 * 3600
 _DURATION = valid.number("a number of seconds", int | float, 0, _YEAR)

@@ -1,7 +1,5 @@
 """Validators: each checks a value of ``JWTAUTH`` and returns what the settings store."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Callable, Mapping

@@ -1,7 +1,5 @@
 """The signature algorithms that may be allowed, and the key type of each."""
 
-from __future__ import annotations
-
 from typing import Final
 
 _RSA = ("RSA", None)

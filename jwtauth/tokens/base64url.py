@@ -1,7 +1,5 @@
 """Base64url (RFC 7515 §2, RFC 4648 §5): strict for tokens, lenient for the members of JWKs."""
 
-from __future__ import annotations
-
 from binascii import a2b_base64, b2a_base64
 
 _ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"

@@ -1,7 +1,5 @@
 """The claims of a token (RFC 7519 §4) and what a configuration demands of them."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field

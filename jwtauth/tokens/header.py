@@ -1,7 +1,5 @@
 """The protected header of a token (RFC 7515 §4)."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 from jwtauth.exceptions import TokenError

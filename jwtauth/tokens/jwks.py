@@ -1,17 +1,13 @@
 """JSON Web Key Sets (RFC 7517): which keys can verify a signature, and which a token may mean."""
 
-from __future__ import annotations
-
 import json
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Final, NamedTuple, Self
 
 from . import base64url, strict_json
 from .algorithms import KEY_TYPES, SYNONYMS
 from .jose_keys import KEY_CLASSES
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
 
 MAX_KEYS: Final = 256
 """The most keys of a set that are used, and the most invalid public keys that are constructed."""
@@ -100,7 +96,7 @@ class KeySet:
     ``skipped`` names the other keys, at most ``MAX_SKIPPED``.
     """
 
-    def __init__(self, jwks: object, previous: KeySet | None = None) -> None:
+    def __init__(self, jwks: object, previous: Self | None = None) -> None:
         """Load a parsed JWK Set (RFC 7517 §5). Raises ``ValueError`` if it is not a JWK Set.
 
         Keys that ``previous`` contains are reused as the same objects.
@@ -120,7 +116,7 @@ class KeySet:
         }
 
     @classmethod
-    def from_text(cls, text: str, previous: KeySet | None = None) -> KeySet:
+    def from_text(cls, text: str, previous: Self | None = None) -> Self:
         """Load the JSON text of a JWK Set. Raises ``ValueError`` if it is not one."""
         return cls(strict_json.loads_key_set(text), previous)
 

@@ -4,8 +4,6 @@ Nothing recurses before the nesting depth is known, so the result does not depen
 caller's own stack is.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections import Counter

@@ -4,17 +4,14 @@ A cached token is not simply accepted: its times, its audience for this request 
 checked each time. Rejections are never cached.
 """
 
-from __future__ import annotations
-
 import marshal
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from .claims import Claims
-    from .jwks import KeySet, VerificationKey
-    from .trusted_issuer import KeySearch, TrustedIssuer
+from .claims import Claims
+from .jwks import KeySet, VerificationKey
+from .trusted_issuer import KeySearch, TrustedIssuer
 
 
 @dataclass(slots=True)

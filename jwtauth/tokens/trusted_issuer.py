@@ -1,22 +1,17 @@
 """One trusted issuer: what its tokens must be like, and which key signed one."""
 
-from __future__ import annotations
-
 from abc import abstractmethod
+from collections.abc import Collection
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from jwtauth.exceptions import TokenError
 from jwtauth.exceptions import gettext_noop as _
 
 from . import header
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
-
-    from .claims import ClaimsPolicy
-    from .header import Header
-    from .jwks import KeySet, VerificationKey
+from .claims import ClaimsPolicy
+from .header import Header
+from .jwks import KeySet, VerificationKey
 
 
 @dataclass(slots=True)

@@ -5,27 +5,19 @@ a token that may be valid can cause a fetch. ``REQUIRED_CLAIMS`` is checked afte
 that strangers cannot find out by trying what it requires.
 """
 
-from __future__ import annotations
-
 import marshal
 import time
+from collections.abc import Callable, Iterable
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from jwtauth.exceptions import KeysUnavailable, TokenError
 from jwtauth.exceptions import gettext_noop as _
 
 from . import base64url, header, strict_json
-from .claims import check_subject
+from .claims import Claims, check_subject
 from .token_cache import CachedToken, TokenCache
-from .trusted_issuer import rejection_for_fault
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    from .claims import Claims
-    from .header import Header
-    from .trusted_issuer import KeySearch, TrustedIssuer
+from .trusted_issuer import KeySearch, TrustedIssuer, rejection_for_fault
 
 _MAX_HEADERS: Final = 256
 
@@ -53,7 +45,7 @@ class Verifier:
         self._max_token_length = max_token_length
         self._token_cache = TokenCache(token_cache_size)
         # Headers of verified tokens. A gateway signs thousands of tokens with the same header.
-        self._headers: dict[bytes, Header] = {}
+        self._headers: dict[bytes, header.Header] = {}
         # time.time() is looked up at each call, so that tests may replace it.
         self._clock = clock or (lambda: time.time())  # noqa: PLW0108
         self.hits: int = 0

@@ -1,24 +1,19 @@
 """``manage.py jwtauth_check``: find out what happens to requests."""
 
-from __future__ import annotations
-
 import json
 import time
 from contextlib import suppress
 from dataclasses import replace
 from math import inf
-from typing import TYPE_CHECKING
 
 from django.conf import settings as django_settings
 
 from jwtauth.keys.fetch import FetchError
 from jwtauth.keys.url_policy import problem_with
 from jwtauth.management.report import IssuerCommand, Section, add_keys, duration, shown
+from jwtauth.settings import IssuerSettings, Settings
 from jwtauth.tokens.jwks import KeySet
 from jwtauth.verification import fetcher_for, jwks_cache_for
-
-if TYPE_CHECKING:
-    from jwtauth.settings import IssuerSettings, Settings
 
 
 class Command(IssuerCommand):

@@ -1,13 +1,11 @@
 """``manage.py jwtauth_explain``: find out why a token is rejected."""
 
-from __future__ import annotations
-
 import getpass
 import re
 import sys
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.conf import settings as django_settings
 from django.core.management.base import CommandError
@@ -15,13 +13,11 @@ from django.core.management.base import CommandError
 from jwtauth.exceptions import KeysUnavailable, TokenError
 from jwtauth.keys.single_flight import retry_when_ready
 from jwtauth.management.report import ReportCommand, Section, add_keys, duration, shown
+from jwtauth.settings import Settings
 from jwtauth.settings.schema import KEYS
 from jwtauth.tokens.claims import MAX_NUMERIC_DATE
 from jwtauth.tokens.verifier import parse_claims
 from jwtauth.verification import build_verifier
-
-if TYPE_CHECKING:
-    from jwtauth.settings import Settings
 
 _KEY_CODES = {"unknown_key", "invalid_signature", "keys_unavailable"}
 

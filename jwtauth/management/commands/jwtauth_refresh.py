@@ -1,14 +1,8 @@
 """``manage.py jwtauth_refresh``: load keys for all processes before a request needs them."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 from jwtauth.management.report import IssuerCommand, Section, duration
+from jwtauth.settings import IssuerSettings, Settings
 from jwtauth.verification import key_source_of
-
-if TYPE_CHECKING:
-    from jwtauth.settings import IssuerSettings, Settings
 
 
 class Command(IssuerCommand):

@@ -1,27 +1,20 @@
 """``manage.py jwtauth_routes``: list every route and what protects it."""
 
-from __future__ import annotations
-
 import re
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterator
+from typing import Any, Final
 
 from django.conf import settings as django_settings
 from django.contrib.admindocs.views import simplify_regex
-from django.urls import LocalePrefixPattern, URLPattern, get_resolver
+from django.core.management.base import CommandParser
+from django.urls import LocalePrefixPattern, URLPattern, URLResolver, get_resolver
 from django.utils.module_loading import import_string
 
 from jwtauth.admission import is_open
 from jwtauth.management.guards import LOGIN, OPEN, TOKEN, UNKNOWN, Guard, guards_of
 from jwtauth.management.report import ReportCommand
 from jwtauth.middleware import TokenRequiredMiddleware
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from django.core.management.base import CommandParser
-    from django.urls import URLResolver
-
-    from jwtauth.settings import Settings
+from jwtauth.settings import Settings
 
 _LOGIN_MIDDLEWARE: Final = "django.contrib.auth.middleware.LoginRequiredMiddleware"
 
