@@ -1,7 +1,5 @@
 """The users of tokens: without a database row, or with one."""
 
-from __future__ import annotations
-
 import hashlib
 import inspect
 import json
@@ -9,22 +7,19 @@ import logging
 from collections.abc import Callable, Iterable
 from functools import cached_property
 from types import NoneType
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import Any, Final, NoReturn
 
 from django.apps import apps
 from django.contrib.auth import get_user_model
 from django.contrib.auth.hashers import make_password
 from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.db import DataError, IntegrityError
-from django.db.models import CharField, TextField
+from django.db.models import CharField, Model, TextField
 from django.utils.translation import gettext_noop as _
 
 from .exceptions import TokenError
 from .settings import get_settings
 from .tokens import base64url
-
-if TYPE_CHECKING:
-    from django.db.models import Model
 
 Claims = dict[str, Any]
 Fields = Callable[[Claims], dict[str, Any]]
@@ -32,7 +27,7 @@ Fields = Callable[[Claims], dict[str, Any]]
 logger: Final = logging.getLogger("jwtauth")
 
 
-def token_user(claims: Claims, request: Any) -> TokenUser:  # noqa: ARG001 - a resolver's signature.
+def token_user(claims: Claims, request: Any) -> "TokenUser":  # noqa: ARG001 - a resolver's signature.
     """Return a user made of the claims alone. The default ``USER_RESOLVER``."""
     return TokenUser(claims, get_settings().user_id_claim)
 

@@ -1,20 +1,15 @@
 """A test client that sends tokens."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 from django.conf import settings as django_settings
 from rest_framework.test import APIClient, ForceAuthClientHandler
 
 from jwtauth.settings import get_settings, meta_key
 
+from .issuer import Issuer
 from .override import innermost
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from .issuer import Issuer
 
 
 class _Handler(ForceAuthClientHandler):

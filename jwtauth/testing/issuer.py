@@ -1,21 +1,17 @@
 """An issuer in memory, with its keys, its tokens and the documents that it publishes."""
 
-from __future__ import annotations
-
 import hmac
 import json
 import secrets
 import time
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import Any, Final, Self
 
 from jwtauth.tokens import base64url
 
 from .keys import SigningKey
 from .override import overridden
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
 
 DEFAULT_ALGORITHMS: Final = ("EdDSA", "RS256")
 """The algorithm that gateways use by default, and the algorithm of their identity tokens."""

@@ -1,19 +1,15 @@
 """The private keys that an issuer signs with."""
 
-from __future__ import annotations
-
 import weakref
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import Any, Final, Self, TypeAlias
 
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from jose.backends.base import Key
 
 from jwtauth.tokens.algorithms import KEY_TYPES, SYNONYMS
 from jwtauth.tokens.jose_keys import KEY_CLASSES
-
-if TYPE_CHECKING:
-    from jose.backends.base import Key
 
 PrivateKey: TypeAlias = Ed25519PrivateKey | ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
@@ -44,7 +40,7 @@ class SigningKey:
     kid: str | None = None
 
     @classmethod
-    def generate(cls, algorithm: str = "EdDSA", kid: str | None = None) -> SigningKey:
+    def generate(cls, algorithm: str = "EdDSA", kid: str | None = None) -> Self:
         """Generate a new key.
 
         No other ``SigningKey`` that is still referenced has the same key material. RSA keys (2048

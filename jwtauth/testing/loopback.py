@@ -1,22 +1,17 @@
 """An issuer that serves its documents over real HTTP on loopback."""
 
-from __future__ import annotations
-
 import json
 import secrets
 import threading
+from collections.abc import Iterable
+from contextlib import ExitStack
 from functools import partial
 from http.server import BaseHTTPRequestHandler
-from socketserver import ThreadingTCPServer
-from typing import TYPE_CHECKING, Any
+from socketserver import BaseServer, ThreadingTCPServer
+from typing import Any
 
 from .issuer import DEFAULT_ALGORITHMS, Issuer
 from .override import overridden
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from contextlib import ExitStack
-    from socketserver import BaseServer
 
 
 class LoopbackIssuer(Issuer):

@@ -1,14 +1,10 @@
 """The setting ``JWTAUTH`` inside an issuer's ``with`` block."""
 
-from __future__ import annotations
-
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from django.conf import settings as django_settings
-
-if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping
 
 
 class _Block(NamedTuple):

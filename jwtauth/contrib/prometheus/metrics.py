@@ -1,10 +1,9 @@
 """Counters that signals increase, and values that are read at each scrape."""
 
-from __future__ import annotations
+from collections.abc import Iterable
+from typing import Any, Final
 
-from typing import TYPE_CHECKING, Any, Final
-
-from prometheus_client import REGISTRY, Counter
+from prometheus_client import REGISTRY, Counter, Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
@@ -17,11 +16,6 @@ from jwtauth.signals import (
     token_refused,
 )
 from jwtauth.verification import get_verifier, key_source_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from prometheus_client import Metric
 
 ACCEPTED: Final = Counter("jwtauth_tokens_accepted", "Tokens accepted.", ["issuer"])
 REFUSED: Final = Counter(
