@@ -15,7 +15,7 @@ from .exceptions import KeysUnavailable, TokenError
 from .responses import ServiceUnavailable, TokenRefused, www_authenticate
 from .settings import get_settings, meta_key
 from .users import require_active, token_user
-from .verification import averify, call_sensitive, run, verify
+from .verification import averify, call_sensitive, run_synchronously, verify
 
 Authenticated = tuple[Any, dict[str, Any]]
 
@@ -39,7 +39,7 @@ class ZuploJWTAuthentication(BaseAuthentication):
         _vary_on_header(request)
         if outcome := _earlier_outcome(self, request):
             return outcome.authenticated  # type: ignore[no-any-return]
-        return run(self._authenticate(request))
+        return run_synchronously(self._authenticate(request))
 
     @sensitive_variables()
     async def _authenticate(self, request: Request) -> Authenticated | None:

@@ -1,4 +1,4 @@
-"""Log verification results and send signals."""
+"""Log verification results and send the signals about tokens."""
 
 import logging
 import math
@@ -144,7 +144,7 @@ def _warn(recent: list[_Rejected]) -> None:
         )
     logger.warning(
         "%s%d tokens were rejected within a minute and none was accepted: %s. "
-        "manage.py jwtauth_explain tells why a token is rejected.",
+        "manage.py jwtauth_explain shows why a token is rejected.",
         "At least " if len(recent) == _MOST else "",
         len(recent),
         details,

@@ -1,4 +1,7 @@
-"""The middleware that protects the whole site."""
+"""The middleware that protects the whole site.
+
+It stores its result in ``request.jwtauth_outcome``, from which ``ZuploJWTAuthentication`` takes it.
+"""
 
 import logging
 from collections.abc import Awaitable, Callable

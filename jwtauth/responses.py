@@ -1,4 +1,8 @@
-"""HTTP responses for rejected requests: status, body and headers (RFC 6750 §3, RFC 9110)."""
+"""HTTP responses for rejected requests: status, body and headers (RFC 6750 §3, RFC 9110).
+
+Django REST Framework renders the exceptions. ``rejection`` does the same for the middleware and for
+``token_required``.
+"""
 
 import re
 from collections.abc import Iterable

@@ -55,7 +55,7 @@ def build_verifier(settings: Settings, spawn: Spawn = in_background) -> Verifier
     )
 
 
-def run(coroutine: Coroutine[Any, Any, T]) -> T:
+def run_synchronously(coroutine: Coroutine[Any, Any, T]) -> T:
     """Return the result of a coroutine that never waits.
 
     What synchronous and asynchronous callers share is written once, as a coroutine function. For a
@@ -87,7 +87,7 @@ def verify_token(token: str, request: Any = None) -> dict[str, Any]:
     the token is rejected, ``jwtauth.exceptions.KeysUnavailable`` if its key cannot be determined,
     and ``ImproperlyConfigured`` if the settings are wrong. Blocks while keys are fetched.
     """
-    return run(_verify_and_notify(verify_token, token, request, is_async=False))
+    return run_synchronously(_verify_and_notify(verify_token, token, request, is_async=False))
 
 
 @sensitive_variables()

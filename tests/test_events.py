@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pytest_django import Settings
 
 FIELDS = ("code", "issuer", "unexpected")
-EXPLAIN = "manage.py jwtauth_explain tells why a token is rejected."
+EXPLAIN = "manage.py jwtauth_explain shows why a token is rejected."
 
 
 @pytest.fixture

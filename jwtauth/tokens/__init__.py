@@ -1,1 +1,5 @@
-"""Verifies tokens, without knowing Django or the network."""
+"""Verify tokens. This package imports neither Django nor a network library.
+
+``verifier`` runs the checks in order, ``trusted_issuer`` looks for the key that signed a token, and
+``jwks`` decides which keys of an issuer are usable.
+"""

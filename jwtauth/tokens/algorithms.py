@@ -1,4 +1,8 @@
-"""The signature algorithms that may be allowed, and the key type of each."""
+"""The signature algorithms that may be allowed, and the key type of each.
+
+An algorithm also needs a class in ``jose_keys.KEY_CLASSES``. A new key type or curve also needs
+``jwks`` and ``jwtauth.testing.keys``.
+"""
 
 from typing import Final
 

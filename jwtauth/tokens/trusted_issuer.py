@@ -1,4 +1,4 @@
-"""One trusted issuer: what its tokens must be like, and which key signed one."""
+"""One trusted issuer: the requirements for its tokens, and the search for the key of a token."""
 
 from abc import abstractmethod
 from collections.abc import Collection
@@ -105,7 +105,7 @@ class TrustedIssuer:
                 self.keys.report_bad_signature()
                 break
             newer = self.keys.confirm_unknown(keys, search)
-            if newer is keys:
+            if newer is keys:  # It is certain that there are no newer keys.
                 break
             keys = newer
         if search.tried:
