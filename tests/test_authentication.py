@@ -484,7 +484,7 @@ def test_refusal_of_verify_token_leads_to_no_frame_with_the_token(
         files.append(traceback.tb_frame.f_code.co_name)
         traceback = traceback.tb_next
     assert files[1:] == [
-        *("sensitive_variables_wrapper", "verify_token", "run", "_verify_and_notify")
+        *("sensitive_variables_wrapper", "verify_token", "run_synchronously", "_verify_and_notify")
     ]
     assert_hides(reported(error), token, "verify_token")
 

@@ -10,7 +10,7 @@ import pytest
 
 from jwtauth import verification
 from jwtauth.testing import Issuer
-from jwtauth.verification import get_verifier, run
+from jwtauth.verification import get_verifier, run_synchronously
 
 
 def test_threads_that_come_first_at_the_same_time_use_one_verifier(
@@ -34,12 +34,12 @@ def test_the_result_of_a_coroutine_that_never_waits_needs_no_event_loop() -> Non
     async def answer() -> int:
         return 42
 
-    assert run(answer()) == 42
+    assert run_synchronously(answer()) == 42
 
 
 def test_a_coroutine_for_synchronous_callers_must_not_wait() -> None:
     coroutine = asyncio.sleep(0)
 
     with pytest.raises(RuntimeError, match=r"^A coroutine for synchronous callers waits\.$"):
-        run(coroutine)
+        run_synchronously(coroutine)
     coroutine.close()

@@ -2,8 +2,8 @@
 
 The order of the checks is part of the design. The checks that need no key come first, so that only
 a token that may be valid can cause a fetch. ``REQUIRED_CLAIMS`` is checked after the signature, so
-that strangers cannot find out by trying what it requires. A token in the token cache skips all checks
-whose result cannot change: see ``CachedToken.claims``.
+that strangers cannot find out by trying what it requires. A token in the token cache skips the
+checks whose result cannot change: see ``CachedToken.claims``.
 """
 
 import marshal
