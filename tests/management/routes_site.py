@@ -32,6 +32,7 @@ from django.utils.decorators import method_decorator
 from django.views import View
 from django.views.decorators.cache import cache_page, never_cache
 from django.views.decorators.csrf import csrf_exempt, csrf_protect
+from django.views.decorators.debug import sensitive_variables
 from django.views.decorators.http import require_GET
 from django.views.generic import RedirectView, TemplateView
 from ninja import NinjaAPI
@@ -228,6 +229,18 @@ class OwnDispatchWithLogin(OwnDispatch, LoginMixin):
     pass
 
 
+class InsteadOfLogin(LoginMixin):
+    """Calls no ``dispatch()`` of the next class, so that nobody asks for a login."""
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        return self.get(request)
+
+
+class LoginIsOptional(LoginMixin):
+    def handle_no_permission(self) -> Any:
+        return HttpResponse()
+
+
 CLASSES = [
     path("show", Show.as_view()),
     path("async", AsyncShow.as_view()),
@@ -251,6 +264,9 @@ CLASSES = [
     path("without-wraps", WithoutWraps.as_view()),
     path("own-dispatch", OwnDispatch.as_view()),
     path("own-dispatch/login", OwnDispatchWithLogin.as_view()),
+    path("own-dispatch/instead", InsteadOfLogin.as_view()),
+    path("own-dispatch/instead/login", login_required(InsteadOfLogin.as_view())),
+    path("login/mixin/optional", LoginIsOptional.as_view()),
     path("marked", Marked.as_view()),
 ]
 
@@ -306,6 +322,34 @@ class OwnClasses(Endpoint):
 class OwnEndpointDispatch(Endpoint):
     def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> Any:
         return super().dispatch(request, *args, **kwargs)
+
+
+class InsteadOfPermissions(Endpoint):
+    permission_classes = (drf.IsAuthenticated,)
+
+    def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> Any:
+        return HttpResponse()
+
+
+class OwnInitial(Endpoint):
+    permission_classes = (drf.IsAuthenticated,)
+
+    def initial(self, request: Any, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+
+
+class WithoutInitial(OwnInitial):
+    def initial(self, request: Any, *args: Any, **kwargs: Any) -> None:
+        self.format_kwarg = None
+        request.accepted_renderer, request.accepted_media_type = self.perform_content_negotiation(
+            request
+        )
+
+
+class DecoratedPermission(drf.IsAuthenticated):
+    @method_decorator(sensitive_variables())
+    def has_permission(self, request: Any, view: Any) -> bool:
+        return True
 
 
 class Computed(Endpoint):
@@ -390,6 +434,10 @@ ENDPOINTS = [
     path("get-permissions", OwnGetPermissions.as_view()),
     path("get-authenticators", OwnClasses.as_view()),
     path("own-dispatch", OwnEndpointDispatch.as_view()),
+    path("own-dispatch/instead", InsteadOfPermissions.as_view()),
+    path("own-initial", OwnInitial.as_view()),
+    path("own-initial/instead", WithoutInitial.as_view()),
+    path("own/decorated", endpoint(DecoratedPermission)),
     path("login", LoginEndpoint.as_view()),
     path("login/outside", login_required(endpoint(drf.IsAuthenticated))),
     path("async", AsyncEndpoint.as_view(permission_classes=[drf.IsAuthenticated])),
