@@ -156,7 +156,9 @@ def _level(permission: Any, method: str) -> int:
         return combine(_level(permission.op1_class, method), _level(permission.op2_class, method))
     if isinstance(permission, drf.SingleOperandHolder):
         return OPEN - _level(permission.op1_class, method)
-    decider = inspect.unwrap(permission.has_permission)
+    # What makes permissions when it is called may be an object, or a partial.
+    decider: Any = getattr(permission, "has_permission", None)
+    decider = inspect.unwrap(getattr(decider, "__func__", decider))
     if not _is_library(decider):
         return DECIDES
     needs_user = decider not in _OPEN_TO_ALL

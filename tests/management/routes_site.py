@@ -300,6 +300,13 @@ class OwnObjectPermission(drf.BasePermission):
     has_object_permission = drf.IsAuthenticated.has_object_permission
 
 
+class OwnObject(OwnObjectPermission):
+    """An object that Django REST Framework calls as if it were a class."""
+
+    def __call__(self) -> OwnObject:
+        return self
+
+
 class OwnIsAuthenticated(drf.IsAuthenticated):
     def has_permission(self, request: Any, view: Any) -> bool:
         return True
@@ -438,6 +445,8 @@ ENDPOINTS = [
     path("own-initial", OwnInitial.as_view()),
     path("own-initial/instead", WithoutInitial.as_view()),
     path("own/decorated", endpoint(DecoratedPermission)),
+    path("own/object", endpoint(OwnObject())),
+    path("own/partial", endpoint(partial(OwnPermission))),
     path("login", LoginEndpoint.as_view()),
     path("login/outside", login_required(endpoint(drf.IsAuthenticated))),
     path("async", AsyncEndpoint.as_view(permission_classes=[drf.IsAuthenticated])),
