@@ -122,7 +122,7 @@ def _replaces(cls: type, name: str) -> bool:
     """Return whether a class has a method that does not call the method of the next class."""
     function = inspect.unwrap(vars(cls).get(name, View.dispatch))
     names: tuple[str, ...] = getattr(getattr(function, "__code__", None), "co_names", ())
-    return not _is_library(function) and name not in names
+    return not (_is_library(function) or {"super", name} <= {*names})
 
 
 def _drf_guard(view: APIView, method: str) -> Guard:
@@ -137,15 +137,17 @@ def _drf_guard(view: APIView, method: str) -> Guard:
     if level == OPEN:
         return Guard(OPEN, "open", detail)
     classes: Any = view.authentication_classes
-    others = [_name(each) for each in classes if not issubclass(each, ZuploJWTAuthentication)]
-    is_ours = len(others) < len(classes)
+    ours = [each for each in classes if issubclass(each, ZuploJWTAuthentication)]
+    for each in ours:
+        if guard := _overridden(each(), ("authenticate", "verify")):
+            return guard
+    others = [_name(each) for each in classes if each not in ours]
     if others:
-        detail += f"; {'also ' if is_ours else ''}admits: {', '.join(others)}"
+        detail += f"; {'also ' if ours else ''}admits: {', '.join(others)}"
     if level == DECIDES:
         return Guard(DECIDES, "decides itself", detail)
-    if is_ours:
-        return Guard(TOKEN, "ZuploJWTAuthentication", detail)
-    return Guard(LOGIN, "other authentication", detail)
+    name = "ZuploJWTAuthentication" if ours else "other authentication"
+    return Guard(TOKEN if ours else LOGIN, name, detail)
 
 
 def _level(permission: Any, method: str) -> int:

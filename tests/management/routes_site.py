@@ -47,6 +47,7 @@ from rest_framework.viewsets import ViewSet
 from jwtauth.authentication import AsyncZuploJWTAuthentication, ZuploJWTAuthentication
 from jwtauth.decorators import token_not_required, token_required
 from jwtauth.permissions import TokenHasAnyScope, TokenHasClaims, TokenHasScope
+from jwtauth.users import TokenUser
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -236,6 +237,11 @@ class InsteadOfLogin(LoginMixin):
         return self.get(request)
 
 
+class AroundLogin(LoginMixin):
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        return View.dispatch(self, request, *args, **kwargs)
+
+
 class LoginIsOptional(LoginMixin):
     def handle_no_permission(self) -> Any:
         return HttpResponse()
@@ -266,6 +272,7 @@ CLASSES = [
     path("own-dispatch/login", OwnDispatchWithLogin.as_view()),
     path("own-dispatch/instead", InsteadOfLogin.as_view()),
     path("own-dispatch/instead/login", login_required(InsteadOfLogin.as_view())),
+    path("own-dispatch/around", AroundLogin.as_view()),
     path("login/mixin/optional", LoginIsOptional.as_view()),
     path("marked", Marked.as_view()),
 ]
@@ -283,6 +290,16 @@ class Endpoint(APIView):
 
 class OurSubclass(ZuploJWTAuthentication):
     pass
+
+
+class Lenient(ZuploJWTAuthentication):
+    def authenticate(self, request: Any) -> Any:
+        return super().authenticate(request) or (TokenUser({}), {})
+
+
+class OwnVerify(ZuploJWTAuthentication):
+    def verify(self, token: str, request: Any) -> dict[str, Any]:
+        return {}
 
 
 class Signed(drf.IsAuthenticated):
@@ -437,6 +454,8 @@ ENDPOINTS = [
     ),
     path("session", endpoint(drf.IsAuthenticated, authentication_classes=[SessionAuthentication])),
     path("nobody", endpoint(drf.IsAuthenticated, authentication_classes=[])),
+    path("own/authentication", endpoint(drf.IsAuthenticated, authentication_classes=[Lenient])),
+    path("own/verify", endpoint(drf.IsAuthenticated, authentication_classes=[OwnVerify])),
     path("computed", Computed.as_view()),
     path("get-permissions", OwnGetPermissions.as_view()),
     path("get-authenticators", OwnClasses.as_view()),
