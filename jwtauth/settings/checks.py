@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
@@ -131,9 +132,11 @@ def check_async_authentication(**_: Any) -> Iterator[CheckMessage]:
         options = getattr(pattern.callback, "initkwargs", {})
         classes = options.get("authentication_classes", getattr(view, "authentication_classes", ()))
         # A view that creates its own request, as views of adrf do, awaits its classes.
-        creators = [base.__module__ for base in view.__mro__ if "initialize_request" in vars(base)]
+        bases = getattr(view, "__mro__", ())
+        creators = [base.__module__ for base in bases if "initialize_request" in vars(base)]
         is_of_drf = all(module.startswith("rest_framework.") for module in creators)
-        if is_of_drf and _uses(classes, _OUR_ASYNC_CLASS):
+        # A property lists its classes only for a request.
+        if is_of_drf and isinstance(classes, Sequence) and _uses(classes, _OUR_ASYNC_CLASS):
             found.add(view.__name__)
     for name in sorted(found):
         message = f"{name} does not await its authentication class AsyncZuploJWTAuthentication."
