@@ -364,10 +364,7 @@ class OwnInitial(Endpoint):
 
 class WithoutInitial(OwnInitial):
     def initial(self, request: Any, *args: Any, **kwargs: Any) -> None:
-        self.format_kwarg = None
-        request.accepted_renderer, request.accepted_media_type = self.perform_content_negotiation(
-            request
-        )
+        """Checks nothing."""
 
 
 class DecoratedPermission(drf.IsAuthenticated):
