@@ -57,7 +57,7 @@ class ZuploJWTAuthentication(BaseAuthentication):
                 user = await self._await_user(claims, request)
             else:
                 user = call_sensitive(self.get_user, claims, request)
-            require_active(user)
+            call_sensitive(require_active, user)
         except (TokenError, KeysUnavailable) as error:
             await notify_rejected(sender, request, error, issuer, is_async=is_async)
             raise self.refusal(error, request) from None

@@ -8,6 +8,7 @@ import secrets
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
+from uuid import NAMESPACE_URL, uuid5
 
 import pytest
 from django.core.exceptions import DisallowedHost, ImproperlyConfigured
@@ -403,6 +404,20 @@ def test_report_of_a_refusal_hides_the_token(issuer: LoopbackIssuer) -> None:
         ZuploJWTAuthentication().authenticate(request)
 
     assert_hides(reported(caught.value), token, "authenticate")
+
+
+@pytest.mark.parametrize("cls", [ZuploJWTAuthentication, AsyncZuploJWTAuthentication])
+def test_report_of_a_resolver_that_returns_the_claims_hides_them(
+    issuer: LoopbackIssuer, settings: Settings, cls: Any
+) -> None:
+    settings.JWTAUTH = {"ISSUER": issuer.url, "USER_RESOLVER": lambda claims, _: claims}
+    # The report shows the variables and the source code of this test, too.
+    request = request_with(f"Bearer {issuer.token(name=uuid5(NAMESPACE_URL, issuer.url).hex)}")
+
+    with pytest.raises(ImproperlyConfigured) as caught:
+        returned(cls().authenticate(request))
+
+    assert_hides(reported(caught.value), uuid5(NAMESPACE_URL, issuer.url).hex, "run")
 
 
 def test_report_of_a_host_that_is_not_allowed_hides_the_token(

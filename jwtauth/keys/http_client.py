@@ -150,7 +150,8 @@ class _Adapter(HTTPAdapter):
         kind = pool.ConnectionCls
         # PySocks opens the connections to a SOCKS proxy.
         bases = (_Connection, kind) if kind in {HTTPConnection, HTTPSConnection} else (kind,)
-        response_class = partial(_Response, deadline=self._deadline)
+        # From Python 3.14 on, a partial in a class is a method.
+        response_class = staticmethod(partial(_Response, deadline=self._deadline))
         members = {"deadline": self._deadline, "response_class": response_class}
         pool.ConnectionCls = type(kind.__name__, bases, members)
         return pool

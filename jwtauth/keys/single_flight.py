@@ -119,7 +119,8 @@ class SingleFlight:
             try:
                 self._spawn(lambda: self._run(mine, work))
             except BaseException:
-                self._end(mine)
+                if not mine.future.done():  # A command runs the work here, and is interrupted.
+                    self._end(mine)
                 raise
         return call
 

@@ -25,7 +25,7 @@ _OPEN_TO_ALL = {drf.BasePermission.has_permission, drf.AllowAny.has_permission}
 _HOOKS = (
     *("authentication_classes", "permission_classes", "get_authenticators", "get_permissions"),
     *("check_permissions", "permission_denied", "has_permission", "get_permission_required"),
-    *("test_func", "get_test_func"),
+    *("test_func", "get_test_func", "handle_no_permission"),
 )
 
 
@@ -49,6 +49,8 @@ def guards_of(view: Any) -> dict[str, list[Guard]]:
     last = cls.__mro__.index(APIView if issubclass(cls, APIView) else View)
     for base in cls.__mro__[: last + 1]:
         shared += _guards(vars(base).get("dispatch"), instance)
+        if _replaces(base, "dispatch"):
+            return {"": shared}
     actions = getattr(view, "actions", None) or {}
     found = {}
     for method in sorted(instance.http_method_names):
@@ -98,23 +100,33 @@ def _django_guards(function: Any, closure: dict[str, Any], view: Any) -> Iterato
             yield Guard(DECIDES, "decides itself", "user_passes_test()")
     elif module == "django.contrib.auth.mixins":
         name = function.__code__.co_qualname.partition(".")[0]
-        own = None if name == "LoginRequiredMixin" else _overridden(view)
-        yield own or Guard(LOGIN, "Django login", name)
+        hooks = ("handle_no_permission",) if name == "LoginRequiredMixin" else _HOOKS
+        yield _overridden(view, hooks) or Guard(LOGIN, "Django login", name)
     elif module.startswith("django.contrib.admin.") and "self" in closure:
         site = getattr(closure["self"], "admin_site", closure["self"])
         yield _overridden(site) or Guard(LOGIN, "Django login", "admin")
 
 
-def _overridden(owner: Any) -> Guard | None:
+def _overridden(owner: Any, hooks: Sequence[str] = _HOOKS) -> Guard | None:
     """Return a guard that decides itself if the owner's class overrides a hook."""
-    for hook in _HOOKS:
+    for hook in hooks:
         value = inspect.getattr_static(owner, hook, ())
-        if not (isinstance(value, Sequence) or _is_library(value)):
+        if not (isinstance(value, Sequence) or _is_library(inspect.unwrap(value))):
             return Guard(DECIDES, "decides itself", f"{type(owner).__name__}.{hook}")
     return None
 
 
+def _replaces(cls: type, name: str) -> bool:
+    """Return whether a class has a method that does not call the method of the next class."""
+    function = inspect.unwrap(vars(cls).get(name, View.dispatch))
+    names: tuple[str, ...] = getattr(getattr(function, "__code__", None), "co_names", ())
+    return not (_is_library(function) or {"super", name} <= {*names})
+
+
 def _drf_guard(view: APIView, method: str) -> Guard:
+    # It checks the permissions.
+    if replaced := [each for each in type(view).__mro__ if _replaces(each, "initial")]:
+        return Guard(UNKNOWN, "unknown", f"{replaced[0].__name__}.initial")
     if guard := _overridden(view):
         return guard
     permissions: Any = view.permission_classes
@@ -123,15 +135,17 @@ def _drf_guard(view: APIView, method: str) -> Guard:
     if level == OPEN:
         return Guard(OPEN, "open", detail)
     classes: Any = view.authentication_classes
-    others = [_name(each) for each in classes if not issubclass(each, ZuploJWTAuthentication)]
-    is_ours = len(others) < len(classes)
+    ours = [each for each in classes if issubclass(each, ZuploJWTAuthentication)]
+    for each in ours:
+        if guard := _overridden(each(), ("authenticate", "verify")):
+            return guard
+    others = [_name(each) for each in classes if each not in ours]
     if others:
-        detail += f"; {'also ' if is_ours else ''}admits: {', '.join(others)}"
+        detail += f"; {'also ' if ours else ''}admits: {', '.join(others)}"
     if level == DECIDES:
         return Guard(DECIDES, "decides itself", detail)
-    if is_ours:
-        return Guard(TOKEN, "ZuploJWTAuthentication", detail)
-    return Guard(LOGIN, "other authentication", detail)
+    name = "ZuploJWTAuthentication" if ours else "other authentication"
+    return Guard(TOKEN if ours else LOGIN, name, detail)
 
 
 def _level(permission: Any, method: str) -> int:
@@ -142,7 +156,9 @@ def _level(permission: Any, method: str) -> int:
         return combine(_level(permission.op1_class, method), _level(permission.op2_class, method))
     if isinstance(permission, drf.SingleOperandHolder):
         return OPEN - _level(permission.op1_class, method)
-    decider = permission.has_permission
+    # What makes permissions when it is called may be an object, or a partial.
+    decider: Any = getattr(permission, "has_permission", None)
+    decider = inspect.unwrap(getattr(decider, "__func__", decider))
     if not _is_library(decider):
         return DECIDES
     needs_user = decider not in _OPEN_TO_ALL

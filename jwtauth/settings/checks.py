@@ -1,7 +1,7 @@
 """System checks: the validator's problems as errors, and warnings about risky configurations."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
@@ -125,9 +125,11 @@ def check_async_authentication(**_: Any) -> Iterator[CheckMessage]:
         options = getattr(pattern.callback, "initkwargs", {})
         classes = options.get("authentication_classes", getattr(view, "authentication_classes", ()))
         # A view that creates its own request, as views of adrf do, awaits its classes.
-        creators = [base.__module__ for base in view.__mro__ if "initialize_request" in vars(base)]
+        bases = getattr(view, "__mro__", ())
+        creators = [base.__module__ for base in bases if "initialize_request" in vars(base)]
         is_of_drf = all(module.startswith("rest_framework.") for module in creators)
-        if is_of_drf and _uses(classes, _OUR_ASYNC_CLASS):
+        # A property lists its classes only for a request.
+        if is_of_drf and isinstance(classes, Sequence) and _uses(classes, _OUR_ASYNC_CLASS):
             found.add(view.__name__)
     for name in sorted(found):
         message = f"{name} does not await its authentication class AsyncZuploJWTAuthentication."

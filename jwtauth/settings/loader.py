@@ -1,6 +1,7 @@
 """Load ``JWTAUTH``: apply the defaults of ``schema``, and return the settings or all problems."""
 
 import logging
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -120,7 +121,9 @@ class _Validation:
         return Settings(issuers=by_name, **{name.lower(): values[name] for name in _SHARED_KEYS})
 
     def parse_entry(self, issuer: Any, raw: Any, inherited: Values) -> IssuerSettings:
-        path = f'JWTAUTH["ISSUERS"]["{issuer}"]'
+        # A user name with a password, or a query, may be a secret in the wrong place.
+        shown = "..." if "@" in str(issuer) else re.sub(r"(?s)[?#].*", "?...", str(issuer))
+        path = f'JWTAUTH["ISSUERS"]["{shown}"]'
         name = self.parse_value("ISSUER", issuer, 'JWTAUTH["ISSUERS"]: an issuer')
         entry = self.parse_value("ISSUERS", raw, path) or {}
         values = inherited | self.parse_keys(entry, _ISSUER_KEYS, path) | {"ISSUER": name}
@@ -154,6 +157,9 @@ class _Validation:
             self.report("jwtauth.E007", message, hint)
         if not locations:
             self.check_url("ISSUER", issuer, name_at)
+            if "?" in issuer:
+                message = f"{name_at} contains a query (?), so it does not say where the keys are"
+                self.report(KEYS["ISSUER"].id, message, "Remove the query, or set JWKS_URL.")
         elif "JWKS_URL" in locations:
             self.check_url("JWKS_URL", values["JWKS_URL"], f'{path}["JWKS_URL"]')
         is_shared = issuer.startswith(_SHARED_ISSUERS)

@@ -140,7 +140,13 @@ def exempt_paths(value: Any) -> ExemptPaths:
 
 @partial(Validator, "a callable, or the dotted path to one", (str, Callable), test=None)
 def user_resolver(value: str | Callable[..., Any]) -> Any:
-    resolver = import_string(value) if isinstance(value, str) else value
+    try:
+        resolver = import_string(value) if isinstance(value, str) else value
+    except ImportError:
+        raise
+    # The import runs code of the project, whose messages may quote secrets.
+    except Exception as error:
+        raise ImportError(f"its module raises {type(error).__name__}") from error
     if not callable(resolver):
         raise TypeError("it is not callable")
     return resolver

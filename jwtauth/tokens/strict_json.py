@@ -71,7 +71,8 @@ def _is_too_deep(octets: bytes) -> bool:
     depth = 0
     for bracket in outside.translate(None, _NOT_BRACKETS):
         depth += 1 if bracket in b"[{" else -1
-        if depth > MAX_DEPTH:
+        # Below 0 it is not JSON. Only opening brackets are limited in number.
+        if not 0 <= depth <= MAX_DEPTH:
             return True
     return False
 

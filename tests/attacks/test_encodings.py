@@ -303,6 +303,7 @@ _SIZE: Final = 12_000
 _COSTLY: Final = {
     "arrays": f"[{'[[]],' * (_SIZE // 5)}[]]",
     "nested arrays": f"[{('[' * 29 + ']' * 29 + ',') * (_SIZE // 60)}0]",
+    "closing brackets": f'"{"[" * 40}"{"]" * _SIZE}',
     "objects": f"[{'{},' * (_SIZE // 3)}{{}}]",
     "as many objects as are read": f"[{'{},' * 290}{{}}]",
     "short members": json.dumps({f"{n:x}": 1 for n in range(_SIZE // 10)}),

@@ -351,6 +351,12 @@ class SynchronousViewSet(ViewSet):
         """Nothing, as long as it is a route."""
 
 
+class ComputedView(APIView):
+    authentication_classes: Any = property(
+        lambda view: [AsyncZuploJWTAuthentication] if view.request else []
+    )
+
+
 def plain_view(request: Any) -> None:
     """A view of Django itself."""
 
@@ -366,6 +372,7 @@ def plain_view(request: Any) -> None:
         (AsynchronousView.as_view(), False),
         (AsynchronousViewSet.as_view({"get": "alist"}), False),
         (ProtectedView.as_view(), False),
+        (ComputedView.as_view(), False),
         (plain_view, False),
     ],
 )

@@ -75,6 +75,12 @@ def test_keys_in_the_setting_belong_to_one_issuer() -> None:
     assert settings.issuers["https://b.test"].jwks_url == "https://b.test/.well-known/jwks.json"
 
 
+def test_an_issuer_whose_keys_are_elsewhere_may_contain_a_query() -> None:
+    issuer, url = f"{URL}?tenant=1", "https://keys.test/?tenant=1"
+
+    assert read_issuer({"ISSUER": issuer, "JWKS_URL": url}).jwks_url == url
+
+
 def test_debug_allows_plain_http() -> None:
     settings = read_issuer({"ISSUER": "http://gateway.test"}, debug=True)
 
@@ -187,6 +193,8 @@ RULES: list[tuple[str, Any, str]] = [
         {"ISSUERS": {URL: {"JWKS_URL": "https://k.test/"}}, "DISCOVERY": True},
         f'JWTAUTH["ISSUERS"]["{URL}"]["JWKS_URL"] conflicts with DISCOVERY',
     ),
+    ("E020", {"ISSUER": f"{URL}?tenant=1"}, 'JWTAUTH["ISSUER"] contains a query'),
+    ("E020", {"ISSUER": f"{URL}?tenant=1", "DISCOVERY": True}, "contains a query"),
     ("E008", {"ISSUER": "http://issuer.test"}, 'JWTAUTH["ISSUER"] is plain http'),
     ("E008", TOP | {"JWKS_URL": "http://keys.test/"}, 'JWTAUTH["JWKS_URL"] is plain http'),
     ("E008", {"ISSUER": "http://issuer.test", "DISCOVERY": True}, "is plain http"),
@@ -244,6 +252,8 @@ def test_one_wrong_value_is_one_problem_however_many_issuers_share_it() -> None:
         TOP | {"REQUIRED_CLAIMS": {"a": {"not-for-the-log"}}},
         TOP | {"JWKS": {"keys": [{"kty": "oct", "k": "not-for-the-log"}]}},
         {"ISSUER": "https://user:not-for-the-log@issuer.test"},
+        {"ISSUERS": {"https://user:not-for-the-log@issuer.test": {}}},
+        {"ISSUERS": {"https://issuer.test?not-for-the-log": {"LEEWAY": -1}}},
         TOP | {"JWKS_URL": "https://user:not-for-the-log@issuer.test"},
     ],
 )

@@ -210,10 +210,11 @@ def test_key_set_with_many_unusable_keys_says_why_briefly() -> None:
 def test_a_resolver_whose_module_fails_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
     class Failing(ModuleType):
         def __getattr__(self, name: str) -> Any:
-            raise RuntimeError("not ready")
+            raise RuntimeError("cannot connect to postgres://user:password@database")
 
     monkeypatch.setitem(sys.modules, "failing_module", Failing("failing_module"))
 
     problem = the_problem(TOP | {"USER_RESOLVER": "failing_module.resolver"})
 
-    assert problem.message == 'JWTAUTH["USER_RESOLVER"] cannot be used: not ready.'
+    message = "cannot be used: its module raises RuntimeError."
+    assert problem.message == f'JWTAUTH["USER_RESOLVER"] {message}'

@@ -101,6 +101,17 @@ def test_call_that_cannot_start_does_not_prevent_the_next(error: type[BaseExcept
     assert flight.current is None
 
 
+def test_work_that_is_interrupted_in_this_thread_raises_the_interrupt() -> None:
+    def interrupt(_: Call) -> None:
+        raise KeyboardInterrupt
+
+    flight = single_flight(lambda run: run())
+
+    with pytest.raises(KeyboardInterrupt):
+        flight.start_or_join(interrupt)
+    assert flight.current is None
+
+
 def test_what_is_left_to_do_is_done_when_nobody_waits_any_more() -> None:
     later, seen = Later(), list[bool]()
     flight = single_flight(

@@ -32,6 +32,7 @@ from django.utils.decorators import method_decorator
 from django.views import View
 from django.views.decorators.cache import cache_page, never_cache
 from django.views.decorators.csrf import csrf_exempt, csrf_protect
+from django.views.decorators.debug import sensitive_variables
 from django.views.decorators.http import require_GET
 from django.views.generic import RedirectView, TemplateView
 from ninja import NinjaAPI
@@ -46,6 +47,7 @@ from rest_framework.viewsets import ViewSet
 from jwtauth.authentication import AsyncZuploJWTAuthentication, ZuploJWTAuthentication
 from jwtauth.decorators import token_not_required, token_required
 from jwtauth.permissions import TokenHasAnyScope, TokenHasClaims, TokenHasScope
+from jwtauth.users import TokenUser
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -228,6 +230,23 @@ class OwnDispatchWithLogin(OwnDispatch, LoginMixin):
     pass
 
 
+class InsteadOfLogin(LoginMixin):
+    """Calls no ``dispatch()`` of the next class, so that nobody asks for a login."""
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        return self.get(request)
+
+
+class AroundLogin(LoginMixin):
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        return View.dispatch(self, request, *args, **kwargs)
+
+
+class LoginIsOptional(LoginMixin):
+    def handle_no_permission(self) -> Any:
+        return HttpResponse()
+
+
 CLASSES = [
     path("show", Show.as_view()),
     path("async", AsyncShow.as_view()),
@@ -251,6 +270,10 @@ CLASSES = [
     path("without-wraps", WithoutWraps.as_view()),
     path("own-dispatch", OwnDispatch.as_view()),
     path("own-dispatch/login", OwnDispatchWithLogin.as_view()),
+    path("own-dispatch/instead", InsteadOfLogin.as_view()),
+    path("own-dispatch/instead/login", login_required(InsteadOfLogin.as_view())),
+    path("own-dispatch/around", AroundLogin.as_view()),
+    path("login/mixin/optional", LoginIsOptional.as_view()),
     path("marked", Marked.as_view()),
 ]
 
@@ -269,6 +292,16 @@ class OurSubclass(ZuploJWTAuthentication):
     pass
 
 
+class Lenient(ZuploJWTAuthentication):
+    def authenticate(self, request: Any) -> Any:
+        return super().authenticate(request) or (TokenUser({}), {})
+
+
+class OwnVerify(ZuploJWTAuthentication):
+    def verify(self, token: str, request: Any) -> dict[str, Any]:
+        return {}
+
+
 class Signed(drf.IsAuthenticated):
     """Says nothing new."""
 
@@ -282,6 +315,13 @@ class OwnObjectPermission(drf.BasePermission):
     """Looks at objects, so that only views of objects ask it."""
 
     has_object_permission = drf.IsAuthenticated.has_object_permission
+
+
+class OwnObject(OwnObjectPermission):
+    """An object that Django REST Framework calls as if it were a class."""
+
+    def __call__(self) -> OwnObject:
+        return self
 
 
 class OwnIsAuthenticated(drf.IsAuthenticated):
@@ -306,6 +346,31 @@ class OwnClasses(Endpoint):
 class OwnEndpointDispatch(Endpoint):
     def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> Any:
         return super().dispatch(request, *args, **kwargs)
+
+
+class InsteadOfPermissions(Endpoint):
+    permission_classes = (drf.IsAuthenticated,)
+
+    def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> Any:
+        return HttpResponse()
+
+
+class OwnInitial(Endpoint):
+    permission_classes = (drf.IsAuthenticated,)
+
+    def initial(self, request: Any, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+
+
+class WithoutInitial(OwnInitial):
+    def initial(self, request: Any, *args: Any, **kwargs: Any) -> None:
+        """Checks nothing."""
+
+
+class DecoratedPermission(drf.IsAuthenticated):
+    @method_decorator(sensitive_variables())
+    def has_permission(self, request: Any, view: Any) -> bool:
+        return True
 
 
 class Computed(Endpoint):
@@ -386,10 +451,18 @@ ENDPOINTS = [
     ),
     path("session", endpoint(drf.IsAuthenticated, authentication_classes=[SessionAuthentication])),
     path("nobody", endpoint(drf.IsAuthenticated, authentication_classes=[])),
+    path("own/authentication", endpoint(drf.IsAuthenticated, authentication_classes=[Lenient])),
+    path("own/verify", endpoint(drf.IsAuthenticated, authentication_classes=[OwnVerify])),
     path("computed", Computed.as_view()),
     path("get-permissions", OwnGetPermissions.as_view()),
     path("get-authenticators", OwnClasses.as_view()),
     path("own-dispatch", OwnEndpointDispatch.as_view()),
+    path("own-dispatch/instead", InsteadOfPermissions.as_view()),
+    path("own-initial", OwnInitial.as_view()),
+    path("own-initial/instead", WithoutInitial.as_view()),
+    path("own/decorated", endpoint(DecoratedPermission)),
+    path("own/object", endpoint(OwnObject())),
+    path("own/partial", endpoint(partial(OwnPermission))),
     path("login", LoginEndpoint.as_view()),
     path("login/outside", login_required(endpoint(drf.IsAuthenticated))),
     path("async", AsyncEndpoint.as_view(permission_classes=[drf.IsAuthenticated])),
