@@ -226,6 +226,8 @@ class Judge:
             if self._is_in_cache(response):
                 return None
             return "the issuer could not be asked for a new key"
+        if any(each.name == NO_USABLE_KEYS for each in history.between(ISSUER, recently, end)):
+            return "the issuer published no usable keys when it was asked for a new key"
         for subject, reason in (
             (WORKER, "the worker that asked was killed, others wait for D"),
             (CACHE, "the shared cache could not pass on the answer"),
