@@ -71,7 +71,7 @@ def main() -> None:
             FIRST_SEEN: first_seen,
             **({} if WITH_FAST else views),
         }
-        costs = measure(contenders, rounds=2 if arguments.quick else 10)
+        costs = measure(contenders, rounds=2 if arguments.quick else 30)
     rows = [
         (name, Spread.of(costs[name]), difference(costs[name], costs[CONSTANT]))
         for name in contenders
