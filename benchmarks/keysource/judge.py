@@ -208,7 +208,10 @@ class Judge:
     def _reason_for_known_key(self, response: Response) -> str | None:
         """The process has the key: it uses it until T + S after the last fetch that succeeded."""
         history, start, end = self.history, response.sent_at, response.ended_at
-        if history.answered_within(0.5, start - COOLDOWN - TIMEOUT - SLACK, end):
+        recently = start - COOLDOWN - TIMEOUT - SLACK
+        if any(each.name == NO_USABLE_KEYS for each in history.between(ISSUER, recently, end)):
+            return "the issuer published no usable keys, T is over"
+        if history.answered_within(0.5, recently, end):
             return None
         # After T of health, every process has fetched, or looked into the cache, within T.
         healthy_at = history.last_health(TTL + COOLDOWN, end)
