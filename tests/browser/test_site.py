@@ -64,8 +64,8 @@ def page(browser: Browser, site: str) -> Iterator[Page]:
 @pytest.mark.parametrize(
     ("words", "title"),
     [
-        ("401", "Codes"),
-        ("trailing slash", "Codes"),
+        ("401", "Responses and codes"),
+        ("trailing slash", "Responses and codes"),
         ("clock skew", "Settings"),
         ("sentry", "Another header"),
         ("graphql", "GraphQL"),
