@@ -14,7 +14,7 @@ from jwtauth.testing import SigningKey
 from jwtauth.tokens import base64url
 from jwtauth.tokens.claims import ClaimsPolicy
 from jwtauth.tokens.jwks import KeySet, VerificationKey
-from jwtauth.tokens.trusted_issuer import TrustedIssuer
+from jwtauth.tokens.trusted_issuer import KeySearch, TrustedIssuer
 from jwtauth.tokens.verifier import Verifier
 from tests.counting import JSON, counted_calls, signature_checks
 from tests.forging import (
@@ -407,6 +407,15 @@ def test_after_a_refetch_only_new_keys_are_tried() -> None:
     assert judge.keys.asked[-2:] == ["confirm_unknown"] * 2
 
 
+def test_a_new_key_is_tried_after_one_that_was_tried_before() -> None:
+    old, new = (SigningKey.generate("EdDSA") for _ in range(2))
+    judge = Judge()
+    judge.keys.set = key_set(old)
+    judge.keys.others = KeySet({"keys": [old.public_jwk(), new.public_jwk()]}, judge.keys.set)
+
+    assert judge.claims(mint(key=new))
+
+
 def test_a_token_without_kid_that_no_key_fits_has_an_unknown_key() -> None:
     judge = Judge()
     judge.keys.set = judge.keys.others = key_set(RS256)
@@ -699,6 +708,22 @@ def test_a_fault_while_a_signature_is_verified_rejects_the_token(
     with pytest.raises(TokenError) as caught:
         judge.claims(mint())
     assert (caught.value.code, caught.value.unexpected) == ("malformed_token", "OverflowError")
+    assert caught.value.message == "The token could not be verified."
+
+
+def test_search_of_an_earlier_call_goes_on() -> None:
+    judge, search = Judge(), KeySearch(0)
+    judge.verifier.issuers[URL].keys = provider = Mock(wraps=judge.keys)
+    forged = mint(key=SigningKey.generate("EdDSA"), headers={"kid": ...})
+
+    with pytest.raises(TokenError):
+        judge.verifier.verify(forged, None, search)
+    provider.confirm_unknown.assert_called_once_with(judge.keys.set, search)
+    provider.current.assert_called_once_with(search)
+    for _ in range(2):  # Verified, then cached.
+        search = KeySearch(0)
+        judge.verifier.verify(mint(), None, search)
+        provider.current.assert_called_with(search)
 
 
 def test_an_error_of_the_projects_own_code_propagates() -> None:
