@@ -19,6 +19,12 @@ URL = "https://issuer.test"
 LOCAL = {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
 
 
+@pytest.fixture(autouse=True)
+def _nothing_logged_yet() -> None:
+    """Forget the problems that an earlier test has logged: they are logged once."""
+    loader._explain.cache_clear()
+
+
 @pytest.fixture
 def readings(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
     """What the validator was asked to read, call by call."""
