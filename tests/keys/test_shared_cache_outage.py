@@ -334,7 +334,7 @@ end.set()
 for _ in range(200):
     assert cache.read().document == DOCUMENT
 assert os.waitpid(child, 0)[1] == 0
-# Later, since a success ends the back-off and the lease of any process.
+# Only now: the child could take the lease between the check of publish() and its deletion.
 publish(cache)
 print("parent")
 """
