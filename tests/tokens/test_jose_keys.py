@@ -98,6 +98,7 @@ def test_a_key_is_written_as_the_jwk_that_it_was_read_from(algorithm: str) -> No
     private = KEY_CLASSES[algorithm](signing_key(algorithm).private_key, algorithm)
     public = private.public_key().to_dict()
 
+    assert public["alg"] == algorithm
     assert KEY_CLASSES[algorithm](public, algorithm).to_dict() == public
     assert "d" not in public
     assert public.items() <= private.to_dict().items()

@@ -227,6 +227,14 @@ def test_without_a_request_an_audience_is_computed_from_none() -> None:
     audience.assert_called_once_with(None)
 
 
+def test_without_further_words_the_time_is_that_of_the_machine() -> None:
+    verifier = Verifier([trusted(RecordingKeys(key_set(ED25519)))])
+
+    with pytest.raises(TokenError) as caught:
+        verifier.verify(mint(exp=1))
+    assert caught.value.code == "token_expired"
+
+
 def test_without_further_words_an_issuer_accepts_any_type() -> None:
     keys = RecordingKeys(key_set(ED25519))
     issuer = TrustedIssuer(URL, algorithms=["EdDSA"], claims=ClaimsPolicy(), keys=keys)
