@@ -1,10 +1,9 @@
 """Authenticate Django's requests, for the middleware and the decorator."""
 
-from dataclasses import dataclass, field
-from inspect import iscoroutinefunction
 from typing import Any
 
-from asgiref.sync import async_to_sync, sync_to_async
+# On Python 3.11, inspect's function does not recognize marked functions.
+from asgiref.sync import iscoroutinefunction, sync_to_async
 from django.http import JsonResponse
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import APIException, NotAuthenticated
@@ -13,39 +12,23 @@ from .authentication import AsyncZuploJWTAuthentication, ZuploJWTAuthentication
 from .responses import rejection
 
 
-@dataclass(slots=True)
-class Outcome:
-    """The middleware's result for a request. Our class reuses it for the same token.
-
-    ``error`` rejects the request; it is ``None`` if the request was accepted. ``header`` is the
-    value of the header, or ``...`` if the result must not be reused.
-    """
-
-    error: Any
-    header: Any = field(default=..., repr=False)
-    authenticated: tuple[Any, Any] | None = field(default=None, repr=False)
-    is_reported: bool = False
-
-
 class Admission:
     """Authenticates requests with an authentication class, synchronous or not.
 
-    A class of the other kind is adapted as Django adapts views: a synchronous one runs in a thread.
+    In an event loop, a synchronous class runs in a thread.
     """
 
     def __init__(self, authentication_class: type[BaseAuthentication], *, is_async: bool) -> None:
         if is_async and authentication_class is ZuploJWTAuthentication:
             authentication_class = AsyncZuploJWTAuthentication
         self.authentication_class = authentication_class
-        self._class_is_async = iscoroutinefunction(authentication_class.authenticate)
+        self._class_is_async = iscoroutinefunction(authentication_class.authenticate)  # pyright: ignore[reportDeprecated] - asyncio's is.
 
     def authenticate(self, request: Any) -> APIException | None:
         """Set the user of an accepted request, or return the error that rejects it."""
-        method: Any = self.authentication_class().authenticate
-        if self._class_is_async:
-            method = async_to_sync(method)
         try:
-            _admit(request, method(request))
+            authenticated: Any = self.authentication_class().authenticate(request)
+            _admit(request, authenticated)
         except APIException as error:
             # The traceback leads to the request, and to frames that hold the token.
             return error.with_traceback(None)

@@ -1,23 +1,32 @@
 """The authentication class for Django REST Framework."""
 
+from asyncio import get_running_loop
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from inspect import isawaitable
-from typing import Any
+from typing import Any, TypeAlias, TypeVar
 
 # On Python 3.11, inspect's function does not recognize marked functions.
-from asgiref.sync import iscoroutinefunction, sync_to_async
+from asgiref.sync import async_to_sync, iscoroutinefunction, markcoroutinefunction, sync_to_async
+from django.dispatch import Signal
 from django.views.decorators.debug import sensitive_variables
 from rest_framework.authentication import BaseAuthentication
-from rest_framework.exceptions import APIException, NotAuthenticated
+from rest_framework.exceptions import APIException
 from rest_framework.request import Request
 
-from .events import notify_accepted, notify_missing, notify_rejected
+from .events import django_request, notify_accepted, notify_missing, notify_rejected
 from .exceptions import KeysUnavailable, TokenError
 from .responses import ServiceUnavailable, TokenRefused, www_authenticate
 from .settings import get_settings, meta_key
 from .users import require_active, token_user
-from .verification import averify, call_sensitive, run_synchronously, verify
+from .verification import averify, verify
 
+T = TypeVar("T")
 Authenticated = tuple[Any, dict[str, Any]]
+
+
+# What authenticate() returns, or the error for which it raises refusal().
+_Result: TypeAlias = Authenticated | TokenError | KeysUnavailable | None
 
 
 class ZuploJWTAuthentication(BaseAuthentication):
@@ -28,8 +37,7 @@ class ZuploJWTAuthentication(BaseAuthentication):
     the next authentication class.
     """
 
-    _is_async = False
-
+    @sensitive_variables()
     def authenticate(self, request: Request) -> Authenticated | None:
         """Return the user and the claims, or ``None`` if the request carries no token of ours.
 
@@ -37,55 +45,41 @@ class ZuploJWTAuthentication(BaseAuthentication):
         status 503 if its key cannot be determined.
         """
         _vary_on_header(request)
-        if outcome := _earlier_outcome(self, request):
-            return outcome.authenticated  # type: ignore[no-any-return]
-        return run_synchronously(self._authenticate(request))
+        results, header = _shared_results(self, request), header_of(request)
+        if header not in results:
+            results[header] = self._verify_and_notify(request)
+        return self._conclude(request, results, header)
 
-    @sensitive_variables()
-    async def _authenticate(self, request: Request) -> Authenticated | None:
-        sender, is_async = type(self), self._is_async
+    def _verify_and_notify(self, request: Request) -> Any:
+        """Verify the token and find its user; log the result and send its signal."""
         issuer = None
         try:
-            claims = self._get_claims(request)
-            if claims is None:
-                await notify_missing(sender, request, is_async=is_async)
+            token = self.get_token(request)
+            if token is None:
+                notify_missing(type(self), request)
                 return None
-            if is_async and isawaitable(claims):
-                claims = await claims
+            claims = self.verify(token, request)
             issuer = claims.get("iss")
-            if is_async:
-                user = await self._await_user(claims, request)
-            else:
-                user = call_sensitive(self.get_user, claims, request)
-            call_sensitive(require_active, user)
+            user = self.get_user(claims, request)
+            require_active(user)
         except (TokenError, KeysUnavailable) as error:
-            await notify_rejected(sender, request, error, issuer, is_async=is_async)
-            raise self.refusal(error, request) from None
-        await notify_accepted(sender, request, issuer, user, is_async=is_async)
+            notify_rejected(type(self), request, error, issuer)
+            return error
+        notify_accepted(type(self), request, issuer, user)
         return user, claims
 
-    # The frame of a coroutine hides its own variables; this hides them in the frames below.
     @sensitive_variables()
-    def _get_claims(self, request: Request) -> Any:
-        """Return the claims, an awaitable of them, or ``None`` if the request has no token."""
-        token = self.get_token(request)
-        return None if token is None else self.verify(token, request)
-
-    @sensitive_variables()
-    async def _await_user(self, claims: dict[str, Any], request: Request) -> Any:
-        is_inherited = type(self).get_user is ZuploJWTAuthentication.get_user
-        function = get_settings().user_resolver if is_inherited else self.get_user
-
-        # Without arguments, which the frames between this one and the thread would show.
-        @sensitive_variables()
-        def get_user() -> Any:
-            return self.get_user(claims, request)
-
-        if function is token_user or iscoroutinefunction(function):  # pyright: ignore[reportDeprecated] - asyncio's is.
-            user = get_user()
-        else:
-            user = await sync_to_async(get_user)()
-        return await user if isawaitable(user) else user
+    def _conclude(
+        self, request: Request, results: dict[str | None, _Result], header: str | None
+    ) -> Authenticated | None:
+        """Return what the result accepts, or raise what rejects the request."""
+        result = results[header]
+        if not isinstance(result, TokenError | KeysUnavailable):
+            return result
+        if isinstance(result, KeysUnavailable):
+            # The middleware may not have waited for them.
+            del results[header]
+        raise self.refusal(result, request)
 
     def authenticate_header(self, request: Request) -> str:
         """Return the challenge of a 401. It names the reason only if a token was rejected."""
@@ -137,16 +131,60 @@ class AsyncZuploJWTAuthentication(ZuploJWTAuthentication):
     resolver, which does no I/O.
     """
 
-    _is_async = True
-
-    async def authenticate(  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride] - its callers await it.
+    @markcoroutinefunction
+    def authenticate(  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride] - its callers await it.
         self, request: Request
-    ) -> Authenticated | None:
-        """Return what ``ZuploJWTAuthentication.authenticate`` returns."""
+    ) -> Coroutine[Any, Any, Authenticated | None]:
+        """Return an awaitable of what ``ZuploJWTAuthentication.authenticate`` returns.
+
+        Without a running event loop, as in a synchronous view, wait and return the result itself.
+        """
+        with suppress(RuntimeError):
+            get_running_loop()
+            return self._authenticate(request)
+        return async_to_sync(self._authenticate)(request)  # type: ignore[return-value]  # pyright: ignore[reportReturnType]
+
+    @sensitive_variables()
+    async def _authenticate(self, request: Request) -> Authenticated | None:
         _vary_on_header(request)
-        if outcome := _earlier_outcome(self, request):
-            return outcome.authenticated  # type: ignore[no-any-return]
-        return await self._authenticate(request)
+        results, header = _shared_results(self, request), header_of(request)
+        if header not in results:
+            results[header] = await self._verify_and_notify(request)
+        return self._conclude(request, results, header)
+
+    @sensitive_variables()
+    async def _verify_and_notify(self, request: Request) -> _Result:
+        issuer, send = None, Signal.asend_robust
+        try:
+            token = _call_sensitive(self.get_token, request)
+            if token is None:
+                await notify_missing(type(self), request, send)
+                return None
+            claims = await _call_sensitive(self.verify, token, request)
+            issuer = claims.get("iss")
+            user = await self._await_user(claims, request)
+            _call_sensitive(require_active, user)
+        except (TokenError, KeysUnavailable) as error:
+            await notify_rejected(type(self), request, error, issuer, send)
+            return error
+        await notify_accepted(type(self), request, issuer, user, send)
+        return user, claims
+
+    @sensitive_variables()
+    async def _await_user(self, claims: dict[str, Any], request: Request) -> Any:
+        is_inherited = type(self).get_user is ZuploJWTAuthentication.get_user
+        function = get_settings().user_resolver if is_inherited else self.get_user
+
+        # Without arguments, which the frames between this one and the thread would show.
+        @sensitive_variables()
+        def get_user() -> Any:
+            return self.get_user(claims, request)
+
+        if function is token_user or iscoroutinefunction(function):  # pyright: ignore[reportDeprecated] - asyncio's is.
+            user = get_user()
+        else:
+            user = await sync_to_async(get_user)()
+        return await user if isawaitable(user) else user
 
     @sensitive_variables()
     async def verify(self, token: str, request: Request) -> dict[str, Any]:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride] - as above.
@@ -156,41 +194,33 @@ class AsyncZuploJWTAuthentication(ZuploJWTAuthentication):
 
 def header_of(request: Any) -> str | None:
     """Return the value of ``HEADER``, if the request has it."""
-    # Django's own request: looking it up on DRF's request around it is slow.
-    django_request = getattr(request, "_request", request)
-    value: str | None = django_request.META.get(meta_key(get_settings().header))
+    value: str | None = django_request(request).META.get(meta_key(get_settings().header))
     return value
 
 
-def is_reusable(authentication_class: type[BaseAuthentication]) -> bool:
-    """Return whether this class finds token, claims and user as ``ZuploJWTAuthentication`` does."""
-    ours = ZuploJWTAuthentication
-    return (
-        issubclass(authentication_class, ours)
-        and authentication_class.get_token is ours.get_token
-        and authentication_class.verify in {ours.verify, AsyncZuploJWTAuthentication.verify}
-        and authentication_class.get_user is ours.get_user
-    )
+def _shared_results(authenticator: Any, request: Any) -> dict[str | None, _Result]:
+    """Return the results that the middleware and the view's classes share, by header value.
 
-
-def _earlier_outcome(authenticator: ZuploJWTAuthentication, request: Any) -> Any:
-    """Return the middleware's ``Outcome`` for this token, if any. Raises its ``TokenRefused``.
-
-    Keys that were unavailable may be available now.
+    A class that finds the token, the claims or the user in another way shares none.
     """
-    # Django's own request: a miss on the one around it is slow.
-    request = getattr(request, "_request", request)
-    outcome: Any = getattr(request, "jwtauth_outcome", None)
-    if outcome is None or outcome.header != header_of(request):
-        return None
-    own = type(authenticator)
-    if not is_reusable(own):
-        return None
-    if outcome.error is None or isinstance(outcome.error, NotAuthenticated):
-        return outcome
-    if isinstance(outcome.error, TokenRefused) and own.refusal is ZuploJWTAuthentication.refusal:
-        raise outcome.error
-    return None
+    results: Any = getattr(django_request(request), "jwtauth_results", None)
+    own, ours = type(authenticator), ZuploJWTAuthentication
+    is_shared = (
+        own.get_token is ours.get_token
+        and own.verify in {ours.verify, AsyncZuploJWTAuthentication.verify}
+        and own.get_user is ours.get_user
+    )
+    return {} if results is None or not is_shared else results
+
+
+@sensitive_variables()
+def _call_sensitive(function: Callable[..., T], *args: Any) -> T:
+    """Call a function from a coroutine; error reports hide the variables below.
+
+    Django looks for ``sensitive_variables`` in the callers of a frame, but sees none beyond the
+    frame of a coroutine.
+    """
+    return function(*args)
 
 
 def _vary_on_header(request: Any) -> None:
@@ -199,5 +229,5 @@ def _vary_on_header(request: Any) -> None:
     view = getattr(request, "parser_context", {}).get("view")
     headers = getattr(view, "headers", None)
     if headers is not None:
-        names = [headers["Vary"]] if "Vary" in headers else []
-        headers["Vary"] = ", ".join((*names, get_settings().header))
+        name = get_settings().header
+        headers["Vary"] = f"{headers['Vary']}, {name}" if "Vary" in headers else name

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial, wraps
-from inspect import isawaitable
+from inspect import isawaitable, unwrap
 from typing import Any, TypeVar, cast, overload
 
 # On Python 3.11, inspect's function does not recognize an async class-based view.
@@ -38,7 +38,6 @@ def token_required(
     """
     if view is None:
         return partial(token_required, authentication_class=authentication_class)
-    _check_is_function(view, "token_required")
     is_async = _is_async(view)
     admission = Admission(authentication_class, is_async=is_async)
 
@@ -70,7 +69,6 @@ def token_not_required(view: _View) -> _View:
     If the request carries a valid token, the view finds its user all the same. For class-based
     views, use ``method_decorator(token_not_required, name="dispatch")``.
     """
-    _check_is_function(view, "token_not_required")
 
     # A new function: the view itself may be in use at another, protected path.
     @wraps(view)
@@ -84,23 +82,10 @@ def token_not_required(view: _View) -> _View:
     return cast("_View", marked)
 
 
-def _check_is_function(view: Any, name: str) -> None:
-    if isinstance(view, type):
-        raise TypeError(
-            f"{name} decorates functions: write @method_decorator({name}, "
-            f'name="dispatch") for the class {view.__name__}.'
-        )
-
-
 def _is_async(view: Any) -> bool:
     """Return whether callers of the view await its result."""
-    if iscoroutinefunction(view):  # pyright: ignore[reportDeprecated] - asyncio's is.
-        return True
-    # The dispatch() of an async class-based view is a plain function that returns a coroutine, and
+    # The dispatch() of an async class-based view is a plain function that returns a coroutine.
     # method_decorator() passes on a partial of it.
-    while view is not None:
-        instance = getattr(getattr(view, "func", None), "__self__", None)
-        if getattr(instance, "view_is_async", False):
-            return True
-        view = getattr(view, "__wrapped__", None)
-    return False
+    innermost: Any = unwrap(view, stop=lambda each: isinstance(each, partial))
+    instance = getattr(getattr(innermost, "func", None), "__self__", None)
+    return iscoroutinefunction(view) or getattr(instance, "view_is_async", False)  # pyright: ignore[reportDeprecated] - asyncio's is.

@@ -5,6 +5,7 @@ import math
 import time
 import traceback
 from collections import Counter, deque
+from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 from django.dispatch import Signal
@@ -14,7 +15,7 @@ from .settings import get_settings, meta_key
 from .signals import token_accepted, token_missing, token_refused
 
 Rejection = TokenError | KeysUnavailable
-
+Send = Callable[..., Any]
 
 logger: Final = logging.getLogger("jwtauth")
 
@@ -65,43 +66,48 @@ class RejectionWatch:
 rejections: RejectionWatch = RejectionWatch()
 
 
-async def notify_accepted(
-    sender: Any, request: Any, issuer: str | None, user: Any = None, *, is_async: bool
-) -> None:
-    """Report an accepted token."""
+def notify_accepted(
+    sender: Any, request: Any, issuer: str | None, user: Any = None, send: Send = Signal.send_robust
+) -> Any:
+    """Report an accepted token.
+
+    Like the functions below, it returns what ``send`` returns. Code in an event loop passes
+    ``Signal.asend_robust``, which runs synchronous receivers in a thread, and awaits the result.
+    """
     rejections.accepted_at = time.monotonic()
-    if token_accepted.receivers:
-        await send(token_accepted, sender, request, is_async=is_async, issuer=issuer, user=user)
+    request = django_request(request)
+    return send(token_accepted, sender, request=request, issuer=issuer, user=user)
 
 
-async def notify_rejected(
-    sender: Any, request: Any, error: Rejection, issuer: str | None = None, *, is_async: bool
-) -> None:
+def notify_rejected(
+    sender: Any,
+    request: Any,
+    error: Rejection,
+    issuer: str | None = None,
+    send: Send = Signal.send_robust,
+) -> Any:
     """Report a rejected token, or a token whose key could not be determined.
 
     ``issuer`` is the issuer of a valid token whose user was rejected. The error loses its
     traceback, which leads to frames that hold the token.
     """
     facts = _log(error, issuer or error.issuer)
-    if token_refused.receivers:
-        await send(token_refused, sender, request, is_async=is_async, **facts)
+    return send(token_refused, sender, request=django_request(request), **facts)
 
 
-async def notify_missing(sender: Any, request: Any, *, is_async: bool) -> None:
+def notify_missing(sender: Any, request: Any, send: Send = Signal.send_robust) -> Any:
     """Report a request without a token."""
-    if token_missing.receivers:
-        has_other_scheme = bool(request.META.get(meta_key(get_settings().header)))
-        await send(token_missing, sender, request, is_async=is_async, other_scheme=has_other_scheme)
+    request = django_request(request)
+    has_other_scheme = bool(request.META.get(meta_key(get_settings().header)))
+    return send(token_missing, sender, request=request, other_scheme=has_other_scheme)
 
 
-async def send(signal: Signal, sender: Any, request: Any, *, is_async: bool, **facts: Any) -> None:
-    """Send a signal; in an event loop, synchronous receivers run in a thread."""
-    # Django's request: the user of the request that DRF wraps around it is not known yet.
-    facts["request"] = getattr(request, "_request", request)
-    if is_async:
-        await signal.asend_robust(sender, **facts)
-    else:
-        signal.send_robust(sender, **facts)
+def django_request(request: Any) -> Any:
+    """Return Django's own request. Receivers get it because DRF's has no user yet.
+
+    An attribute that it lacks is found missing faster than on DRF's request around it.
+    """
+    return getattr(request, "_request", request)
 
 
 def _log(error: Rejection, issuer: str | None) -> dict[str, str | None]:

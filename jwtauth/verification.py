@@ -4,12 +4,10 @@
 ``averify``; ``verify_token`` and ``averify_token`` are for code outside of Django REST Framework.
 """
 
-from collections.abc import Callable, Coroutine
-from typing import Any, Final, TypeVar, cast
+from typing import Any, cast
 
 from django.conf import settings as django_settings
-from django.core.signals import setting_changed
-from django.dispatch import receiver
+from django.dispatch import Signal
 from django.views.decorators.debug import sensitive_variables
 
 from .events import notify_accepted, notify_rejected
@@ -27,22 +25,20 @@ from .keys.single_flight import (
 from .keys.source import KeySource
 from .keys.state import CachePolicy
 from .settings import IssuerSettings, Settings, get_settings
-from .settings.loader import READ_FROM
 from .tokens.claims import ClaimsPolicy
 from .tokens.trusted_issuer import KeySearch, TrustedIssuer
 from .tokens.verifier import Verifier
 
-T = TypeVar("T")
-
-_verifiers: Final[dict[str, Verifier]] = {}
-
 
 def get_verifier() -> Verifier:
     """Return the verifier of this process. Raises ``ImproperlyConfigured`` for wrong settings."""
-    verifier = _verifiers.get("current")
-    if verifier is None:
+    settings = get_settings()
+    # It is stored with the settings that it is built from, so that new settings get a new one.
+    attributes = vars(settings)
+    if "verifier" not in attributes:
         # Several threads may build one at the same time. All of them use the first.
-        verifier = _verifiers.setdefault("current", build_verifier(get_settings()))
+        attributes.setdefault("verifier", build_verifier(settings))
+    verifier: Verifier = attributes["verifier"]
     return verifier
 
 
@@ -55,30 +51,6 @@ def build_verifier(settings: Settings, spawn: Spawn = in_background) -> Verifier
     )
 
 
-def run_synchronously(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Return the result of a coroutine that never waits.
-
-    What synchronous and asynchronous callers share is written once, as a coroutine function. For a
-    synchronous caller it awaits only coroutines that never wait either, so it needs no event loop.
-    """
-    try:
-        coroutine.send(None)
-    except StopIteration as finished:
-        result: T = finished.value
-        return result
-    raise RuntimeError("A coroutine for synchronous callers waits.")
-
-
-@sensitive_variables()
-def call_sensitive(function: Callable[..., T], *args: Any) -> T:
-    """Call a function; error reports hide the variables of its frame and of the frames below.
-
-    Django looks for ``sensitive_variables`` in the callers of a frame, but sees none beyond the
-    frame of a coroutine.
-    """
-    return function(*args)
-
-
 @sensitive_variables()
 def verify_token(token: str, request: Any = None) -> dict[str, Any]:
     """Return the verified claims of a token, outside of Django REST Framework.
@@ -87,28 +59,24 @@ def verify_token(token: str, request: Any = None) -> dict[str, Any]:
     the token is rejected, ``jwtauth.exceptions.KeysUnavailable`` if its key cannot be determined,
     and ``ImproperlyConfigured`` if the settings are wrong. Blocks while keys are fetched.
     """
-    return run_synchronously(_verify_and_notify(verify_token, token, request, is_async=False))
+    try:
+        claims = verify(token, request)
+    except (TokenError, KeysUnavailable) as error:
+        notify_rejected(verify_token, request, error)
+        raise error from None
+    notify_accepted(verify_token, request, claims["iss"])
+    return claims
 
 
 @sensitive_variables()
 async def averify_token(token: str, request: Any = None) -> dict[str, Any]:
     """Return the verified claims as ``verify_token`` does, without blocking the event loop."""
-    return await _verify_and_notify(averify_token, token, request, is_async=True)
-
-
-@sensitive_variables()
-async def _verify_and_notify(
-    sender: Any, token: str, request: Any, *, is_async: bool
-) -> dict[str, Any]:
     try:
-        if is_async:
-            claims = await averify(token, request)
-        else:
-            claims = call_sensitive(verify, token, request)
+        claims = await averify(token, request)
     except (TokenError, KeysUnavailable) as error:
-        await notify_rejected(sender, request, error, is_async=is_async)
+        await notify_rejected(averify_token, request, error, send=Signal.asend_robust)
         raise error from None
-    await notify_accepted(sender, request, claims["iss"], is_async=is_async)
+    await notify_accepted(averify_token, request, claims["iss"], send=Signal.asend_robust)
     return claims
 
 
@@ -120,9 +88,11 @@ def verify(token: str, request: Any) -> dict[str, Any]:
 @sensitive_variables()
 async def averify(token: str, request: Any) -> dict[str, Any]:
     """Return the verified claims as ``verify`` does, without blocking the event loop."""
-    return await aretry_when_ready(call_sensitive, _verify_once, token, request)
+    return await aretry_when_ready(_verify_once, token, request)
 
 
+# The decorator of a coroutine hides nothing in the frames below it.
+@sensitive_variables()
 def _verify_once(token: str, request: Any, search: KeySearch | None) -> dict[str, Any]:
     """Return the verified claims, or raise ``WouldBlock`` if the request may wait for keys."""
     try:
@@ -179,9 +149,3 @@ def _new_source(issuer: IssuerSettings, settings: Settings, spawn: Spawn) -> Key
         return LocalKeys(issuer.issuer, issuer.jwks)
     shared = jwks_cache_for(issuer, settings)
     return KeySource(issuer.issuer, fetcher_for(issuer), shared, spawn=spawn)
-
-
-@receiver(setting_changed)
-def _forget(*, setting: str, **_: Any) -> None:
-    if setting in READ_FROM:
-        _verifiers.clear()

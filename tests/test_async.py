@@ -12,11 +12,13 @@ from unittest.mock import AsyncMock
 import pytest
 from adrf.views import APIView as AsyncAPIView
 from django.http import HttpRequest, JsonResponse
-from django.test import AsyncRequestFactory, RequestFactory
+from django.test import AsyncClient, AsyncRequestFactory, RequestFactory
+from django.urls import path
 from django.views import View as DjangoView
 from rest_framework.exceptions import PermissionDenied
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.response import Response
+from rest_framework.views import APIView
 
 import jwtauth
 from jwtauth.authentication import AsyncZuploJWTAuthentication, ZuploJWTAuthentication
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pytest_django import Settings
+
+CHALLENGE = 'Bearer realm="api"'
 
 
 @pytest.fixture
@@ -287,11 +291,6 @@ class CoroutineOverride(AsyncZuploJWTAuthentication):
             raise PermissionDenied from error
 
 
-class OwnVerifier(AsyncZuploJWTAuthentication):
-    def verify(self, token: str, request: Any) -> Any:  # noqa: ARG002 - DRF's signature.
-        return {"iss": "mine", "sub": token}
-
-
 @pytest.mark.parametrize("override", [PlainOverride, CoroutineOverride])
 async def test_a_subclass_that_catches_every_exception_still_waits_for_keys(
     issuer: FaultyIssuer, override: type[AsyncZuploJWTAuthentication]
@@ -307,9 +306,36 @@ async def test_a_subclass_that_catches_every_exception_still_waits_for_keys(
     assert authenticated[1]["n"] == 1
 
 
-async def test_a_subclass_may_verify_without_waiting(issuer: FaultyIssuer) -> None:
-    request: Any = RequestFactory().get("/", **with_token("whatever"))
+class SynchronousView(APIView):
+    authentication_classes = (AsyncZuploJWTAuthentication,)
+    permission_classes = (IsAuthenticated,)
 
-    authenticated = await OwnVerifier().authenticate(request)
-    assert authenticated is not None
-    assert authenticated[1] == {"iss": "mine", "sub": "whatever"}
+    def get(self, request: Any) -> Response:
+        return Response({"user": str(request.user)})
+
+
+class HalfSynchronousView(SynchronousView, AsyncAPIView):  # type: ignore[misc]
+    """A view of ``adrf`` without coroutine functions."""
+
+
+@pytest.mark.parametrize("view_class", [SynchronousView, HalfSynchronousView])
+def test_the_class_serves_synchronous_views_too(
+    issuer: FaultyIssuer, view_class: type[APIView]
+) -> None:
+    synchronous: Any = view_class.as_view()
+
+    response = synchronous(RequestFactory().get("/", **with_token(issuer.token(sub="ada"))))
+    assert response.data == {"user": "ada"}
+    response = synchronous(RequestFactory().get("/", **with_token(issuer.token(lifetime=-1))))
+    assert (response.status_code, response.data["code"]) == (401, "token_expired")
+    assert synchronous(RequestFactory().get("/")).headers["WWW-Authenticate"] == CHALLENGE
+
+
+async def test_the_class_serves_synchronous_views_of_an_asynchronous_server(
+    issuer: FaultyIssuer, settings: Settings
+) -> None:
+    settings.ROOT_URLCONF = (path("", SynchronousView.as_view()),)
+
+    response: Any = await AsyncClient().get("/", **with_token(issuer.token(sub="ada")))
+    assert response.json() == {"user": "ada"}
+    assert (await AsyncClient().get("/")).headers["WWW-Authenticate"] == CHALLENGE

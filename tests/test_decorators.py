@@ -139,12 +139,6 @@ def test_async_view_that_was_made_synchronous_stays_so(issuer: LoopbackIssuer) -
 
 
 @pytest.mark.parametrize("decorator", [token_required, token_not_required])
-def test_class_is_told_to_use_method_decorator(decorator: Any) -> None:
-    with pytest.raises(TypeError, match=r"@method_decorator\(token_\w+, name=\"dispatch\"\)"):
-        decorator(ClassBased)
-
-
-@pytest.mark.parametrize("decorator", [token_required, token_not_required])
 def test_names_and_attributes_of_the_view_stay(decorator: Any) -> None:
     def view(_request: HttpRequest) -> HttpResponse:
         """Some words."""

@@ -14,7 +14,6 @@ import pytest
 from jwtauth import averify_token, events, verify_token
 from jwtauth.exceptions import TokenError
 from jwtauth.testing import Issuer
-from jwtauth.verification import run_synchronously
 from tests.listening import listening
 from tests.requesting import ask, verdict
 
@@ -173,11 +172,11 @@ def test_a_flood_takes_a_bounded_amount_of_memory(
     error = TokenError("untrusted_issuer", "")
     error.claimed_issuer = "x" * 16_000
     for _ in range(1200):
-        run_synchronously(events.notify_rejected(None, None, error, is_async=False))
+        events.notify_rejected(None, None, error)
         minutes.now += 0.05
     warned()
     minutes.now += 1
-    run_synchronously(events.notify_rejected(None, None, error, is_async=False))
+    events.notify_rejected(None, None, error)
 
     (text,) = warned()
     assert text.startswith("At least 1000 tokens were rejected within a minute")

@@ -1,7 +1,7 @@
 """System checks: the validator's problems as errors, and warnings about risky configurations."""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import Any, Final
 
@@ -11,7 +11,6 @@ from django.core.cache.backends.dummy import DummyCache
 from django.core.cache.backends.filebased import FileBasedCache
 from django.core.cache.backends.locmem import LocMemCache
 from django.core.checks import CheckMessage, Error, Tags, Warning, register  # noqa: A004 - Django's own name
-from django.urls import get_resolver
 from django.utils.module_loading import import_string
 
 from .loader import read_settings
@@ -22,7 +21,6 @@ _WRONG_ISSUER: Final = re.compile(
 )
 
 _OUR_CLASS: Final = "jwtauth.authentication.ZuploJWTAuthentication"
-_OUR_ASYNC_CLASS: Final = "jwtauth.authentication.AsyncZuploJWTAuthentication"
 _OUR_MIDDLEWARE: Final = "jwtauth.middleware.TokenRequiredMiddleware"
 _ALLOW_ANY: Final = "rest_framework.permissions.AllowAny"
 
@@ -40,7 +38,6 @@ def register_checks() -> None:
     """Register the checks with Django. Registering them again changes nothing."""
     for check in (check_settings, check_authentication_classes, check_middleware):
         register(check, Tags.security)
-    register(check_async_authentication, Tags.security)
     register(check_deployment, Tags.security, deploy=True)
 
 
@@ -113,28 +110,6 @@ def check_middleware(**_: Any) -> Iterator[CheckMessage]:
         message = f"TokenRequiredMiddleware is in the wrong place: it stands {'; '.join(wrong)}."
         hint = "Move it in MIDDLEWARE to the other side of these classes."
         yield Warning(message, hint=hint, id="jwtauth.W005")
-
-
-def check_async_authentication(**_: Any) -> Iterator[CheckMessage]:
-    """Error E012."""
-    patterns: list[Any] = [get_resolver()] if getattr(django_settings, "ROOT_URLCONF", None) else []
-    found = set()
-    for pattern in patterns:
-        patterns += getattr(pattern, "url_patterns", ())  # The loop goes through these as well.
-        view = getattr(pattern.callback, "cls", object)
-        options = getattr(pattern.callback, "initkwargs", {})
-        classes = options.get("authentication_classes", getattr(view, "authentication_classes", ()))
-        # A view that creates its own request, as views of adrf do, awaits its classes.
-        bases = getattr(view, "__mro__", ())
-        creators = [base.__module__ for base in bases if "initialize_request" in vars(base)]
-        is_of_drf = all(module.startswith("rest_framework.") for module in creators)
-        # A property lists its classes only for a request.
-        if is_of_drf and isinstance(classes, Sequence) and _uses(classes, _OUR_ASYNC_CLASS):
-            found.add(view.__name__)
-    for name in sorted(found):
-        message = f"{name} does not await its authentication class AsyncZuploJWTAuthentication."
-        hint = "Use ZuploJWTAuthentication there, or an async view such as those of adrf."
-        yield Error(message, hint=hint, id="jwtauth.E012")
 
 
 def can_be_shared(alias: str) -> bool:

@@ -4,7 +4,7 @@ import logging
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -22,9 +22,6 @@ Values = dict[str, Any]
 
 logger: Final = logging.getLogger("jwtauth")
 
-READ_FROM: Final = frozenset({"JWTAUTH", "CACHES", "DEBUG"})
-"""Django's settings that ours depend on."""
-
 # The issuer of Zuplo's identity tokens is the same for all of Zuplo's customers.
 _SHARED_ISSUERS: Final = "https://dev.zuplo.com/v1/client-auth/"
 _ISSUER_KEYS: Final = {name for name, key in KEYS.items() if key.per_issuer}
@@ -41,6 +38,11 @@ class Problem:
     hint: str
 
 
+Loaded = tuple[Settings | None, list[Problem]]
+
+_loaded: Final[dict[str, Loaded]] = {}
+
+
 def get_settings() -> Settings:
     """Return the settings, loaded at the first call.
 
@@ -49,21 +51,23 @@ def get_settings() -> Settings:
     """
     settings, problems = read_settings()
     if settings is None:
-        raise ImproperlyConfigured(_explain(problems))
+        raise ImproperlyConfigured(_explain(tuple(problems)))
     return settings
 
 
-@cache
-def read_settings() -> tuple[Settings | None, tuple[Problem, ...]]:
+def read_settings() -> Loaded:
     """Return the settings, or ``None`` and all problems, for system checks and commands."""
-    settings, problems = validate(getattr(django_settings, "JWTAUTH", None))
-    return settings, tuple(problems)
+    loaded = _loaded.get("JWTAUTH")
+    if loaded is None:
+        # Several threads may load them at the same time. All of them use the first result.
+        loaded = _loaded.setdefault("JWTAUTH", validate(getattr(django_settings, "JWTAUTH", None)))
+    return loaded
 
 
 @receiver(setting_changed)
 def _forget(*, setting: str, **_: Any) -> None:
-    if setting in READ_FROM:
-        read_settings.cache_clear()
+    if setting in {"JWTAUTH", "CACHES", "DEBUG"}:
+        _loaded.clear()
 
 
 @lru_cache(maxsize=1)
@@ -75,7 +79,7 @@ def _explain(problems: tuple[Problem, ...]) -> str:
     return f"jwtauth is not configured correctly.\n{lines}"
 
 
-def validate(raw: object) -> tuple[Settings | None, list[Problem]]:
+def validate(raw: object) -> Loaded:
     """Return the settings and no problem, or ``None`` and every problem of ``raw``.
 
     Django's ``DEBUG`` allows plain HTTP, and its ``CACHES`` has the aliases for ``CACHE``.

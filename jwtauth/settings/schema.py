@@ -98,7 +98,7 @@ def meta_key(header: str) -> str:
     return "HTTP_" + header.upper().replace("-", "_")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Settings:
     """The whole of ``JWTAUTH``: ``issuers`` by the exact issuer string, and what they share."""
 

@@ -8,26 +8,19 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from adrf.views import APIView as AsyncAPIView
-from adrf.viewsets import ViewSet as AsyncViewSet
 from django.apps import apps
 from django.core.cache.backends.locmem import LocMemCache
 from django.core.checks import ERROR, WARNING
 from django.core.checks.registry import registry
 from django.core.management import call_command
 from django.core.management.base import SystemCheckError
-from django.urls import include, path
-from django.views.decorators.csrf import csrf_exempt
 from rest_framework.authentication import SessionAuthentication
 from rest_framework.permissions import AllowAny, IsAdminUser, IsAuthenticated
-from rest_framework.views import APIView
-from rest_framework.viewsets import ViewSet
 
-from jwtauth.authentication import AsyncZuploJWTAuthentication, ZuploJWTAuthentication
+from jwtauth.authentication import ZuploJWTAuthentication
 from jwtauth.middleware import TokenRequiredMiddleware
 from jwtauth.settings import checks, get_settings, read_settings
 from jwtauth.testing import Issuer
-from jwtauth.views import ProtectedView
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -43,10 +36,6 @@ REDIS = "django.core.cache.backends.redis.RedisCache"
 
 
 class OurSubclass(ZuploJWTAuthentication):
-    """A project's own."""
-
-
-class OurAsyncSubclass(AsyncZuploJWTAuthentication):
     """A project's own."""
 
 
@@ -327,80 +316,6 @@ def test_report_only_warns_under_deploy(
     under_deploy: Any = registry.get_checks(include_deployment_checks=True)
     assert checks.check_deployment in under_deploy
     assert checks.check_deployment not in always
-
-
-class SynchronousView(APIView):
-    authentication_classes = (AsyncZuploJWTAuthentication,)
-
-
-class AsynchronousView(AsyncAPIView):  # type: ignore[misc]
-    authentication_classes = (AsyncZuploJWTAuthentication,)
-
-
-class AsynchronousViewSet(AsyncViewSet):  # type: ignore[misc]
-    authentication_classes = (AsyncZuploJWTAuthentication,)
-
-    async def alist(self, request: Any) -> None:
-        """Nothing, as long as it is a route."""
-
-
-class SynchronousViewSet(ViewSet):
-    authentication_classes = (SessionAuthentication, OurAsyncSubclass)
-
-    def list(self, request: Any) -> None:
-        """Nothing, as long as it is a route."""
-
-
-class ComputedView(APIView):
-    authentication_classes: Any = property(
-        lambda view: [AsyncZuploJWTAuthentication] if view.request else []
-    )
-
-
-def plain_view(request: Any) -> None:
-    """A view of Django itself."""
-
-
-@pytest.mark.parametrize(
-    ("view", "is_wrong"),
-    [
-        (SynchronousView.as_view(), True),
-        (csrf_exempt(SynchronousView.as_view()), True),
-        (SynchronousView.as_view(authentication_classes=[ZuploJWTAuthentication]), False),
-        (APIView.as_view(authentication_classes=[AsyncZuploJWTAuthentication]), True),
-        (SynchronousViewSet.as_view({"get": "list"}), True),
-        (AsynchronousView.as_view(), False),
-        (AsynchronousViewSet.as_view({"get": "alist"}), False),
-        (ProtectedView.as_view(), False),
-        (ComputedView.as_view(), False),
-        (plain_view, False),
-    ],
-)
-def test_the_asynchronous_class_in_a_synchronous_view_is_an_error(
-    settings: DjangoSettings,
-    monkeypatch: pytest.MonkeyPatch,
-    view: Any,
-    is_wrong: bool,  # noqa: FBT001
-) -> None:
-    urls = ModuleType("urls_of_a_check")
-    nested = [path("deeper/", view), path("deeper/again/", view)]
-    vars(urls)["urlpatterns"] = [path("nested/", include(nested))]
-    monkeypatch.setitem(sys.modules, urls.__name__, urls)
-    settings.ROOT_URLCONF = urls.__name__
-
-    messages = [*checks.check_async_authentication()]
-
-    assert ids(messages) == ["jwtauth.E012"] * is_wrong
-    for message in messages:
-        assert message.level == ERROR
-        assert view.cls.__name__ in message.msg
-        assert "ZuploJWTAuthentication" in str(message.hint)
-
-
-def test_a_project_without_urls_has_no_such_view(settings: DjangoSettings) -> None:
-    settings.ROOT_URLCONF = None
-
-    assert [*checks.check_async_authentication()] == []
 
 
 @pytest.mark.parametrize(

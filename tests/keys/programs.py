@@ -22,6 +22,7 @@ from django.conf import settings
 
 from jwtauth import verification
 from jwtauth.keys.source import KeySource
+from jwtauth.settings import loader
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -112,7 +113,7 @@ def fork(issuer: str, token: str) -> None:
     def serve() -> None:
         assert source._single_flight.current is None
         assert verification.verify_token(token)["sub"] == "user"
-        verification._verifiers.clear()
+        loader._loaded.clear()
         verification.get_verifier()
 
     for _ in range(CHILDREN):
