@@ -59,7 +59,7 @@ class ReportCommand(BaseCommand):
         self.as_json = options["json"]
         settings, problems = read_settings()
         if settings is None:
-            lines = (f"{each.id}: {each.message}\n    HINT: {each.hint}" for each in problems)
+            lines = (f"{each.id}: {each.msg}\n    HINT: {each.hint}" for each in problems)
             raise CommandError("\n".join(("jwtauth is not configured correctly.", *lines)))
         self.report(settings, options)
 

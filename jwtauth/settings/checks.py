@@ -44,8 +44,7 @@ def register_checks() -> None:
 def check_settings(**_: Any) -> Iterator[CheckMessage]:
     """Every problem that ``ImproperlyConfigured`` would name; E046; warnings W001 and W006."""
     settings, problems = read_settings()
-    for problem in problems:
-        yield Error(problem.message, hint=problem.hint, id=problem.id)
+    yield from problems
     # A method of ModelUserResolver, whose module is in a layer above this one.
     missing: list[str] = getattr(settings and settings.user_resolver, "missing_fields", list)()
     if missing:

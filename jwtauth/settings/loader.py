@@ -3,12 +3,12 @@
 import logging
 import re
 from collections.abc import Collection
-from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Final
 
 from django.conf import settings as django_settings
+from django.core.checks import Error
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 from django.dispatch import receiver
@@ -29,16 +29,8 @@ _SHARED_KEYS: Final = KEYS.keys() - _ISSUER_KEYS - {"ISSUER", "ISSUERS"}
 _DEFAULTS: Final = {name: KEYS[name].default for name in KEYS.keys() - {"ISSUER", "JWKS_URL"}}
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """Something wrong with the configuration: a stable id, what is wrong, and what to write."""
-
-    id: str
-    message: str
-    hint: str
-
-
-Loaded = tuple[Settings | None, list[Problem]]
+# The settings, or every problem as the error of a system check.
+Loaded = tuple[Settings | None, list[Error]]
 
 _loaded: Final[dict[str, Loaded]] = {}
 
@@ -51,7 +43,9 @@ def get_settings() -> Settings:
     """
     settings, problems = read_settings()
     if settings is None:
-        raise ImproperlyConfigured(_explain(tuple(problems)))
+        lines = "\n".join(f"{each.id}: {each.msg} {each.hint}" for each in problems)
+        _log_once(lines, tuple(each.id for each in problems))
+        raise ImproperlyConfigured(f"jwtauth is not configured correctly.\n{lines}")
     return settings
 
 
@@ -71,12 +65,8 @@ def _forget(*, setting: str, **_: Any) -> None:
 
 
 @lru_cache(maxsize=1)
-def _explain(problems: tuple[Problem, ...]) -> str:
-    """Return the text about the problems. Log it when it is first needed."""
-    lines = "\n".join(f"{each.id}: {each.message} {each.hint}" for each in problems)
-    ids = [each.id for each in problems]
-    logger.error("jwtauth is not configured correctly. %s", lines, extra={"problems": ids})
-    return f"jwtauth is not configured correctly.\n{lines}"
+def _log_once(lines: str, ids: tuple[str | None, ...]) -> None:
+    logger.error("jwtauth is not configured correctly. %s", lines, extra={"problems": [*ids]})
 
 
 def validate(raw: object) -> Loaded:
@@ -87,7 +77,7 @@ def validate(raw: object) -> Loaded:
     if not isinstance(raw, dict):
         what = "is not set" if raw is None else f"must be a dict (got {describe(raw)})"
         hint = f"Set it to a dict with your issuer. {KEYS['ISSUER'].hint}"
-        return None, [Problem("jwtauth.E001", f"JWTAUTH {what}.", hint)]
+        return None, [Error(f"JWTAUTH {what}.", hint=hint, id="jwtauth.E001")]
     validation = _Validation()
     settings = validation.parse(raw)
     return None if validation.problems else settings, validation.problems
@@ -100,10 +90,10 @@ class _Validation:
     """
 
     def __init__(self) -> None:
-        self.problems: list[Problem] = []
+        self.problems: list[Error] = []
 
     def report(self, check_id: str, message: str, hint: str) -> None:
-        self.problems.append(Problem(check_id, f"{message}.", hint))
+        self.problems.append(Error(f"{message}.", hint=hint, id=check_id))
 
     def parse(self, raw: Values) -> Settings:
         values = self.parse_keys(_DEFAULTS | raw, KEYS, "JWTAUTH")

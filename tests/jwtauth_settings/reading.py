@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 from django.test import override_settings
 
 import jwtauth
-from jwtauth.settings.loader import Problem, validate
+from jwtauth.settings.loader import validate
 
 if TYPE_CHECKING:
+    from django.core.checks import Error
+
     from jwtauth.settings import IssuerSettings, Settings
 
 URL = "https://issuer.test"
@@ -35,18 +37,18 @@ def read_issuer(raw: object, *, debug: bool = False) -> IssuerSettings:
     return issuer
 
 
-def problems_of(raw: object) -> list[Problem]:
+def problems_of(raw: object) -> list[Error]:
     """The problems, or none, of anything."""
     settings, problems = validate(raw)
     assert (settings is None) == bool(problems)
     return problems
 
 
-def the_problem(raw: object) -> Problem:
+def the_problem(raw: object) -> Error:
     """The only problem, of what must be wrong."""
     (problem,) = problems_of(raw)
     assert problem.hint
-    assert len(problem.message) < 500
+    assert len(problem.msg) < 500
     return problem
 
 

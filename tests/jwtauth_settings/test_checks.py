@@ -102,7 +102,7 @@ def test_every_problem_is_an_error_with_its_id_and_hint(settings: DjangoSettings
 
     _current, problems = read_settings()
     assert [(each.id, each.msg, each.hint) for each in messages] == [
-        (each.id, each.message, each.hint) for each in problems
+        (each.id, each.msg, each.hint) for each in problems
     ]
     assert len(messages) == 3
     assert {each.level for each in messages} == {ERROR}

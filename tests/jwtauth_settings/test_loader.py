@@ -22,7 +22,7 @@ LOCAL = {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
 @pytest.fixture(autouse=True)
 def _nothing_logged_yet() -> None:
     """Forget the problems that an earlier test has logged: they are logged once."""
-    loader._explain.cache_clear()
+    loader._log_once.cache_clear()
 
 
 @pytest.fixture
@@ -132,7 +132,7 @@ def test_all_problems_are_named_at_once_with_id_key_and_hint(settings: DjangoSet
 
     _title, *lines = str(raised.value).splitlines()
     _current, problems = loader.read_settings()
-    assert lines == [f"{each.id}: {each.message} {each.hint}" for each in problems]
+    assert lines == [f"{each.id}: {each.msg} {each.hint}" for each in problems]
     assert len(lines) == 4
     assert 'JWTAUTH["LEEWAY"] must be a number of seconds' in str(raised.value)
 

@@ -216,7 +216,7 @@ def test_broken_rule_is_a_problem_with_an_id_of_its_own(number: str, raw: Any, w
     problem = the_problem(raw)
 
     assert problem.id == f"jwtauth.{number}"
-    assert words in problem.message
+    assert words in problem.msg
 
 
 def test_every_problem_is_reported_at_once() -> None:
@@ -231,7 +231,7 @@ def test_every_problem_is_reported_at_once() -> None:
         },
     }
 
-    assert sorted(problem.id for problem in problems_of(raw)) == [
+    assert sorted(str(problem.id) for problem in problems_of(raw)) == [
         *("jwtauth.E002", "jwtauth.E005", "jwtauth.E008"),
         *(KEYS[key].id for key in ("ISSUER", "ISSUERS", "DISCOVERY", "LEEWAY")),
         *(KEYS[key].id for key in ("PREFIX", "JWKS_TTL")),

@@ -115,7 +115,7 @@ def test_wrong_value_is_a_problem_of_its_key(key: str, value: Any) -> None:
     problem = the_problem(TOP | {key: value})
 
     assert problem.id == KEYS[key].id
-    assert problem.message.startswith(f'JWTAUTH["{key}"]')
+    assert problem.msg.startswith(f'JWTAUTH["{key}"]')
 
 
 @pytest.mark.parametrize(("key", "value"), pairs(WRONG_PER_ISSUER))
@@ -123,7 +123,7 @@ def test_wrong_value_of_one_issuer_is_a_problem_that_names_the_issuer(key: str, 
     problem = the_problem({"ISSUERS": {"https://a.test": {}, "https://b.test": {key: value}}})
 
     assert problem.id == KEYS[key].id
-    assert problem.message.startswith(f'JWTAUTH["ISSUERS"]["https://b.test"]["{key}"]')
+    assert problem.msg.startswith(f'JWTAUTH["ISSUERS"]["https://b.test"]["{key}"]')
 
 
 @pytest.mark.parametrize("value", WRONG_ISSUERS)
@@ -131,7 +131,7 @@ def test_wrong_issuer_is_a_problem_of_issuer(value: Any) -> None:
     problem = the_problem({"ISSUER": value})
 
     assert problem.id == KEYS["ISSUER"].id
-    assert problem.message.startswith('JWTAUTH["ISSUER"]')
+    assert problem.msg.startswith('JWTAUTH["ISSUER"]')
 
 
 @pytest.mark.parametrize("value", WRONG_ISSUERS)
@@ -139,7 +139,7 @@ def test_wrong_issuer_among_several_is_a_problem_of_issuer(value: Any) -> None:
     problem = the_problem({"ISSUERS": {value: {}}})
 
     assert problem.id == KEYS["ISSUER"].id
-    assert problem.message.startswith('JWTAUTH["ISSUERS"]')
+    assert problem.msg.startswith('JWTAUTH["ISSUERS"]')
 
 
 @pytest.mark.parametrize("value", [None, [], "https://issuer.test", {URL: None}, {URL: "x"}])
@@ -147,7 +147,7 @@ def test_wrong_issuers_are_a_problem_of_issuers(value: Any) -> None:
     problem = the_problem({"ISSUERS": value})
 
     assert problem.id == KEYS["ISSUERS"].id
-    assert problem.message.startswith('JWTAUTH["ISSUERS"]')
+    assert problem.msg.startswith('JWTAUTH["ISSUERS"]')
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,7 @@ def test_wrong_issuers_are_a_problem_of_issuers(value: Any) -> None:
     ],
 )
 def test_hint_says_what_to_write(raw: Any, hint: str) -> None:
-    assert hint in the_problem(raw).hint
+    assert hint in str(the_problem(raw).hint)
 
 
 @pytest.mark.parametrize(
@@ -177,7 +177,7 @@ def test_hint_says_what_to_write(raw: Any, hint: str) -> None:
     ],
 )
 def test_a_wrong_exempt_path_is_named_by_its_position(paths: Any, message: str) -> None:
-    assert the_problem(TOP | {"EXEMPT_PATHS": paths}).message.startswith(f"JWTAUTH{message}")
+    assert the_problem(TOP | {"EXEMPT_PATHS": paths}).msg.startswith(f"JWTAUTH{message}")
 
 
 @pytest.mark.parametrize(
@@ -188,7 +188,7 @@ def test_a_wrong_exempt_path_is_named_by_its_position(paths: Any, message: str) 
     ],
 )
 def test_what_is_not_a_set_of_keys_says_so(jwks: Any, words: str) -> None:
-    assert words in the_problem(TOP | {"JWKS": jwks}).message
+    assert words in the_problem(TOP | {"JWKS": jwks}).msg
 
 
 def test_key_set_without_usable_keys_says_why() -> None:
@@ -196,7 +196,7 @@ def test_key_set_without_usable_keys_says_why() -> None:
     (first, _), (second, _) = skipped = KeySet(jwks).skipped
 
     reasons = "; ".join(f"{name}: {reason}" for name, reason in skipped)
-    message = the_problem(TOP | {"JWKS": jwks}).message
+    message = the_problem(TOP | {"JWKS": jwks}).msg
     assert (first, second) == ('"a"', "key 2")
     assert message == f'JWTAUTH["JWKS"] cannot be used: it has no usable key ({reasons}).'
 
@@ -204,7 +204,7 @@ def test_key_set_without_usable_keys_says_why() -> None:
 def test_key_set_with_many_unusable_keys_says_why_briefly() -> None:
     jwks = {"keys": [{"kid": "k" * 1000, "kty": "oct"}] * 1000}
 
-    assert len(the_problem(TOP | {"JWKS": jwks}).message) < 500
+    assert len(the_problem(TOP | {"JWKS": jwks}).msg) < 500
 
 
 def test_a_resolver_whose_module_fails_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -217,4 +217,4 @@ def test_a_resolver_whose_module_fails_is_a_problem(monkeypatch: pytest.MonkeyPa
     problem = the_problem(TOP | {"USER_RESOLVER": "failing_module.resolver"})
 
     message = "cannot be used: its module raises RuntimeError."
-    assert problem.message == f'JWTAUTH["USER_RESOLVER"] {message}'
+    assert problem.msg == f'JWTAUTH["USER_RESOLVER"] {message}'
