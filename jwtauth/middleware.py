@@ -65,14 +65,14 @@ class TokenRequiredMiddleware:
 
     def process_view(self, request: Any, view_func: Any, /, *_: Any) -> Any:
         """Reject the request if Django calls another view than the one that was resolved."""
-        if is_open(view_func):
-            return None
         if not hasattr(request, "jwtauth_error"):
             if request.path_info in get_settings().exempt_paths:
                 return None
             # The path was exempt when the request arrived.
             request.jwtauth_error = NotAuthenticated()
-        return self._reject(request)
+        if request.jwtauth_error is None or is_open(view_func):
+            return None
+        return self._reject(request, request.jwtauth_error)
 
     async def _aprocess_view(self, *args: Any) -> Any:
         return type(self).process_view(self, *args)
@@ -83,12 +83,9 @@ class TokenRequiredMiddleware:
         request.jwtauth_error = error
         if error is None or not _needs_token(request):
             return None
-        return self._reject(request)
+        return self._reject(request, error)
 
-    def _reject(self, request: Any) -> HttpResponseBase | None:
-        error: APIException | None = request.jwtauth_error
-        if error is None:
-            return None
+    def _reject(self, request: Any, error: APIException) -> HttpResponseBase | None:
         if not get_settings().report_only:
             return self._admission.reject(error, request)
         if not hasattr(request, "jwtauth_reported"):
