@@ -1,10 +1,9 @@
 """The authentication class for Django REST Framework."""
 
 from asyncio import get_running_loop
-from collections.abc import Callable, Coroutine
-from contextlib import suppress
+from collections.abc import Coroutine
 from inspect import isawaitable
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias
 
 # On Python 3.11, inspect's function does not recognize marked functions.
 from asgiref.sync import async_to_sync, iscoroutinefunction, markcoroutinefunction, sync_to_async
@@ -19,14 +18,13 @@ from .exceptions import KeysUnavailable, TokenError
 from .responses import ServiceUnavailable, TokenRefused, www_authenticate
 from .settings import get_settings, meta_key
 from .users import require_active, token_user
-from .verification import averify, verify
+from .verification import averify, call_sensitive, verify
 
-T = TypeVar("T")
 Authenticated = tuple[Any, dict[str, Any]]
 
 
-# What authenticate() returns, or the error for which it raises refusal().
-_Result: TypeAlias = Authenticated | TokenError | KeysUnavailable | None
+# By the value of the header, what authenticate() returns or the error that it raises as refusal().
+_Results: TypeAlias = dict[str | None, Authenticated | TokenError | KeysUnavailable | None]
 
 
 class ZuploJWTAuthentication(BaseAuthentication):
@@ -45,7 +43,7 @@ class ZuploJWTAuthentication(BaseAuthentication):
         status 503 if its key cannot be determined.
         """
         _vary_on_header(request)
-        results, header = _shared_results(self, request), header_of(request)
+        results, header = _shared_results(self, request)
         if header not in results:
             results[header] = self._verify_and_notify(request)
         return self._conclude(request, results, header)
@@ -70,11 +68,11 @@ class ZuploJWTAuthentication(BaseAuthentication):
 
     @sensitive_variables()
     def _conclude(
-        self, request: Request, results: dict[str | None, _Result], header: str | None
+        self, request: Request, results: _Results, header: str | None
     ) -> Authenticated | None:
         """Return what the result accepts, or raise what rejects the request."""
         result = results[header]
-        if not isinstance(result, TokenError | KeysUnavailable):
+        if not isinstance(result, Exception):
             return result
         if isinstance(result, KeysUnavailable):
             # The middleware may not have waited for them.
@@ -139,31 +137,34 @@ class AsyncZuploJWTAuthentication(ZuploJWTAuthentication):
 
         Without a running event loop, as in a synchronous view, wait and return the result itself.
         """
-        with suppress(RuntimeError):
+        try:
             get_running_loop()
-            return self._authenticate(request)
-        return async_to_sync(self._authenticate)(request)  # type: ignore[return-value]  # pyright: ignore[reportReturnType]
+        except RuntimeError:
+            authenticate: Any = async_to_sync(self._authenticate)
+        else:
+            authenticate = self._authenticate
+        return authenticate(request)  # type: ignore[no-any-return]
 
     @sensitive_variables()
     async def _authenticate(self, request: Request) -> Authenticated | None:
         _vary_on_header(request)
-        results, header = _shared_results(self, request), header_of(request)
+        results, header = _shared_results(self, request)
         if header not in results:
             results[header] = await self._verify_and_notify(request)
         return self._conclude(request, results, header)
 
     @sensitive_variables()
-    async def _verify_and_notify(self, request: Request) -> _Result:
+    async def _verify_and_notify(self, request: Request) -> Any:
         issuer, send = None, Signal.asend_robust
         try:
-            token = _call_sensitive(self.get_token, request)
+            token = call_sensitive(self.get_token, request)
             if token is None:
                 await notify_missing(type(self), request, send)
                 return None
-            claims = await _call_sensitive(self.verify, token, request)
+            claims = await call_sensitive(self.verify, token, request)
             issuer = claims.get("iss")
             user = await self._await_user(claims, request)
-            _call_sensitive(require_active, user)
+            call_sensitive(require_active, user)
         except (TokenError, KeysUnavailable) as error:
             await notify_rejected(type(self), request, error, issuer, send)
             return error
@@ -174,15 +175,14 @@ class AsyncZuploJWTAuthentication(ZuploJWTAuthentication):
     async def _await_user(self, claims: dict[str, Any], request: Request) -> Any:
         is_inherited = type(self).get_user is ZuploJWTAuthentication.get_user
         function = get_settings().user_resolver if is_inherited else self.get_user
-
-        # Without arguments, which the frames between this one and the thread would show.
-        @sensitive_variables()
-        def get_user() -> Any:
-            return self.get_user(claims, request)
-
         if function is token_user or iscoroutinefunction(function):  # pyright: ignore[reportDeprecated] - asyncio's is.
-            user = get_user()
+            user = call_sensitive(self.get_user, claims, request)
         else:
+            # Without arguments, which the frames between this one and the thread would show.
+            @sensitive_variables()
+            def get_user() -> Any:
+                return self.get_user(claims, request)
+
             user = await sync_to_async(get_user)()
         return await user if isawaitable(user) else user
 
@@ -198,29 +198,21 @@ def header_of(request: Any) -> str | None:
     return value
 
 
-def _shared_results(authenticator: Any, request: Any) -> dict[str | None, _Result]:
-    """Return the results that the middleware and the view's classes share, by header value.
+def _shared_results(authenticator: Any, request: Any) -> tuple[_Results, str | None]:
+    """Return the results that the middleware and the view's classes share, and the header.
 
     A class that finds the token, the claims or the user in another way shares none.
     """
-    results: Any = getattr(django_request(request), "jwtauth_results", None)
+    results: _Results | None = getattr(django_request(request), "jwtauth_results", None)
     own, ours = type(authenticator), ZuploJWTAuthentication
-    is_shared = (
-        own.get_token is ours.get_token
-        and own.verify in {ours.verify, AsyncZuploJWTAuthentication.verify}
-        and own.get_user is ours.get_user
-    )
-    return {} if results is None or not is_shared else results
-
-
-@sensitive_variables()
-def _call_sensitive(function: Callable[..., T], *args: Any) -> T:
-    """Call a function from a coroutine; error reports hide the variables below.
-
-    Django looks for ``sensitive_variables`` in the callers of a frame, but sees none beyond the
-    frame of a coroutine.
-    """
-    return function(*args)
+    if (
+        results is None
+        or own.get_token is not ours.get_token
+        or own.verify not in {ours.verify, AsyncZuploJWTAuthentication.verify}
+        or own.get_user is not ours.get_user
+    ):
+        return {}, None
+    return results, header_of(request)
 
 
 def _vary_on_header(request: Any) -> None:

@@ -4,7 +4,8 @@
 ``averify``; ``verify_token`` and ``averify_token`` are for code outside of Django REST Framework.
 """
 
-from typing import Any, cast
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
 
 from django.conf import settings as django_settings
 from django.dispatch import Signal
@@ -28,6 +29,8 @@ from .settings import IssuerSettings, Settings, get_settings
 from .tokens.claims import ClaimsPolicy
 from .tokens.trusted_issuer import KeySearch, TrustedIssuer
 from .tokens.verifier import Verifier
+
+T = TypeVar("T")
 
 
 def get_verifier() -> Verifier:
@@ -88,11 +91,19 @@ def verify(token: str, request: Any) -> dict[str, Any]:
 @sensitive_variables()
 async def averify(token: str, request: Any) -> dict[str, Any]:
     """Return the verified claims as ``verify`` does, without blocking the event loop."""
-    return await aretry_when_ready(_verify_once, token, request)
+    return await aretry_when_ready(call_sensitive, _verify_once, token, request)
 
 
-# The decorator of a coroutine hides nothing in the frames below it.
 @sensitive_variables()
+def call_sensitive(function: Callable[..., T], *args: Any) -> T:
+    """Call a function from a coroutine; error reports hide the variables below.
+
+    Django looks for ``sensitive_variables`` in the callers of a frame, but sees none beyond the
+    frame of a coroutine.
+    """
+    return function(*args)
+
+
 def _verify_once(token: str, request: Any, search: KeySearch | None) -> dict[str, Any]:
     """Return the verified claims, or raise ``WouldBlock`` if the request may wait for keys."""
     try:

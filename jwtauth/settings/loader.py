@@ -41,7 +41,7 @@ def get_settings() -> Settings:
     Raise ``ImproperlyConfigured`` with all problems at once, and log them once: system checks do
     not run under WSGI or ASGI, so this may be the first to find them.
     """
-    settings, problems = read_settings()
+    settings, problems = _loaded.get("JWTAUTH") or read_settings()
     if settings is None:
         lines = "\n".join(f"{each.id}: {each.msg} {each.hint}" for each in problems)
         _log_once(lines, tuple(each.id for each in problems))
