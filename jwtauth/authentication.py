@@ -21,8 +21,6 @@ from .users import require_active, token_user
 from .verification import averify, call_sensitive, verify
 
 Authenticated = tuple[Any, dict[str, Any]]
-
-
 # By the value of the header, what authenticate() returns or the error that it raises as refusal().
 _Results: TypeAlias = dict[str | None, Authenticated | TokenError | KeysUnavailable | None]
 
@@ -155,6 +153,7 @@ class AsyncZuploJWTAuthentication(ZuploJWTAuthentication):
 
     @sensitive_variables()
     async def _verify_and_notify(self, request: Request) -> Any:
+        # The decorator does not cover the frames below a coroutine. call_sensitive() does.
         issuer, send = None, Signal.asend_robust
         try:
             token = call_sensitive(self.get_token, request)
@@ -173,6 +172,7 @@ class AsyncZuploJWTAuthentication(ZuploJWTAuthentication):
 
     @sensitive_variables()
     async def _await_user(self, claims: dict[str, Any], request: Request) -> Any:
+        """Return the user. A function that may block runs in a thread."""
         is_inherited = type(self).get_user is ZuploJWTAuthentication.get_user
         function = get_settings().user_resolver if is_inherited else self.get_user
         if function is token_user or iscoroutinefunction(function):  # pyright: ignore[reportDeprecated] - asyncio's is.

@@ -335,6 +335,8 @@ async def test_the_class_serves_synchronous_views_of_an_asynchronous_server(
     issuer: FaultyIssuer, settings: Settings
 ) -> None:
     settings.ROOT_URLCONF = (path("", SynchronousView.as_view()),)
+    # It runs in a thread, while the thread of the view waits.
+    settings.JWTAUTH |= {"USER_RESOLVER": lambda claims, _: TokenUser(claims)}
 
     response: Any = await AsyncClient().get("/", **with_token(issuer.token(sub="ada")))
     assert response.json() == {"user": "ada"}

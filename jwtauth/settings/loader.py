@@ -27,8 +27,6 @@ _SHARED_ISSUERS: Final = "https://dev.zuplo.com/v1/client-auth/"
 _ISSUER_KEYS: Final = {name for name, key in KEYS.items() if key.per_issuer}
 _SHARED_KEYS: Final = KEYS.keys() - _ISSUER_KEYS - {"ISSUER", "ISSUERS"}
 _DEFAULTS: Final = {name: KEYS[name].default for name in KEYS.keys() - {"ISSUER", "JWKS_URL"}}
-
-
 # The settings, or every problem as the error of a system check.
 Loaded = tuple[Settings | None, list[Error]]
 
