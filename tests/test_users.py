@@ -247,7 +247,7 @@ def test_get_user_of_a_subclass_may_be_a_coroutine_function(issuer: LoopbackIssu
             return await wait_for_user(claims, request)
 
     request: Any = RequestFactory().get("/", headers={"Authorization": f"Bearer {issuer.token()}"})
-    authenticated = Own().authenticate(request)
+    authenticated: Any = Own().authenticate(request)
     assert authenticated is not None
     assert type(authenticated[0]) is TokenUser
 
