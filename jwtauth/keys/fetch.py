@@ -11,7 +11,7 @@ from django.utils.http import parse_http_date_safe
 
 from jwtauth import __version__
 
-from .http_client import Deadline, FetchError, call_with_timeout, fetch_error, get
+from .http_client import FetchError, HTTPClient, call_with_timeout
 from .url_policy import problem_with
 
 __all__ = ["Document", "FetchError", "JWKSFetcher"]
@@ -61,24 +61,17 @@ class JWKSFetcher:
         The request is conditional if this fetcher received ``text_in_use`` with an entity tag from
         the same URL. ``no_cache`` bypasses caches between this host and the issuer.
         """
-        deadline = Deadline(timeout)
         headers = {**_HEADERS, "Cache-Control": "no-cache"} if no_cache else _HEADERS
-        try:
-            return call_with_timeout(lambda: self._fetch(deadline, headers, text_in_use), timeout)
-        except FetchError:
-            raise
-        # http.client parses headers with the parser for e-mails, which may raise anything.
-        except Exception as error:  # noqa: BLE001
-            raise fetch_error(error, timeout) from None
+        return call_with_timeout(lambda client: self._fetch(client, headers, text_in_use), timeout)
 
     def _fetch(
-        self, deadline: Deadline, headers: Mapping[str, str], text_in_use: str | None
+        self, client: HTTPClient, headers: Mapping[str, str], text_in_use: str | None
     ) -> Document:
-        url = self.jwks_url or self._discover(deadline, headers)
+        url = self.jwks_url or self._discover(client, headers)
         last_url, last_text, etag = self._received
         if etag and (last_url, last_text) == (url, text_in_use):
             headers = {**headers, "If-None-Match": etag}
-        text, answer = get(url, headers, deadline)
+        text, answer = client.get(url, headers)
         age_text = answer.get("Age", "").partition(",")[0].strip()  # RFC 9111 §5.1
         age = int(age_text[:_MAX_AGE_DIGITS]) if age_text.isdecimal() else 0
         date = parse_http_date_safe(answer.get("Date", ""))
@@ -89,10 +82,10 @@ class JWKSFetcher:
         self._received = url, text, etag if _ETAG.fullmatch(etag) else ""
         return Document(text, age, sent_at)
 
-    def _discover(self, deadline: Deadline, headers: Mapping[str, str]) -> str:
+    def _discover(self, client: HTTPClient, headers: Mapping[str, str]) -> str:
         """Return the ``jwks_uri`` of the issuer's metadata (OpenID Connect Discovery 1.0 §4.3)."""
         assert self.discovery_url is not None  # noqa: S101 - the settings give one of the two.
-        text, _ = get(self.discovery_url, headers, deadline)
+        text, _ = client.get(self.discovery_url, headers)
         try:
             metadata = json.loads(text or "")
         except (ValueError, RecursionError):
