@@ -35,8 +35,8 @@ _PAUSE_AFTER_HANG: Final = 60.0
 class CacheWorker:
     """Runs jobs on one cache in a daemon thread, one after the other.
 
-    If a job exceeds its time, its thread does no other job. New jobs fail at once until it ends or
-    a pause is over. Then they run in a new thread.
+    A job that exceeds its time is the last one of its thread. While it hangs, other jobs fail at
+    once until a pause is over. Then they run in a new thread.
     """
 
     def __init__(self, alias: str) -> None:
@@ -76,20 +76,27 @@ class CacheWorker:
     def run(self, job: Job[T]) -> T:
         """Return what the job returns; raise its exception, or ``TimeoutError`` if it hangs."""
         with self._lock:
-            jobs = self._jobs or self._start_thread()
-            future: Future[T] = Future()
-            jobs.put((future, job))
-            seconds = SECONDS_PER_CALL if self.is_warm else SECONDS_FOR_FIRST_CALL
-            wait([future], seconds)
-            self.is_warm = True
-            if not future.done():
-                jobs.put(None)
-                self._jobs, self._hanging = None, future
-                self._paused_until = time.monotonic() + self._pause
-                self._pause *= 2
-                raise TimeoutError(f"it does not answer within {seconds:g} s")
-            self._pause = _PAUSE_AFTER_HANG
+            future = self._attempt(job)
+            if future.exception():
+                future = self._attempt(job)  # The connection may have been stale.
         return future.result()
+
+    def _attempt(self, job: Job[T]) -> Future[T]:
+        """Run the job in the thread, and return its outcome."""
+        jobs = self._jobs or self._start_thread()
+        future: Future[T] = Future()
+        jobs.put((future, job))
+        seconds = SECONDS_PER_CALL if self.is_warm else SECONDS_FOR_FIRST_CALL
+        wait([future], seconds)
+        self.is_warm = True
+        if not future.done():
+            jobs.put(None)
+            self._jobs, self._hanging = None, future
+            self._paused_until = time.monotonic() + self._pause
+            self._pause *= 2
+            raise TimeoutError(f"it does not answer within {seconds:g} s")
+        self._pause = _PAUSE_AFTER_HANG
+        return future
 
     def _start_thread(self) -> Jobs:
         """Start a thread, unless a job hangs. Raises ``RuntimeError`` if no thread can start."""
@@ -110,34 +117,19 @@ def _serve(alias: str, jobs: Jobs) -> None:
     while (item := jobs.get()) is not None:
         future, job = item
         try:
-            future.set_result(_perform(alias, job))
+            future.set_result(job(caches[alias]))
         except BaseException as error:  # noqa: BLE001 - raised in the waiting thread.
+            # Memcached's client ignores a failed server for a minute. Redis's reconnects by itself.
+            with suppress(Exception):
+                cache = caches[alias]
+                if type(cache).close is not BaseCache.close:
+                    del caches[alias]
+                    cache.close()
             future.set_exception(error)
+        connections.close_all()  # A cache in a database uses them.
         # An idle thread keeps no results alive.
         del item, future, job
     caches.close_all()
-
-
-def _perform(alias: str, job: Job[T]) -> T:
-    """Run the job, and once more if it fails: its connection may have been stale."""
-    with suppress(Exception):
-        return _attempt(alias, job)
-    return _attempt(alias, job)
-
-
-def _attempt(alias: str, job: Job[T]) -> T:
-    cache = caches[alias]
-    try:
-        return job(cache)
-    except Exception:
-        # Memcached's client ignores a failed server for a minute. Redis's reconnects by itself.
-        if type(cache).close is not BaseCache.close:
-            with suppress(Exception):
-                del caches[alias]
-                cache.close()
-        raise
-    finally:
-        connections.close_all()  # A cache in a database uses them.
 
 
 _workers: Final[dict[str, CacheWorker]] = {}
