@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
 from django.utils.http import parse_http_date_safe
@@ -23,11 +23,10 @@ _HEADERS: Final = {
     "User-Agent": f"jwtauth/{__version__}",
 }
 _ETAG: Final = re.compile(r"[ -~]{1,256}")  # What can be sent back unchanged (RFC 9110 §8.8.3).
-_MAX_AGE_DIGITS: Final = 10
+_AGE: Final = re.compile(r"[0-9]{1,10}")  # RFC 9111 §5.1
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
+class Document(NamedTuple):
     """The text of a JWKS.
 
     ``age``: the seconds that the answer spent in caches on the way. ``sent_at``: the time of the
@@ -72,8 +71,8 @@ class JWKSFetcher:
         if etag and (last_url, last_text) == (url, text_in_use):
             headers = {**headers, "If-None-Match": etag}
         text, answer = client.get(url, headers)
-        age_text = answer.get("Age", "").partition(",")[0].strip()  # RFC 9111 §5.1
-        age = int(age_text[:_MAX_AGE_DIGITS]) if age_text.isdecimal() else 0
+        seconds = _AGE.match(answer.get("Age", ""))
+        age = int(seconds[0]) if seconds else 0
         date = parse_http_date_safe(answer.get("Date", ""))
         sent_at = None if date is None else date + age  # Caches do not change Date.
         if text is None:
@@ -92,9 +91,7 @@ class JWKSFetcher:
             raise FetchError("the discovery document is not JSON") from None
         if not isinstance(metadata, dict) or metadata.get("issuer") != self.issuer:
             raise FetchError("the discovery document names another issuer")
-        url = metadata.get("jwks_uri")
-        if not isinstance(url, str):
-            raise FetchError("the discovery document has no jwks_uri")
+        url = str(metadata.get("jwks_uri"))
         problem = problem_with(url, allow_plain_http=self.allow_plain_http)
         if (urlsplit(self.discovery_url).scheme, urlsplit(url).scheme) == ("https", "http"):
             problem = problem or "is plain http://, but the discovery document came over https://"

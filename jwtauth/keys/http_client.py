@@ -29,9 +29,6 @@ MAX_HEADERS: Final = 16 * 1024
 The time to parse headers may grow with the square of their length, and no deadline stops a parser.
 """
 
-_GZIP_MAGIC: Final = b"\x1f\x8b"
-_PIECE: Final = 16 * 1024
-
 
 class FetchError(Exception):
     """The issuer gave no usable answer. The message says why and contains no secrets."""
@@ -150,12 +147,12 @@ def _fetch_error(error: Exception, timeout: float) -> FetchError:
 def _read_text(response: requests.Response) -> str:
     body = bytearray()
     # Unlike read(), read1() is bounded even if the size of a chunk is negative.
-    while len(body) <= MAX_BODY and (piece := response.raw.read1(_PIECE, decode_content=False)):
+    while len(body) <= MAX_BODY and (piece := response.raw.read1(16_384, decode_content=False)):
         body += piece
     try:
         # Servers send all kinds of Content-Encoding. No JSON text starts like gzip data. If its
         # end is missing, the end of the JSON text is missing, too.
-        if body.startswith(_GZIP_MAGIC):
+        if body.startswith(b"\x1f\x8b"):
             body[:] = zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(body, MAX_BODY + 1)
         if len(body) > MAX_BODY:
             raise FetchError(f"the answer is larger than {MAX_BODY // 1024} KiB")
