@@ -90,7 +90,7 @@ class HTTPClient(HTTPAdapter):
             self._connections.append(connection.dup())
 
     def close(self) -> None:
-        """End all requests: a thread that reads from a connection finds its end."""
+        """End all requests. A thread that reads from a connection gets the end of the stream."""
         super().close()
         with self._lock:
             self._is_closed = True
@@ -102,8 +102,8 @@ class HTTPClient(HTTPAdapter):
 def call_with_timeout(function: Callable[[HTTPClient], T], seconds: float) -> T:
     """Return the function's result, or raise ``FetchError``, after ``seconds`` at the latest.
 
-    The function makes its requests with the client that it gets. It runs in a daemon thread, which
-    is left behind while it resolves a name and otherwise ends soon after the deadline.
+    The function makes its requests with the client that it gets. It runs in a daemon thread. At the
+    deadline, its connections end, and so does the thread, unless it is resolving a name.
     """
     client = HTTPClient(seconds)
     future: Future[T] = Future()
@@ -127,7 +127,7 @@ def call_with_timeout(function: Callable[[HTTPClient], T], seconds: float) -> T:
 
 
 def _fetch_error(error: Exception, timeout: float) -> FetchError:
-    """Return why a request failed, but no URL: a proxy's may contain a password."""
+    """Describe a failure without its URL, since the URL of a proxy may contain a password."""
     if type(error) is RuntimeError:
         return FetchError(f"no thread can be started: {error}")
     cause: BaseException = error
@@ -189,12 +189,11 @@ class _Connection(HTTPConnection):
     response_class = _Response
 
     def _new_conn(self) -> socket.socket:
-        """Connect to the first address that answers; each has its share of the time."""
-        timeout: Any = self.timeout
+        """Connect to the first address that answers. Each gets an equal share of the time."""
         if self.resolves_name:
             addresses = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
-            self.timeout = timeout / len(addresses)  # Otherwise, the first one may use all of it.
+            self.timeout = self.client.timeout / len(addresses)  # It applies to each.
         connection = super()._new_conn()
-        connection.settimeout(timeout)
+        connection.settimeout(self.client.timeout)
         self.client.track(connection)
         return connection

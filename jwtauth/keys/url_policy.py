@@ -14,7 +14,6 @@ _AUTHORITY = re.compile(
     rf"(?:(?P<name>{_LABEL}(?:\.{_LABEL})*\.?)|\[(?P<ipv6>[0-9A-Fa-f:.]+)\])"
     r"(?::(?P<port>[0-9]{1,5}))?"
 )
-_MAX_PORT = 65535
 
 
 def problem_with(url: str, *, allow_plain_http: bool) -> str | None:
@@ -33,7 +32,7 @@ def problem_with(url: str, *, allow_plain_http: bool) -> str | None:
     if (
         not authority
         or (authority["ipv6"] and not isinstance(_ip_address(authority["ipv6"]), IPv6Address))
-        or not 1 <= int(authority["port"] or 443) <= _MAX_PORT
+        or not 0 < int(authority["port"] or 443) < 2**16
     ):
         return "has no valid host and port"
     if "#" in url:
