@@ -13,7 +13,6 @@ from .state import Status
 
 logger: Final = logging.getLogger("jwtauth")
 
-_NO_KEYS: Final = KeySet({"keys": []})
 _UNUSABLE: Final = "JWKS has no usable key"
 
 
@@ -27,7 +26,7 @@ class LocalKeys:
     def __init__(self, issuer: str, jwks: Mapping[str, Any] | Callable[[], object]) -> None:
         self._issuer = issuer
         self._load: Callable[[], object] = jwks if callable(jwks) else lambda: jwks
-        self._latest: tuple[object, KeySet] = object(), _NO_KEYS
+        self._latest: tuple[object, KeySet | None] = object(), None
         self._is_reported = False
 
     def start_search(self) -> KeySearch:
@@ -37,12 +36,12 @@ class LocalKeys:
     def current(self, search: KeySearch | None = None) -> KeySet:  # noqa: ARG002 - nothing waits.
         """Return the keys to verify with. Raises ``KeysUnavailable`` if there are none."""
         keys = self._read()
-        if len(keys):
+        if keys is not None:
             self._is_reported = False
             return keys
         if not self._is_reported:
             self._is_reported = True
-            facts = self._unavailable(_UNUSABLE)._asdict()
+            facts = Status(self._issuer, "unavailable", reason=_UNUSABLE)._asdict()
             logger.error(
                 "%(issuer)s: no usable verification keys (%(reason)s).", facts, extra=facts
             )
@@ -57,20 +56,18 @@ class LocalKeys:
 
     def status(self) -> Status:
         """Return the state as a request would find it."""
+        reason = _UNUSABLE
         try:
-            keys = self._read()
+            if keys := self._read():
+                return Status(self._issuer, "fresh", age=0, keys=len(keys))
         except Exception as error:  # noqa: BLE001 - the project's code may raise anything.
-            return self._unavailable(f"the callable JWKS raised {type(error).__name__}")
-        if len(keys):
-            return Status(self._issuer, "fresh", age=0, keys=len(keys))
-        return self._unavailable(_UNUSABLE)
+            reason = f"the callable JWKS raised {type(error).__name__}"
+        return Status(self._issuer, "unavailable", reason=reason)
 
     refresh = status
 
-    def _unavailable(self, reason: str) -> Status:
-        return Status(self._issuer, "unavailable", reason=reason)
-
-    def _read(self) -> KeySet:
+    def _read(self) -> KeySet | None:
+        """Return the keys of the set, or ``None`` if it has no usable key."""
         jwks, (known, keys) = self._load(), self._latest
         if jwks != known:
             try:
@@ -79,9 +76,9 @@ class LocalKeys:
             except Exception:  # noqa: BLE001 - a member is nested too deeply, or is not of JSON.
                 known = object()  # It equals nothing, so the next result is parsed again.
             try:
-                keys = KeySet(jwks, keys)
+                keys = KeySet(jwks, keys) or None
             except ValueError:
-                keys = _NO_KEYS
+                keys = None
             # One assignment, so that other threads read either pair as a whole.
             self._latest = known, keys
         return keys
