@@ -16,7 +16,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 
 from django.core.cache import BaseCache, caches
 from django.core.cache.backends.redis import RedisCache
-from django.db import close_old_connections, connections
+from django.db import connections
 
 T = TypeVar("T")
 Job: TypeAlias = Callable[[BaseCache], T]
@@ -29,24 +29,23 @@ SECONDS_FOR_FIRST_CALL: Final = 5.0
 """The first call connects, while the process, and perhaps many others on its machine, start."""
 
 _PAUSE_AFTER_HANG: Final = 60.0
-"""Seconds before a new thread replaces a thread that hangs."""
+"""Seconds before a second thread is started while a job hangs. Each further pause is doubled."""
 
 
 class CacheWorker:
     """Runs jobs on one cache in a daemon thread, one after the other.
 
-    Once a job has exceeded its time, new jobs fail at once until it ends, which lets the thread go
-    on, or until a pause is over. Then a new thread replaces the thread that hangs. The pause
-    doubles with each thread that hangs.
+    A job that exceeds its time is the last one of its thread. While it hangs, other jobs fail at
+    once until a pause is over. Then they run in a new thread.
     """
 
     def __init__(self, alias: str) -> None:
         self._alias = alias
-        self._name = f"jwtauth-cache-{alias}"
         self._lock = threading.Lock()
-        self._jobs: Jobs | None = None  # None while no thread works on them.
+        self._jobs: Jobs | None = None  # None while no thread waits for jobs.
         self._hanging: Future[Any] | None = None
-        self._replace_at = 0.0
+        self._pause = _PAUSE_AFTER_HANG
+        self._paused_until = 0.0
         self._failing_action: str | None = None
         self.is_warm: bool = False
 
@@ -76,84 +75,61 @@ class CacheWorker:
 
     def run(self, job: Job[T]) -> T:
         """Return what the job returns; raise its exception, or ``TimeoutError`` if it hangs."""
-        if not self.is_warm:
-            self._import_client()
-        seconds = SECONDS_PER_CALL if self.is_warm else SECONDS_FOR_FIRST_CALL
-        future = self._submit(job)
-        wait([future], seconds)
-        self.is_warm = True
-        # It can be cancelled if it never started, because a job of another thread takes too long.
-        if future.cancel() or not future.done():
-            if not future.cancelled():
-                threads = sum(each.name == self._name for each in threading.enumerate())
-                self._replace_at = time.monotonic() + _PAUSE_AFTER_HANG * 2 ** (threads - 1)
-                self._hanging = future
-            raise TimeoutError(f"it does not answer within {seconds:g} s")
+        with self._lock:
+            future = self._attempt(job)
+            if future.exception():
+                future = self._attempt(job)  # The connection may have been stale.
         return future.result()
 
-    def _import_client(self) -> None:
+    def _attempt(self, job: Job[T]) -> Future[T]:
+        """Run the job in the thread, and return its outcome."""
+        jobs = self._jobs or self._start_thread()
+        future: Future[T] = Future()
+        jobs.put((future, job))
+        seconds = SECONDS_PER_CALL if self.is_warm else SECONDS_FOR_FIRST_CALL
+        wait([future], seconds)
+        self.is_warm = True
+        if not future.done():
+            jobs.put(None)
+            self._jobs, self._hanging = None, future
+            self._paused_until = time.monotonic() + self._pause
+            self._pause *= 2
+            raise TimeoutError(f"it does not answer within {seconds:g} s")
+        self._pause = _PAUSE_AFTER_HANG
+        return future
+
+    def _start_thread(self) -> Jobs:
+        """Start a thread, unless a job hangs. Raises ``RuntimeError`` if no thread can start."""
+        if self._hanging and not self._hanging.done() and time.monotonic() < self._paused_until:
+            raise TimeoutError("an earlier call still hangs")
         # Django's Redis cache imports its client in the first call, whose time is limited.
         with suppress(Exception):
             if isinstance(caches[self._alias], RedisCache):
                 import_module("redis")
-
-    def _submit(self, job: Job[T]) -> Future[T]:
-        future: Future[T] = Future()
-        with self._lock:
-            if self._jobs is not None and self._hanging is not None and not self._hanging.done():
-                if time.monotonic() < self._replace_at:
-                    raise TimeoutError("an earlier call still hangs")
-                self._jobs.put(None)  # The thread ends when its job does.
-                self._jobs = None
-            self._hanging = None
-            if self._jobs is None:
-                jobs: Jobs = SimpleQueue()
-                # Raises RuntimeError if no thread can start.
-                threading.Thread(
-                    target=_serve, args=(self._alias, jobs), name=self._name, daemon=True
-                ).start()
-                self._jobs = jobs
-            self._jobs.put((future, job))
-        return future
+        jobs: Jobs = SimpleQueue()
+        name = f"jwtauth-cache-{self._alias}"
+        threading.Thread(target=_serve, args=(self._alias, jobs), name=name, daemon=True).start()
+        self._jobs = jobs
+        return jobs
 
 
 def _serve(alias: str, jobs: Jobs) -> None:
     while (item := jobs.get()) is not None:
         future, job = item
-        if future.set_running_or_notify_cancel():
-            try:
-                future.set_result(_perform(alias, job))
-            except BaseException as error:  # noqa: BLE001 - raised in the waiting thread.
-                future.set_exception(error)
+        try:
+            future.set_result(job(caches[alias]))
+        except BaseException as error:  # noqa: BLE001 - raised in the waiting thread.
+            # Memcached's client ignores a failed server for a minute. Redis's reconnects by itself.
+            with suppress(Exception):
+                cache = caches[alias]
+                if type(cache).close is not BaseCache.close:
+                    del caches[alias]
+                    cache.close()
+            future.set_exception(error)
+        connections.close_all()  # A cache in a database uses them.
         # An idle thread keeps no results alive.
         del item, future, job
-    with suppress(Exception):
-        caches.close_all()
-        connections.close_all()
-
-
-def _perform(alias: str, job: Job[T]) -> T:
-    """Run the job, and once more if it fails: its connection may have been stale."""
-    try:
-        return _attempt(alias, job)
-    except Exception:  # noqa: BLE001 - cache clients raise anything.
-        return _attempt(alias, job)
-
-
-def _attempt(alias: str, job: Job[T]) -> T:
-    close_old_connections()
-    cache = caches[alias]
-    try:
-        return job(cache)
-    except Exception:
-        # Memcached's client ignores a failed server for a minute. Redis's reconnects by itself.
-        if type(cache).close is not BaseCache.close:
-            with suppress(Exception):
-                del caches[alias]
-                cache.close()
-        raise
-    finally:
-        close_old_connections()
+    caches.close_all()
 
 
 _workers: Final[dict[str, CacheWorker]] = {}

@@ -4,14 +4,14 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
 from django.utils.http import parse_http_date_safe
 
 from jwtauth import __version__
 
-from .http_client import Deadline, FetchError, call_with_timeout, fetch_error, get
+from .http_client import FetchError, HTTPClient, call_with_timeout
 from .url_policy import problem_with
 
 __all__ = ["Document", "FetchError", "JWKSFetcher"]
@@ -23,11 +23,10 @@ _HEADERS: Final = {
     "User-Agent": f"jwtauth/{__version__}",
 }
 _ETAG: Final = re.compile(r"[ -~]{1,256}")  # What can be sent back unchanged (RFC 9110 §8.8.3).
-_MAX_AGE_DIGITS: Final = 10
+_AGE: Final = re.compile(r"[0-9]{1,10}")  # RFC 9111 §5.1
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
+class Document(NamedTuple):
     """The text of a JWKS.
 
     ``age``: the seconds that the answer spent in caches on the way. ``sent_at``: the time of the
@@ -61,26 +60,19 @@ class JWKSFetcher:
         The request is conditional if this fetcher received ``text_in_use`` with an entity tag from
         the same URL. ``no_cache`` bypasses caches between this host and the issuer.
         """
-        deadline = Deadline(timeout)
         headers = {**_HEADERS, "Cache-Control": "no-cache"} if no_cache else _HEADERS
-        try:
-            return call_with_timeout(lambda: self._fetch(deadline, headers, text_in_use), timeout)
-        except FetchError:
-            raise
-        # http.client parses headers with the parser for e-mails, which may raise anything.
-        except Exception as error:  # noqa: BLE001
-            raise fetch_error(error, timeout) from None
+        return call_with_timeout(lambda client: self._fetch(client, headers, text_in_use), timeout)
 
     def _fetch(
-        self, deadline: Deadline, headers: Mapping[str, str], text_in_use: str | None
+        self, client: HTTPClient, headers: Mapping[str, str], text_in_use: str | None
     ) -> Document:
-        url = self.jwks_url or self._discover(deadline, headers)
+        url = self.jwks_url or self._discover(client, headers)
         last_url, last_text, etag = self._received
         if etag and (last_url, last_text) == (url, text_in_use):
             headers = {**headers, "If-None-Match": etag}
-        text, answer = get(url, headers, deadline)
-        age_text = answer.get("Age", "").partition(",")[0].strip()  # RFC 9111 §5.1
-        age = int(age_text[:_MAX_AGE_DIGITS]) if age_text.isdecimal() else 0
+        text, answer = client.get(url, headers)
+        seconds = _AGE.match(answer.get("Age", ""))
+        age = int(seconds[0]) if seconds else 0
         date = parse_http_date_safe(answer.get("Date", ""))
         sent_at = None if date is None else date + age  # Caches do not change Date.
         if text is None:
@@ -89,19 +81,17 @@ class JWKSFetcher:
         self._received = url, text, etag if _ETAG.fullmatch(etag) else ""
         return Document(text, age, sent_at)
 
-    def _discover(self, deadline: Deadline, headers: Mapping[str, str]) -> str:
+    def _discover(self, client: HTTPClient, headers: Mapping[str, str]) -> str:
         """Return the ``jwks_uri`` of the issuer's metadata (OpenID Connect Discovery 1.0 §4.3)."""
         assert self.discovery_url is not None  # noqa: S101 - the settings give one of the two.
-        text, _ = get(self.discovery_url, headers, deadline)
+        text, _ = client.get(self.discovery_url, headers)
         try:
             metadata = json.loads(text or "")
         except (ValueError, RecursionError):
             raise FetchError("the discovery document is not JSON") from None
         if not isinstance(metadata, dict) or metadata.get("issuer") != self.issuer:
             raise FetchError("the discovery document names another issuer")
-        url = metadata.get("jwks_uri")
-        if not isinstance(url, str):
-            raise FetchError("the discovery document has no jwks_uri")
+        url = str(metadata.get("jwks_uri"))
         problem = problem_with(url, allow_plain_http=self.allow_plain_http)
         if (urlsplit(self.discovery_url).scheme, urlsplit(url).scheme) == ("https", "http"):
             problem = problem or "is plain http://, but the discovery document came over https://"

@@ -3,7 +3,7 @@
 import copy
 import logging
 from collections.abc import Callable, Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from jwtauth.exceptions import KeysUnavailable
 from jwtauth.tokens.jwks import KeySet
@@ -13,13 +13,7 @@ from .state import Status
 
 logger: Final = logging.getLogger("jwtauth")
 
-
-class _Parsed(NamedTuple):
-    """A copy of a JWK Set, its keys, and why there are none."""
-
-    jwks: object
-    keys: KeySet
-    problem: str | None
+_UNUSABLE: Final = "JWKS has no usable key"
 
 
 class LocalKeys:
@@ -32,7 +26,7 @@ class LocalKeys:
     def __init__(self, issuer: str, jwks: Mapping[str, Any] | Callable[[], object]) -> None:
         self._issuer = issuer
         self._load: Callable[[], object] = jwks if callable(jwks) else lambda: jwks
-        self._latest = _parse({"keys": []}, None)
+        self._latest: tuple[object, KeySet | None] = object(), None
         self._is_reported = False
 
     def start_search(self) -> KeySearch:
@@ -41,13 +35,13 @@ class LocalKeys:
 
     def current(self, search: KeySearch | None = None) -> KeySet:  # noqa: ARG002 - nothing waits.
         """Return the keys to verify with. Raises ``KeysUnavailable`` if there are none."""
-        _, keys, problem = self._read()
-        if problem is None:
+        keys = self._read()
+        if keys is not None:
             self._is_reported = False
             return keys
         if not self._is_reported:
             self._is_reported = True
-            facts = self._unavailable(problem)._asdict()
+            facts = Status(self._issuer, "unavailable", reason=_UNUSABLE)._asdict()
             logger.error(
                 "%(issuer)s: no usable verification keys (%(reason)s).", facts, extra=facts
             )
@@ -62,35 +56,29 @@ class LocalKeys:
 
     def status(self) -> Status:
         """Return the state as a request would find it."""
+        reason = _UNUSABLE
         try:
-            _, keys, problem = self._read()
+            if keys := self._read():
+                return Status(self._issuer, "fresh", age=0, keys=len(keys))
         except Exception as error:  # noqa: BLE001 - the project's code may raise anything.
-            return self._unavailable(f"the callable JWKS raised {type(error).__name__}")
-        if problem is not None:
-            return self._unavailable(problem)
-        return Status(self._issuer, "fresh", age=0, keys=len(keys))
+            reason = f"the callable JWKS raised {type(error).__name__}"
+        return Status(self._issuer, "unavailable", reason=reason)
 
     refresh = status
 
-    def _unavailable(self, reason: str) -> Status:
-        return Status(self._issuer, "unavailable", reason=reason)
-
-    def _read(self) -> _Parsed:
-        jwks, latest = self._load(), self._latest
-        if jwks != latest.jwks:
-            # One assignment, so that other threads read either set as a whole.
-            self._latest = latest = _parse(jwks, latest.keys)
-        return latest
-
-
-def _parse(jwks: object, previous: KeySet | None) -> _Parsed:
-    """Parse a JWK Set, and copy it so that a later change by its owner is noticed."""
-    try:
-        known = copy.deepcopy(jwks)
-    except Exception:  # noqa: BLE001 - a member is nested too deeply, or is not of JSON.
-        known = object()  # It equals nothing, so the next result is parsed again.
-    try:
-        keys = KeySet(jwks, previous)
-    except ValueError:
-        return _Parsed(known, KeySet({"keys": []}), "JWKS is not a JWK Set")
-    return _Parsed(known, keys, None if len(keys) else "JWKS has no usable key")
+    def _read(self) -> KeySet | None:
+        """Return the keys of the set, or ``None`` if it has no usable key."""
+        jwks, (known, keys) = self._load(), self._latest
+        if jwks != known:
+            try:
+                # Its owner may change it later, which the next comparison notices.
+                known = copy.deepcopy(jwks)
+            except Exception:  # noqa: BLE001 - a member is nested too deeply, or is not of JSON.
+                known = object()  # It equals nothing, so the next result is parsed again.
+            try:
+                keys = KeySet(jwks, keys) or None
+            except ValueError:
+                keys = None
+            # One assignment, so that other threads read either pair as a whole.
+            self._latest = known, keys
+        return keys

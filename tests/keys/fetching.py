@@ -69,6 +69,6 @@ def ending_threads(seconds: float) -> Iterator[None]:
     before = set(threading.enumerate())
     yield
     for thread in set(threading.enumerate()) - before:
-        if thread.name == "jwtauth-call":
+        if thread.name == "jwtauth-fetch":
             thread.join(seconds)
             assert not thread.is_alive()

@@ -17,7 +17,7 @@ from tests.faults import Answer, FaultyIssuer
 
 from .certificates import Authority
 from .fetching import WAIT, ending_threads, fetcher, fetcher_at, reason_of, serving
-from .listening import RawServer, dripping, full_listener, stop_listening
+from .listening import Proxy, RawServer, dripping, full_listener, stop_listening
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -142,6 +142,25 @@ def test_slow_proxy_is_given_up_at_the_deadline(
         assert_given_up_in_time(fetcher_at("https://gateway.example/jwks"), timeout=1)
 
         assert proxy.closed.wait(WAIT)
+
+
+def test_slow_answer_through_two_layers_of_tls_is_given_up_at_the_deadline(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority = Authority(tmp_path)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority.path))
+    with (
+        serving(ssl_context=authority.server_context("keys.example")) as issuer,
+        Proxy(
+            {"keys.example": issuer.port}, ssl_context=authority.server_context("127.0.0.1")
+        ) as proxy,
+    ):
+        monkeypatch.setenv("https_proxy", proxy.url)
+        issuer.jwks_answer = Answer(body_pause=0.01)
+
+        assert_given_up_in_time(fetcher_at(keys_url(issuer, "keys.example")), timeout=1)
+
+        assert issuer.fetches == 1
 
 
 def test_handshake_after_a_late_answer_of_the_proxy_has_only_the_time_left(

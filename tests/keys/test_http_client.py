@@ -6,19 +6,19 @@ import threading
 
 import pytest
 
-from jwtauth.keys.http_client import Deadline, call_with_timeout
+from jwtauth.keys.http_client import FetchError, HTTPClient, call_with_timeout
 
 from .fetching import WAIT
 
 
 @pytest.mark.parametrize("result", [42, None])
 def test_result_of_the_function_is_returned(result: int | None) -> None:
-    assert call_with_timeout(lambda: result, WAIT) is result
+    assert call_with_timeout(lambda _client: result, WAIT) is result
 
 
-@pytest.mark.parametrize("error", [KeyError("mine"), SystemExit(3)])
+@pytest.mark.parametrize("error", [FetchError("mine"), SystemExit(3)])
 def test_exception_of_the_function_is_raised_in_the_caller(error: BaseException) -> None:
-    def fail() -> None:
+    def fail(_client: HTTPClient) -> None:
         raise error
 
     with pytest.raises(type(error)) as raised:
@@ -26,14 +26,23 @@ def test_exception_of_the_function_is_raised_in_the_caller(error: BaseException)
     assert raised.value is error
 
 
+def test_unexpected_exception_is_a_failure_that_only_names_it() -> None:
+    def fail(_client: HTTPClient) -> None:
+        raise KeyError("secret")
+
+    with pytest.raises(FetchError) as raised:
+        call_with_timeout(fail, WAIT)
+    assert str(raised.value) == "the request failed (KeyError)"
+
+
 def test_call_that_takes_too_long_is_left_behind() -> None:
     end, ended = threading.Event(), threading.Event()
 
-    def hang() -> None:
+    def hang(_client: HTTPClient) -> None:
         end.wait(WAIT)
         ended.set()
 
-    with pytest.raises(TimeoutError):
+    with pytest.raises(FetchError, match=r"no complete answer within 0\.01 s"):
         call_with_timeout(hang, 0.01)
 
     assert not ended.is_set()
@@ -42,28 +51,8 @@ def test_call_that_takes_too_long_is_left_behind() -> None:
 
 
 def test_function_runs_in_a_named_daemon_thread() -> None:
-    thread = call_with_timeout(threading.current_thread, WAIT)
+    thread = call_with_timeout(lambda _client: threading.current_thread(), WAIT)
 
     assert thread is not threading.current_thread()
-    assert thread.name == "jwtauth-call"
+    assert thread.name == "jwtauth-fetch"
     assert thread.daemon  # The process can end although it hangs.
-
-
-def test_thread_that_cannot_start_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    def start(_: threading.Thread) -> None:
-        raise RuntimeError("can't start new thread")
-
-    monkeypatch.setattr(threading.Thread, "start", start)
-
-    with pytest.raises(RuntimeError, match="can't start new thread"):
-        call_with_timeout(lambda: None, WAIT)
-
-
-def test_deadline_counts_down() -> None:
-    assert 0 < Deadline(WAIT).remaining() <= WAIT
-
-
-@pytest.mark.parametrize("seconds", [0, -1])
-def test_deadline_that_has_passed_leaves_no_time(seconds: float) -> None:
-    with pytest.raises(TimeoutError):
-        Deadline(seconds).remaining()

@@ -118,25 +118,26 @@ def test_change_inside_the_same_dict_is_noticed() -> None:
         keys.current()
 
 
-BAD: dict[str, tuple[Any, str]] = {
-    "nothing": (None, "JWKS is not a JWK Set"),
-    "text": ('{"keys": []}', "JWKS is not a JWK Set"),
-    "a list": ([], "JWKS is not a JWK Set"),
-    "a dict without keys": ({}, "JWKS is not a JWK Set"),
-    "no key": ({"keys": []}, "JWKS has no usable key"),
-    "a shared secret": ({"keys": [{"kty": "oct", "k": "AAAA"}]}, "JWKS has no usable key"),
-    "what cannot be copied": ({"keys": [threading.Lock()]}, "JWKS has no usable key"),
+BAD: dict[str, Any] = {
+    "nothing": None,
+    "text": '{"keys": []}',
+    "a list": [],
+    "a dict without keys": {},
+    "no key": {"keys": []},
+    "a shared secret": {"keys": [{"kty": "oct", "k": "AAAA"}]},
+    "what cannot be copied": {"keys": [threading.Lock()]},
 }
 
 
-@pytest.mark.parametrize(("result", "reason"), BAD.values(), ids=BAD.keys())
+@pytest.mark.parametrize("result", BAD.values(), ids=BAD.keys())
 def test_result_without_usable_keys_is_unavailable_and_logged_once(
-    caplog: pytest.LogCaptureFixture, result: Any, reason: str
+    caplog: pytest.LogCaptureFixture, result: Any
 ) -> None:
     source = Source(jwks(SigningKey.generate()))
     keys = LocalKeys(URL, source)
     keys.current()
     good = source.result
+    reason = "JWKS has no usable key"
 
     for _ in range(2):
         source.result = result

@@ -320,8 +320,8 @@ def hang(_cache):
 worker = cache_worker.worker_for("default")
 threading.Thread(target=worker.call, args=(hang, None)).start()
 running.wait()
-with worker._lock:
-    child = os.fork()
+assert worker._lock.locked()
+child = os.fork()
 if not child:
     for _ in range(200):
         assert cache.read().document == DOCUMENT
