@@ -16,7 +16,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 
 from django.core.cache import BaseCache, caches
 from django.core.cache.backends.redis import RedisCache
-from django.db import connections
+from django.db import close_old_connections
 
 T = TypeVar("T")
 Job: TypeAlias = Callable[[BaseCache], T]
@@ -126,7 +126,7 @@ def _serve(alias: str, jobs: Jobs) -> None:
                     del caches[alias]
                     cache.close()
             future.set_exception(error)
-        connections.close_all()  # A cache in a database uses them.
+        close_old_connections()  # A cache in a database uses them.
         # An idle thread keeps no results alive.
         del item, future, job
     caches.close_all()

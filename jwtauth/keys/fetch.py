@@ -91,7 +91,9 @@ class JWKSFetcher:
             raise FetchError("the discovery document is not JSON") from None
         if not isinstance(metadata, dict) or metadata.get("issuer") != self.issuer:
             raise FetchError("the discovery document names another issuer")
-        url = str(metadata.get("jwks_uri"))
+        url = metadata.get("jwks_uri")
+        if not isinstance(url, str):
+            raise FetchError("the discovery document has no jwks_uri")
         problem = problem_with(url, allow_plain_http=self.allow_plain_http)
         if (urlsplit(self.discovery_url).scheme, urlsplit(url).scheme) == ("https", "http"):
             problem = problem or "is plain http://, but the discovery document came over https://"

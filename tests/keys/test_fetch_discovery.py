@@ -58,10 +58,10 @@ def test_discovery_document_of_another_issuer_is_rejected(
     ("url", "problem"),
     [
         ("http://gateway.example/jwks", "plain http"),
-        ("file:///etc/passwd", "is not a valid http"),
-        ("ftp://gateway.example/jwks", "is not a valid http"),
+        ("file:///etc/passwd", "is not an http"),
+        ("ftp://gateway.example/jwks", "is not an http"),
         ("https://user:secret@gateway.example/", "user name or password"),
-        ("", "is not a valid http"),
+        ("", "is not a URL"),
     ],
 )
 def test_discovery_leads_only_to_urls_that_the_settings_allow(
@@ -101,10 +101,7 @@ def test_discovery_document_must_contain_the_url_of_the_keys(
 ) -> None:
     issuer.discovery_answer = discovered(issuer, jwks_uri=url)
 
-    assert reason(issuer, discovery=True) == (
-        "the jwks_uri of the discovery document cannot be used: "
-        "is not a valid http:// or https:// URL"
-    )
+    assert reason(issuer, discovery=True) == "the discovery document has no jwks_uri"
 
 
 @pytest.mark.parametrize("encode", [bytes, gzip.compress])

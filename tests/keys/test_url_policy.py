@@ -1,7 +1,5 @@
 """The rules for a URL that keys are fetched from."""
 
-import time
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -28,43 +26,37 @@ def test_https_url_with_a_host_is_allowed(url: str) -> None:
 @pytest.mark.parametrize(
     ("url", "problem"),
     [
-        ("", "is not a valid http"),
-        ("https://gateway.example/a b", "is not a valid http"),
-        ("https://gateway.example/\n", "is not a valid http"),
-        ("https://gateway.example/\ud800", "is not a valid http"),
-        ("https://gateway.example/\\@evil.example", "is not a valid http"),
-        ("http\u017f://gateway.example/", "is not a valid http"),
-        ("https://gateway.example/\u212a", "is not a valid http"),
-        ("https://g\u00e4teway.example/", "no valid host"),
-        ("https://gateway.example\n/", "no valid host"),
-        ("https://gateway.example:1\n/", "no valid host"),
-        ("https://gateway.example:\u0661/", "no valid host"),
-        ("https://evil.example\\.localhost/", "no valid host"),
-        ("gateway.example/jwks", "is not a valid http"),
-        ("//gateway.example/jwks", "is not a valid http"),
-        ("https:gateway.example", "is not a valid http"),
-        ("file:///etc/keys.json", "is not a valid http"),
-        ("ftp://gateway.example/jwks", "is not a valid http"),
+        ("", "is not a URL"),
+        ("https://gateway.example/a b", "is not a URL"),
+        ("https://gateway.example/\n", "is not a URL"),
+        ("https://gateway.example/\ud800", "is not a URL"),
+        ("https://g\u00e4teway.example/", "is not a URL"),
+        ("https://evil.example\\.localhost/", "is not a URL"),
+        ("gateway.example/jwks", "is not an http"),
+        ("//gateway.example/jwks", "is not an http"),
+        ("https:gateway.example", "is not an http"),
+        ("file:///etc/keys.json", "is not an http"),
+        ("ftp://gateway.example/jwks", "is not an http"),
         ("https://user:secret@gateway.example/", "user name or password"),
         ("https://@gateway.example/", "user name or password"),
-        ("https:///jwks", "no valid host"),
-        ("https://", "no valid host"),
-        ("https://?x", "no valid host"),
-        ("https://:443/", "no valid host"),
-        ("https://gateway.example:/", "no valid host"),
-        ("https://gateway.example:https/", "no valid host"),
-        ("https://gateway.example:123456/", "no valid host"),
-        ("https://gateway..example/", "no valid host"),
-        ("https://-gateway.example/", "no valid host"),
-        (f"https://{'a' * 64}.example/", "no valid host"),
-        ("https://%67ateway.example/", "no valid host"),
-        ("https://[::1/", "no valid host"),
-        ("https://[::1]evil.example/", "no valid host"),
-        ("https://[::1%25eth0]/", "no valid host"),
-        ("https://[v1.x]/", "no valid host"),
-        ("https://[:::]/", "no valid host"),
-        ("https://gateway.example:0/", "no valid host"),
-        ("https://gateway.example:99999/", "no valid host"),
+        ("https:///jwks", "has no host"),
+        ("https://", "has no host"),
+        ("https://?x", "has no host"),
+        ("https://:443/", "invalid host or port"),
+        ("https://gateway.example:/", "invalid host or port"),
+        ("https://gateway.example:https/", "invalid host or port"),
+        ("https://gateway.example:123456/", "invalid host or port"),
+        ("https://gateway..example/", "invalid host or port"),
+        ("https://-gateway.example/", "invalid host or port"),
+        (f"https://{'a' * 64}.example/", "invalid host or port"),
+        ("https://%67ateway.example/", "invalid host or port"),
+        ("https://[::1/", "invalid host or port"),
+        ("https://[::1]evil.example/", "invalid host or port"),
+        ("https://[::1%25eth0]/", "invalid host or port"),
+        ("https://[v1.x]/", "invalid host or port"),
+        ("https://[:::]/", "invalid host or port"),
+        ("https://gateway.example:0/", "port outside"),
+        ("https://gateway.example:99999/", "port outside"),
         ("https://gateway.example/#keys", "fragment"),
         ("https://gateway.example/#", "fragment"),
         ("http://gateway.example/", "plain http"),
@@ -80,16 +72,6 @@ def test_any_other_url_is_a_problem_that_does_not_quote_it(url: str, problem: st
     assert found is not None
     assert problem in found
     assert "secret" not in found
-
-
-@pytest.mark.parametrize("start", ["https://", "https://a/", "https://a@", "https://["])
-def test_long_url_is_checked_fast(start: str) -> None:
-    started_at = time.process_time()
-
-    for character in "a-.:/%":
-        assert problem_with(f"{start}{character * 500_000}\n", allow_plain_http=True)
-
-    assert time.process_time() - started_at < 1
 
 
 @pytest.mark.parametrize(
@@ -116,7 +98,9 @@ def test_loopback_hosts(host: str) -> None:
     assert is_loopback(host)
 
 
-@pytest.mark.parametrize("host", ["", "localhost.", "127.1", "127.0.0.01", "128.0.0.1", "::2", "a"])
+@pytest.mark.parametrize(
+    "host", ["", "localhost.", "127.1", "127.0.0.01", "128.0.0.1", "::2", "::ffff:127.0.0.1", "a"]
+)
 def test_other_hosts_are_not_loopback(host: str) -> None:
     assert not is_loopback(host)
 
