@@ -49,15 +49,16 @@ def guards_of(view: Any) -> dict[str, list[Guard]]:
         if base.__module__ == "django.contrib.auth.mixins" and "dispatch" in vars(base):
             shared.append(decides or Guard(LOGIN, "Django login", base.__name__))
         shared += _guards(vars(base).get("dispatch", View.dispatch))
-        if _replaces(base, "dispatch"):
-            return {"": [*shared, Guard(UNKNOWN, "unknown", f"{base.__name__}.dispatch")]}
-        if base in {View, APIView}:  # They do not call dispatch() of the next class.
+        # DRF checks permissions in initial().
+        if replaced := [name for name in ("dispatch", "initial") if _replaces(base, name)]:
+            return {"": [*shared, Guard(UNKNOWN, "unknown", f"{base.__name__}.{replaced[0]}")]}
+        if base in {View, APIView}:  # They do not call the methods of the next class.
             break
     found = {}
     for method, handler in _handlers(view, instance):
         found[method] = [*shared, *_guards(handler)]
         if isinstance(instance, APIView):
-            found[method].append(_drf_guard(instance, method))
+            found[method].append(decides or _drf_guard(instance, method))
     return found or {"": shared}
 
 
@@ -84,10 +85,9 @@ def _guards(function: Any) -> Iterator[Guard]:
     is_opaque = not isinstance(function, MethodType) and getattr(function, "__closure__", True)
     if getattr(function, "token_required", False) is True:
         yield Guard(TOKEN, "token_required")
-    elif _is_library(closure.get("test_func")):
-        yield Guard(LOGIN, "Django login", _name(closure["test_func"]).partition(".")[0])
-    elif "test_func" in closure:
-        yield Guard(DECIDES, "decides itself", "user_passes_test()")
+    elif test := closure.get("test_func"):
+        login = Guard(LOGIN, "Django login", _name(test).partition(".")[0])
+        yield login if _is_library(test) else Guard(DECIDES, "decides itself", "user_passes_test")
     elif hasattr(site, "admin_view"):
         yield _overridden(site) or Guard(LOGIN, "Django login", "admin")
     elif is_opaque and not (is_library or inner):
@@ -112,42 +112,37 @@ def _replaces(cls: type, name: str) -> bool:
     """Return whether a class has a method that does not call the method of the next class."""
     function = inspect.unwrap(vars(cls).get(name, View.dispatch))
     names: tuple[str, ...] = getattr(getattr(function, "__code__", None), "co_names", ())
-    return not (_is_library(function) or {"super", name} <= {*names})
+    calls_next = _is_library(function) or {"super", name} <= {*names}
+    return callable(function) and not calls_next
 
 
 def _drf_guard(view: Any, method: str) -> Guard:
     """Return what the permissions and authentication classes of a view ask for."""
-    # It checks the permissions.
-    if replaced := [each for each in type(view).__mro__ if _replaces(each, "initial")]:
-        return Guard(UNKNOWN, "unknown", f"{replaced[0].__name__}.initial")
-    if guard := _overridden(view):
-        return guard
-    level = min((_level(each, method) for each in view.permission_classes), default=OPEN)
-    detail = " & ".join(map(_name, view.permission_classes)) or "no permission class"
+    permissions = view.get_permissions()
+    level = min((_level(each, method) for each in permissions), default=OPEN)
+    detail = " & ".join(map(_name, permissions)) or "no permission class"
     if level == OPEN:
         return Guard(OPEN, "open", detail)
-    classes = view.authentication_classes
-    ours = [each for each in classes if issubclass(each, ZuploJWTAuthentication)]
-    others = [_name(each) for each in classes if each not in ours]
+    authenticators = view.get_authenticators()
+    ours = [each for each in authenticators if isinstance(each, ZuploJWTAuthentication)]
+    others = [_name(each) for each in authenticators if each not in ours]
     if others:
         detail += f"; {'also ' if ours else ''}admits: {', '.join(others)}"
-    is_changed = any(_overridden(each(), ("authenticate", "verify")) for each in ours)
+    is_changed = any(_overridden(each, ("authenticate", "verify")) for each in ours)
     if level == DECIDES or is_changed or not ours:
         return Guard(DECIDES, "decides itself", detail)
     return Guard(TOKEN, "ZuploJWTAuthentication", detail)
 
 
 def _level(permission: Any, method: str) -> int:
-    """Return what a permission class, or several with operators, asks for."""
-    if isinstance(permission, drf.OperandHolder):
-        operator: Any = permission.operator_class
-        combine = min if operator is drf.AND else max
-        return combine(_level(permission.op1_class, method), _level(permission.op2_class, method))
-    if isinstance(permission, drf.SingleOperandHolder):
-        return OPEN - _level(permission.op1_class, method)
-    # What makes permissions when it is called may be an object, or a partial.
-    decider: Any = getattr(permission, "has_permission", None)
-    decider = inspect.unwrap(getattr(decider, "__func__", decider))
+    """Return what a permission, or several with operators, asks for."""
+    kind: Any = type(permission)
+    if kind is drf.NOT:
+        return OPEN - _level(permission.op1, method)
+    if kind in {drf.AND, drf.OR}:
+        combine = min if kind is drf.AND else max
+        return combine(_level(permission.op1, method), _level(permission.op2, method))
+    decider = inspect.unwrap(kind.has_permission)
     if not _is_library(decider):
         return DECIDES
     needs_user = decider not in {drf.BasePermission.has_permission, drf.AllowAny.has_permission}
@@ -165,6 +160,4 @@ def _is_library(function: Any) -> bool:
 
 
 def _name(thing: Any) -> str:
-    if isinstance(thing, drf.OperandHolder | drf.SingleOperandHolder):
-        return "combined permissions"
     return getattr(thing, "__qualname__", type(thing).__qualname__)

@@ -9,7 +9,6 @@ from dataclasses import replace
 from typing import Any
 
 from django.conf import settings as django_settings
-from django.core.management.base import CommandError
 
 from jwtauth.exceptions import KeysUnavailable, TokenError
 from jwtauth.keys.single_flight import retry_when_ready
@@ -30,7 +29,7 @@ _CHECKED = (
 
 
 class Command(ReportCommand):
-    """Verify a token as a request would, and show what the settings expect of it.
+    """Verify a token as a request would, and show it with the settings that matter.
 
     The command reads the token from standard input. An argument would end up in the
     shell's history and in the list of processes. You can paste the token with the
@@ -41,8 +40,7 @@ class Command(ReportCommand):
         xclip -o | manage.py jwtauth_explain
 
     Only the token is verified: USER_RESOLVER is not called, and permissions are not
-    evaluated. If AUDIENCE is a callable, it gets None for the request. If it then
-    raises an exception, the command verifies the token without aud.
+    evaluated. If AUDIENCE is a function of the request, aud is not checked.
 
     Keys are loaded as for a request, so the command may fetch them. If no key
     verifies the token, the command lists the keys. The output contains the header
@@ -89,10 +87,7 @@ class Command(ReportCommand):
 def _read_token(stream: Any) -> str:
     """Return the longest word: the rest is a header's name, a prefix and quotes, if anything."""
     text = getpass.getpass("Token (hidden): ") if stream.isatty() else stream.read()
-    token = max(re.split(r"[\s\"',:;]+", text), key=len)
-    if not token:
-        raise CommandError("Standard input contains no token.")
-    return token
+    return max(re.split(r"[\s\"',:;]+", text), key=len)
 
 
 def _decode(segment: str) -> dict[str, Any]:
