@@ -7,7 +7,6 @@ they wrap and check nothing, and it reports functions that hide what they wrap a
 import inspect
 from collections.abc import Iterator, Sequence
 from functools import partial
-from types import MethodType
 from typing import Any, NamedTuple
 
 from django.views import View
@@ -81,8 +80,8 @@ def _guards(function: Any) -> Iterator[Guard]:
     # In the admin, __wrapped__ leaves out the function that checks. api_view() does not set it.
     inner = closure.get("view_func") or closure.get("func") or inner
     site = getattr(closure.get("self"), "admin_site", closure.get("self"))
-    # A method may refer to its class, and is not hidden by that.
-    is_opaque = not isinstance(function, MethodType) and getattr(function, "__closure__", True)
+    # The closure of a method may be only the class that defines it.
+    is_opaque = not hasattr(function, "__self__") and getattr(function, "__closure__", True)
     if getattr(function, "token_required", False) is True:
         yield Guard(TOKEN, "token_required")
     elif test := closure.get("test_func"):
@@ -142,7 +141,7 @@ def _level(permission: Any, method: str) -> int:
     if kind in {drf.AND, drf.OR}:
         combine = min if kind is drf.AND else max
         return combine(_level(permission.op1, method), _level(permission.op2, method))
-    decider = inspect.unwrap(kind.has_permission)
+    decider = inspect.unwrap(getattr(kind, "has_permission", kind))
     if not _is_library(decider):
         return DECIDES
     needs_user = decider not in {drf.BasePermission.has_permission, drf.AllowAny.has_permission}

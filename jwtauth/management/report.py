@@ -47,8 +47,8 @@ class ReportCommand(BaseCommand):
     def handle(self, *_args: Any, **options: Any) -> None:
         settings, problems = read_settings()
         if settings is None:
-            lines = (f"{each.id}: {each.message}\n    HINT: {each.hint}" for each in problems)
-            raise CommandError("\n".join(("jwtauth is not configured correctly.", *lines)))
+            lines = (f"{each.id}: {each.message} {each.hint}" for each in problems)
+            raise CommandError("\n".join(lines))
         report = self.report(settings, options)
         if options["json"]:
             self.stdout.write(json.dumps(report, indent=2, default=asdict))
@@ -82,11 +82,3 @@ def shown(value: Any) -> str:
     """Return a JSON value, which may come from a stranger, as text of limited length."""
     text = json.dumps(value)
     return text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]}..."
-
-
-def duration(seconds: float) -> str:
-    """Return the seconds in a suitable unit."""
-    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
-        if abs(seconds) >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds:.0f} s"

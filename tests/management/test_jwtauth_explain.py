@@ -196,8 +196,8 @@ def test_good_token_passes_every_check(settings: Settings, algorithm: str) -> No
 def test_settings_are_shown_beside_what_the_token_holds(issuer: FaultyIssuer) -> None:
     facts = facts_of(make(issuer, claim(scope="read")))
 
-    assert re.fullmatch(r"20.* UTC, in .+", facts.pop("exp"))
-    assert facts.pop("iat").endswith(" ago")
+    assert re.fullmatch(r"20.* UTC, \+(299|300) s from now", facts.pop("exp"))
+    assert re.fullmatch(r"20.* UTC, -[012] s from now", facts.pop("iat"))
     assert json.loads(facts.pop("kid")) == issuer.keys[0].kid
     assert facts == {
         "alg": '"EdDSA"',
@@ -213,10 +213,8 @@ def test_settings_are_shown_beside_what_the_token_holds(issuer: FaultyIssuer) ->
         "ALGORITHMS": "['EdDSA', 'RS256']",
         "TOKEN_TYPES": "['JWT']",
         "AUDIENCE": "'api'",
-        "VERIFY_AUDIENCE": "True",
         "REQUIRED_CLAIMS": "{'account': ['acme', 'ajax'], 'tenant': True, 'level': 3}",
         "LEEWAY": "0",
-        "MAX_TOKEN_LENGTH": "16384",
     }
 
 
@@ -265,9 +263,9 @@ def test_times_are_shown_as_dates_and_relative_to_now(issuer: FaultyIssuer) -> N
     past = facts_of(make(issuer, claim(exp=now - 600, nbf=now - 1200)))
     future = facts_of(make(issuer, claim(nbf=now + 600)))
 
-    assert " UTC, 10 min ago" in past["exp"]
-    assert " UTC, 20 min ago" in past["nbf"]
-    assert " UTC, in 10 min" in future["nbf"]
+    assert re.search(r" UTC, -60\d s from now", past["exp"])
+    assert re.search(r" UTC, -120\d s from now", past["nbf"])
+    assert re.search(r" UTC, \+(600|59\d) s from now", future["nbf"])
     assert facts_of(make(issuer, claim(iat="now")))["iat"] == '"now"'
 
 
@@ -363,7 +361,7 @@ def test_bad_signature_starts_no_refresh_that_would_outlive_the_command(
     [
         ({}, "  AUDIENCE  None", "invalid_audience"),
         ({"AUDIENCE": ["web", "api"]}, "  AUDIENCE  ['web', 'api']", None),
-        ({"VERIFY_AUDIENCE": False}, "  VERIFY_AUDIENCE False", None),
+        ({"VERIFY_AUDIENCE": False}, "  AUDIENCE  None", None),
     ],
 )
 def test_expected_audience_is_shown(

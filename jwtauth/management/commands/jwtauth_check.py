@@ -11,7 +11,7 @@ from django.conf import settings as django_settings
 
 from jwtauth.keys.fetch import FetchError
 from jwtauth.keys.url_policy import problem_with
-from jwtauth.management.report import MAX_TEXT, ReportCommand, Section, duration, shown
+from jwtauth.management.report import MAX_TEXT, ReportCommand, Section, shown
 from jwtauth.settings import IssuerSettings, Settings
 from jwtauth.settings.checks import can_be_shared
 from jwtauth.tokens.jwks import KeySet
@@ -86,7 +86,7 @@ def add_cache(section: Section, issuer: IssuerSettings, settings: Settings) -> N
     document = cache.read().document
     section.facts["Cache"] = "no keys"
     if document:
-        section.facts["Cache"] = f"keys fetched {duration(time.time() - document.fetched_at)} ago"
+        section.facts["Cache"] = f"keys fetched {time.time() - document.fetched_at:.0f} s ago"
 
 
 def _fetch(section: Section, issuer: IssuerSettings) -> str:
@@ -97,7 +97,7 @@ def _fetch(section: Section, issuer: IssuerSettings) -> str:
     if document.sent_at is not None:
         # The issuer sent the answer within that whole second, and between the request and now.
         error = max(asked_at - (document.sent_at + 1), document.sent_at - time.time(), 0)
-        section.facts["Clock"] = f"{duration(error)} off the issuer's"
+        section.facts["Clock"] = f"{error:.0f} s off the issuer's"
         if error > issuer.leeway:
             section.warnings.append("The clocks differ. Synchronize the host's, or raise LEEWAY.")
     return document.text
@@ -114,5 +114,4 @@ def _add_name(section: Section, issuer: IssuerSettings) -> None:
             name = json.loads(fetcher.fetch(issuer.jwks_timeout).text)["issuer"]
             section.facts["Issuer"] = f"{shown(name)} in its discovery document"
             if name != issuer.issuer:
-                error = f"Tokens with iss {shown(name)} are rejected. Set ISSUER to it."
-                section.errors.append(error)
+                section.errors.append(f"Its tokens are rejected: set ISSUER to {shown(name)}.")

@@ -13,7 +13,7 @@ from django.conf import settings as django_settings
 from jwtauth.exceptions import KeysUnavailable, TokenError
 from jwtauth.keys.single_flight import retry_when_ready
 from jwtauth.management.commands.jwtauth_check import add_keys
-from jwtauth.management.report import ReportCommand, Section, duration, shown
+from jwtauth.management.report import ReportCommand, Section, shown
 from jwtauth.settings import Settings
 from jwtauth.settings.schema import KEYS
 from jwtauth.tokens.claims import MAX_NUMERIC_DATE
@@ -21,10 +21,7 @@ from jwtauth.tokens.verifier import parse_claims
 from jwtauth.verification import build_verifier
 
 _KEY_CODES = {"unknown_key", "invalid_signature", "keys_unavailable"}
-_CHECKED = (
-    *("ISSUER", "ALGORITHMS", "TOKEN_TYPES", "AUDIENCE", "VERIFY_AUDIENCE", "REQUIRED_CLAIMS"),
-    *("LEEWAY", "MAX_TOKEN_LENGTH"),
-)
+_CHECKED = ("ISSUER", "ALGORITHMS", "TOKEN_TYPES", "AUDIENCE", "REQUIRED_CLAIMS", "LEEWAY")
 """The settings that decide whether a token is accepted."""
 
 
@@ -101,9 +98,8 @@ def _text_of(claim: str, value: Any) -> str:
     is_time = type(value) in (int, float) and 0 <= value <= MAX_NUMERIC_DATE
     if claim not in {"exp", "nbf", "iat"} or not is_time:
         return shown(value)
-    left = value - time.time()
-    relative = f"in {duration(left)}" if left > 0 else f"{duration(-left)} ago"
-    return time.strftime(f"%Y-%m-%d %H:%M:%S UTC, {relative}", time.gmtime(value))
+    seconds = f"{value - time.time():+.0f} s from now"
+    return time.strftime(f"%Y-%m-%d %H:%M:%S UTC, {seconds}", time.gmtime(value))
 
 
 def _warnings(iss: str, claims: dict[str, Any], settings: Settings) -> Iterator[str]:
