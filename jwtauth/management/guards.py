@@ -44,15 +44,15 @@ def guards_of(view: Any) -> dict[str, list[Guard]]:
     # As for a request: the arguments of as_view() replace attributes of the class.
     instance = cls(**getattr(view, "view_initkwargs", None) or getattr(view, "initkwargs", {}))
     decides = _overridden(instance)
-    for base in cls.__mro__:
+    # They do not call the methods of the next class.
+    last = APIView if issubclass(cls, APIView) else View
+    for base in cls.__mro__[: cls.__mro__.index(last)]:
         if base.__module__ == "django.contrib.auth.mixins" and "dispatch" in vars(base):
             shared.append(decides or Guard(LOGIN, "Django login", base.__name__))
         shared += _guards(vars(base).get("dispatch", View.dispatch))
         # DRF checks permissions in initial().
         if replaced := [name for name in ("dispatch", "initial") if _replaces(base, name)]:
             return {"": [*shared, Guard(UNKNOWN, "unknown", f"{base.__name__}.{replaced[0]}")]}
-        if base in {View, APIView}:  # They do not call the methods of the next class.
-            break
     found = {}
     for method, handler in _handlers(view, instance):
         found[method] = [*shared, *_guards(handler)]
@@ -111,8 +111,7 @@ def _replaces(cls: type, name: str) -> bool:
     """Return whether a class has a method that does not call the method of the next class."""
     function = inspect.unwrap(vars(cls).get(name, View.dispatch))
     names: tuple[str, ...] = getattr(getattr(function, "__code__", None), "co_names", ())
-    calls_next = _is_library(function) or {"super", name} <= {*names}
-    return callable(function) and not calls_next
+    return callable(function) and not (_is_library(function) or {"super", name} <= {*names})
 
 
 def _drf_guard(view: Any, method: str) -> Guard:

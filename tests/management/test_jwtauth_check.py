@@ -134,6 +134,15 @@ def test_answer_without_keys_is_a_failure_with_its_reason(
     assert check("--json").json["ok"] is False
 
 
+def test_set_without_usable_keys_is_a_failure(issuer: FaultyIssuer) -> None:
+    issuer.jwks_answer = Answer(body={"keys": [{"kty": "oct"}]})
+
+    found = section()
+
+    assert found["errors"] == ["Requests get 503, except with keys in use or in the cache."]
+    assert found["facts"]["Skipped"] == ["key 1: kty is not RSA, EC or OKP"]
+
+
 def test_issuer_that_is_away_is_told_in_the_words_of_the_system(issuer: FaultyIssuer) -> None:
     issuer.stop()
 

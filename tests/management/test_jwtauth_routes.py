@@ -15,6 +15,7 @@ from django.test import Client
 from django.urls import include, path, re_path
 from django.views.generic import TemplateView
 from django.views.static import serve as view
+from rest_framework.views import APIView
 
 from jwtauth.middleware import TokenRequiredMiddleware
 from tests.new_project import NewProject
@@ -175,6 +176,9 @@ def test_a_token_passes_what_asks_for_one_and_nothing_else(issuer: FaultyIssuer)
         (path("healthz", view), "/healthz", "exempt: EXEMPT_PATHS"),
         (re_path(r"^healthz$", view), "/healthz", "exempt: EXEMPT_PATHS"),
         (re_path(r"^a\.json$", view), "/a.json", "exempt: EXEMPT_PATHS"),
+        (re_path(r"^a/", include([re_path("^b$", view)])), "/a/b", "exempt: EXEMPT_PATHS"),
+        (re_path(r"^a/", include([re_path("^b", view)])), "/a/b", "open"),
+        (path("<x>/b", view), "/<x>/*", "open"),
         (path("static", view), "/static/*", "open"),
         (path("statics/app.js", view), "/static/*", "open"),
         (path("healthz/", view), "/healthz", "open"),
@@ -241,6 +245,15 @@ def test_exempt_routes_are_served_by_the_middleware(settings: Settings) -> None:
     for name, detail in exempt.items():
         if name.startswith(("/views", "/healthz", "/static", "/own-admin/")):
             assert answered("GET", name) is ("then" not in detail), name
+
+
+# Permissions.
+
+
+def test_a_class_that_is_not_a_permission_decides_itself(serve: Callable[..., None]) -> None:
+    serve(path("orders/", APIView.as_view(permission_classes=[Feed])))
+
+    assert said() == ["decides itself: Feed"]
 
 
 # Middleware.
