@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from tests.keys.certificates import Authority
 
 
-UNCONFIRMED = "no discovery document: tokens are accepted if iss and aud match"
+UNCONFIRMED = "not confirmed: tokens are accepted only if iss and aud match"
 
 
 def check(*arguments: str, **options: Any) -> Result:

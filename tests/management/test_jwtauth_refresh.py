@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +30,8 @@ SHARED = "  Cache     keys fetched 0 s ago\n"
 
 
 def refresh(*arguments: str, **options: Any) -> Result:
-    return run("jwtauth_refresh", *arguments, **options)
+    result = run("jwtauth_refresh", *arguments, **options)
+    return result._replace(out=re.sub(r"fetched \d s ago", "fetched 0 s ago", result.out))
 
 
 def shared(issuer: FaultyIssuer) -> SharedView:

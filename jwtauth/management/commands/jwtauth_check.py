@@ -107,7 +107,7 @@ def _add_name(section: Section, issuer: IssuerSettings) -> None:
     """Compare the issuer with the name in its discovery document."""
     url = replace(issuer, discovery=True).discovery_url or ""
     fetcher = fetcher_for(replace(issuer, jwks_url=url, discovery=False))
-    section.facts["Issuer"] = "no discovery document: tokens are accepted if iss and aud match"
+    section.facts["Issuer"] = "not confirmed: tokens are accepted only if iss and aud match"
     # With JWKS_URL, an issuer need not be a URL.
     if problem_with(url, allow_plain_http=django_settings.DEBUG) is None:
         with suppress(FetchError, ValueError, RecursionError, LookupError, TypeError):
