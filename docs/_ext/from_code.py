@@ -96,7 +96,7 @@ class Command(Generated):
     def run(self) -> list[nodes.Node]:
         """Return the help text and a table of options."""
         name = self.arguments[0]
-        text = load_command_class("jwtauth", name).help.strip()
+        text = load_command_class("jwtauth", name).create_parser("", name).description or ""
         rows = [(f"`{_written(option)}`", str(option.help)) for option in options_of(name)]
         return [
             nodes.literal_block(text, text, language="text"),

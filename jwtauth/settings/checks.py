@@ -78,7 +78,7 @@ def check_deployment(**_: Any) -> Iterator[CheckMessage]:
 def check_authentication_classes(**_: Any) -> Iterator[CheckMessage]:
     """Warnings W002, W004 and W007."""
     is_ours = [_is_a(each, _OUR_CLASS) for each in _framework("DEFAULT_AUTHENTICATION_CLASSES")]
-    has_middleware = _uses(django_settings.MIDDLEWARE, _OUR_MIDDLEWARE)
+    has_middleware = uses(django_settings.MIDDLEWARE, _OUR_MIDDLEWARE)
     hint = f'Put "{_OUR_CLASS}" first in REST_FRAMEWORK["DEFAULT_AUTHENTICATION_CLASSES"].'
     if any(is_ours) and not is_ours[0]:
         message = "A class other than ZuploJWTAuthentication sets WWW-Authenticate in every 401."
@@ -101,9 +101,9 @@ def check_middleware(**_: Any) -> Iterator[CheckMessage]:
     place = is_ours.index(True) if any(is_ours) else 0
     before, after = django_settings.MIDDLEWARE[:place], django_settings.MIDDLEWARE[place:]
     wrong = [
-        f"before {name} ({_MUST_PRECEDE[name]})" for name in _MUST_PRECEDE if _uses(after, name)
+        f"before {name} ({_MUST_PRECEDE[name]})" for name in _MUST_PRECEDE if uses(after, name)
     ]
-    if _uses(before, _MUST_FOLLOW):
+    if uses(before, _MUST_FOLLOW):
         wrong.append(f"after {_MUST_FOLLOW} (it serves stored responses to everybody)")
     if any(is_ours) and wrong:
         message = f"TokenRequiredMiddleware is in the wrong place: it stands {'; '.join(wrong)}."
@@ -121,7 +121,7 @@ def _framework(key: str, default: Any = ()) -> Any:
     return (getattr(django_settings, "REST_FRAMEWORK", None) or {}).get(key, default) or ()
 
 
-def _uses(classes: Iterable[Any], path: str) -> bool:
+def uses(classes: Iterable[Any], path: str) -> bool:
     return any(_is_a(each, path) for each in classes)
 
 

@@ -35,6 +35,7 @@ from django.views.decorators.csrf import csrf_exempt, csrf_protect
 from django.views.decorators.debug import sensitive_variables
 from django.views.decorators.http import require_GET
 from django.views.generic import RedirectView, TemplateView
+from django.views.generic.edit import FormMixin
 from ninja import NinjaAPI
 from rest_framework import permissions as drf
 from rest_framework.authentication import BasicAuthentication, SessionAuthentication
@@ -237,6 +238,10 @@ class InsteadOfLogin(LoginMixin):
         return self.get(request)
 
 
+class Form(FormMixin, Show):  # type: ignore[type-arg]  # Not generic at run time.
+    """Has an attribute ``initial``, which is not the method of Django REST Framework."""
+
+
 class AroundLogin(LoginMixin):
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         return View.dispatch(self, request, *args, **kwargs)
@@ -249,6 +254,7 @@ class LoginIsOptional(LoginMixin):
 
 CLASSES = [
     path("show", Show.as_view()),
+    path("form", Form.as_view()),
     path("async", AsyncShow.as_view()),
     path("template", TemplateView.as_view(template_name="empty.html")),
     path("redirect", RedirectView.as_view(url="/elsewhere")),

@@ -13,8 +13,6 @@ from django.utils.http import http_date
 
 from jwtauth.keys import cache_worker
 from jwtauth.keys.shared_cache import JWKSCache, SharedDocument
-from jwtauth.keys.state import Failure
-from jwtauth.management.report import duration
 from jwtauth.settings import get_settings
 from jwtauth.testing import SigningKey
 from jwtauth.verification import jwks_cache_for
@@ -33,7 +31,7 @@ if TYPE_CHECKING:
     from tests.keys.certificates import Authority
 
 
-CACHED = "are accepted with the keys in the cache"
+UNCONFIRMED = "not confirmed: tokens are accepted only if iss and aud match"
 
 
 def check(*arguments: str, **options: Any) -> Result:
@@ -71,14 +69,12 @@ def test_healthy_issuer_is_told_with_its_keys(issuer: FaultyIssuer) -> None:
     result = check()
 
     assert result.code == 0
-    assert f"{issuer.jwks_url}: took 0." in result.out
-    assert 'Key       "first": OKP, for EdDSA, Ed25519' in result.out
-    assert 'Key       "second": RSA, for RS256' in result.out
-    assert "agrees with the issuer's" in result.out
+    assert f"Fetch     {issuer.jwks_url}\n" in result.out
+    assert 'Key       kid "first": OKP, for EdDSA, Ed25519\n' in result.out
+    assert 'Key       kid "second": RSA, for RS256\n' in result.out
+    assert "Clock     0 s off the issuer's\n" in result.out
     assert f'Issuer    "{issuer.url}" in its discovery document\n' in result.out
-    assert "Requests  are accepted, if their aud matches\n" in result.out
-    assert "  Backend   tests.management.caches.SharedCache\n" in result.out
-    assert result.out.endswith("No errors found.\n")
+    assert result.out.endswith("Issuers with errors: 0 of 1.\n")
     assert issuer.fetches == 1
 
 
@@ -96,28 +92,22 @@ def test_json_is_one_object_with_all_facts(issuer: FaultyIssuer) -> None:
 
     assert result.code == 0
     assert result.json["ok"] is True
-    cache, found = result.json["sections"]
-    assert cache == {
-        "title": 'Cache "default"',
-        "facts": {"Backend": "tests.management.caches.SharedCache"},
-        "warnings": [],
-        "errors": [],
-    }
-    asked = found["facts"].pop("Fetch")
-    assert re.fullmatch(rf"{issuer.jwks_url}: took 0\.\d\d s", asked)
-    assert found == {
-        "title": issuer.url,
-        "facts": {
-            "Key": ["without kid: OKP, for EdDSA, Ed25519", "without kid: RSA, for RS256"],
-            "Skipped": [],
-            "Clock": "agrees with the issuer's",
-            "Issuer": f'"{issuer.url}" in its discovery document',
-            "Cache": "no keys",
-            "Requests": "are accepted, if their aud matches",
-        },
-        "warnings": [],
-        "errors": [],
-    }
+    assert result.json["summary"] == "Issuers with errors: 0 of 1."
+    assert result.json["sections"] == [
+        {
+            "title": issuer.url,
+            "facts": {
+                "Fetch": issuer.jwks_url,
+                "Clock": "0 s off the issuer's",
+                "Key": ["kid null: OKP, for EdDSA, Ed25519", "kid null: RSA, for RS256"],
+                "Skipped": [],
+                "Issuer": f'"{issuer.url}" in its discovery document',
+                "Cache": "no keys",
+            },
+            "warnings": [],
+            "errors": [],
+        }
+    ]
 
 
 @pytest.mark.parametrize(
@@ -129,7 +119,6 @@ def test_json_is_one_object_with_all_facts(issuer: FaultyIssuer) -> None:
             "No usable keys: the issuer redirects, which is not followed.",
         ),
         (Answer(body=b"<html>"), "No usable keys: the answer is not a JWK Set."),
-        (Answer(body={"keys": []}), "No usable keys: the JWK Set has no usable key."),
     ],
 )
 def test_answer_without_keys_is_a_failure_with_its_reason(
@@ -139,17 +128,25 @@ def test_answer_without_keys_is_a_failure_with_its_reason(
 
     result = check()
 
-    assert (result.code, result.error) == (1, "Errors in 1 of 2 sections: see above.")
+    assert (result.code, result.error) == (1, "Issuers with errors: 1 of 1.")
     assert f"  ERROR: {reason}\n" in result.out
-    assert "Requests  get 503, except from processes that already have keys" in result.out
+    assert "  ERROR: Requests get 503, except with keys in use or in the cache.\n" in result.out
     assert check("--json").json["ok"] is False
+
+
+def test_set_without_usable_keys_is_a_failure(issuer: FaultyIssuer) -> None:
+    issuer.jwks_answer = Answer(body={"keys": [{"kty": "oct"}]})
+
+    found = section()
+
+    assert found["errors"] == ["Requests get 503, except with keys in use or in the cache."]
+    assert found["facts"]["Skipped"] == ["key 1: kty is not RSA, EC or OKP"]
 
 
 def test_issuer_that_is_away_is_told_in_the_words_of_the_system(issuer: FaultyIssuer) -> None:
     issuer.stop()
 
-    assert f"  Fetch     {issuer.jwks_url}: failed\n" in check().out
-    (error,) = section()["errors"]
+    error, _ = section()["errors"]
     assert error.startswith("No usable keys: the connection ")
     assert "Connection refused" in error
 
@@ -177,7 +174,7 @@ def test_issuer_that_hangs_is_given_the_time_of_a_request(
     issuer.hold()
 
     # Who notices first, the one that waits or the socket, is open.
-    (error,) = section()["errors"]
+    error, _ = section()["errors"]
     assert "no complete answer within 0.05 s" in error or "did not answer in time" in error
 
 
@@ -186,7 +183,7 @@ def test_certificate_that_is_not_trusted_is_told(authority: Authority, settings:
     with FaultyIssuer(["EdDSA"], ssl_context=context, trusted=False) as issuer:
         settings.JWTAUTH = {"ISSUER": issuer.url}
 
-        (error,) = section()["errors"]
+        error, _ = section()["errors"]
 
     assert "certificate" in error
     assert "self-signed certificate" in error
@@ -200,7 +197,7 @@ def test_certificate_that_is_trusted_is_told(
     with FaultyIssuer(["EdDSA"], ssl_context=context, trusted=False) as issuer:
         settings.JWTAUTH = {"ISSUER": issuer.url}
 
-        assert ": took " in check().out
+        assert check().code == 0
 
 
 @pytest.mark.parametrize("discovery", [False, True])
@@ -212,13 +209,10 @@ def test_issuer_with_a_slash_too_many_fails_and_its_own_name_is_shown(
     result, found = check(), facts()
 
     assert result.code == 1
-    assert f'  ERROR: The discovery document names the issuer "{issuer.url}", so ' in result.out
+    assert f'  ERROR: Its tokens are rejected: set ISSUER to "{issuer.url}".\n' in result.out
     assert found["Issuer"] == f'"{issuer.url}" in its discovery document'
     assert verdict(issuer.token()) == "untrusted_issuer"
-    if discovery:
-        assert found["Requests"] == "get 503, except from processes that already have keys"
-    else:
-        assert found["Requests"] == f'get 401 if their iss is "{issuer.url}"'
+    assert ("Requests get 503" in result.out) is discovery
 
 
 @pytest.mark.parametrize(
@@ -241,8 +235,7 @@ def test_issuer_without_a_discovery_document_is_fine_but_not_confirmed(
     result = check()
 
     assert result.code == 0
-    assert "Issuer    not confirmed by a discovery document\n" in result.out
-    assert "Requests  are accepted, if their iss and aud match\n" in result.out
+    assert f"Issuer    {UNCONFIRMED}\n" in result.out
 
 
 def test_name_in_a_discovery_document_cannot_play_tricks_on_the_terminal(
@@ -262,7 +255,7 @@ def test_discovery_document_is_fetched_within_the_limits_of_a_request(
     settings.JWTAUTH = {"ISSUER": issuer.url, "JWKS_TIMEOUT": 0.2}
     issuer.discovery_answer = Answer(delay=60)
 
-    assert facts()["Issuer"] == "not confirmed by a discovery document"
+    assert facts()["Issuer"] == UNCONFIRMED
 
 
 def test_issuer_that_is_no_url_is_not_asked_for_its_name(
@@ -270,7 +263,7 @@ def test_issuer_that_is_no_url_is_not_asked_for_its_name(
 ) -> None:
     settings.JWTAUTH = {"ISSUER": "the-gateway", "JWKS_URL": issuer.jwks_url}
 
-    assert facts()["Requests"] == "are accepted, if their iss and aud match"
+    assert facts()["Issuer"] == UNCONFIRMED
     assert len(issuer.requests) == 1
 
 
@@ -294,7 +287,7 @@ def test_discovery_is_asked_where_it_is_on(issuer: FaultyIssuer, settings: Setti
 
     found = facts()
 
-    assert found["Fetch"].startswith(f"{issuer.discovery_url}: took ")
+    assert found["Fetch"] == issuer.discovery_url
     assert len(found["Key"]) == 2
     assert found["Issuer"] == f'"{issuer.url}" in its discovery document'
 
@@ -306,7 +299,7 @@ def test_what_a_server_says_cannot_play_tricks_on_the_terminal(issuer: FaultyIss
     issuer.protocol = "\x1b[31mred" + " " * 1000
     issuer.stop()
     issuer.start()
-    (error,) = section()["errors"]
+    error, _ = section()["errors"]
     assert len(error) < 500
     assert check().out.replace("\n", "").isprintable()
 
@@ -331,7 +324,7 @@ def test_skipped_keys_are_named_by_their_kid_or_else_their_position(issuer: Faul
 
 
 def test_key_without_kid_is_shown_too(issuer: FaultyIssuer) -> None:
-    assert "Key       without kid: OKP, for EdDSA, Ed25519" in check().out
+    assert "Key       kid null: OKP, for EdDSA, Ed25519" in check().out
 
 
 def test_issuer_without_a_key_for_any_allowed_algorithm_fails(
@@ -342,25 +335,23 @@ def test_issuer_without_a_key_for_any_allowed_algorithm_fails(
     result = check()
 
     assert result.code == 1
-    assert "ERROR: The issuer's keys support no algorithm in ALGORITHMS." in result.out
-    assert "Requests  get 401\n" in result.out
+    assert "ERROR: Requests get 401: no key supports an algorithm in ALGORITHMS.\n" in result.out
 
     settings.JWTAUTH = settings.JWTAUTH | {"JWKS": issuer.jwks()}
-    assert check().error == "Errors in 1 of 1 sections: see above."
+    assert check().error == "Issuers with errors: 1 of 1."
 
 
-@pytest.mark.parametrize(("offset", "side"), [(100, "behind"), (-100, "ahead of")])
+@pytest.mark.parametrize("offset", [100, -100])
 def test_clocks_further_apart_than_leeway_are_a_warning(
-    issuer: FaultyIssuer, settings: Settings, offset: int, side: str
+    issuer: FaultyIssuer, settings: Settings, offset: int
 ) -> None:
     issuer.jwks_answer = Answer(headers={"Date": http_date(time.time() + offset)})
 
     found, result = section(), check()
 
-    (warning,) = found["warnings"]
-    assert f" s {side} the issuer's. Synchronize it, or raise LEEWAY." in warning
+    assert found["warnings"] == ["The clocks differ. Synchronize the host's, or raise LEEWAY."]
     assert result.code == 0
-    assert re.search(rf"  Clock     (9\d|10\d) s {side} the issuer's\n", result.out)
+    assert re.search(r"  Clock     (9\d|10\d) s off the issuer's\n", result.out)
 
     settings.JWTAUTH = {"ISSUER": issuer.url, "LEEWAY": 110}
     assert section()["warnings"] == []
@@ -373,7 +364,7 @@ def test_time_in_a_cache_on_the_way_is_not_taken_for_a_clock_s_error(
     date = http_date(time.time() - 100)
     issuer.jwks_answer = Answer(headers={"Date": date, "Age": age})
 
-    assert (facts()["Clock"] == "agrees with the issuer's") is agrees
+    assert (facts()["Clock"] == "0 s off the issuer's") is agrees
 
 
 @pytest.mark.parametrize("date", [None, "yesterday"])
@@ -387,42 +378,7 @@ def test_issuer_that_does_not_tell_the_time_is_fine(issuer: FaultyIssuer, date: 
 def test_age_of_the_keys_in_the_cache_is_told(issuer: FaultyIssuer) -> None:
     share(issuer, age=35)
 
-    assert "Cache     keys: 2, fetched 3" in check().out
-
-
-def test_nonsense_in_the_cache_is_no_keys(issuer: FaultyIssuer) -> None:
-    share(issuer, age=1, text="nonsense")
-
-    assert facts()["Cache"] == "no keys"
-
-
-@pytest.mark.parametrize(
-    ("answer", "age", "requests"),
-    [
-        (Answer(status=500), 60, f"{CACHED} for at most 24 h, if their aud matches"),
-        (Answer(status=500), 87_001, "get 503, except from processes that already have keys"),
-        (Answer(body={"keys": []}), 60, f"{CACHED} for at most 9 min, if their aud matches"),
-        (Answer(body={"keys": []}), 601, "get 503, except from processes that already have keys"),
-    ],
-)
-def test_what_requests_meet_without_the_issuer_depends_on_the_cache(
-    issuer: FaultyIssuer, answer: Answer, age: float, requests: str
-) -> None:
-    share(issuer, age=age)
-    issuer.jwks_answer = answer
-
-    result = check()
-
-    assert result.code == 1
-    assert f"Requests  {requests}\n" in result.out
-
-
-def test_failure_that_other_processes_met_is_a_warning(issuer: FaultyIssuer) -> None:
-    shared_keys(issuer).report_failure(
-        Failure("id", 3, answered=False, reason="no route", failed_at=0, next_try_at=4)
-    )
-
-    assert section()["warnings"] == ["The last fetch by this deployment failed (no route)."]
+    assert "Cache     keys fetched 3" in check().out
 
 
 def test_cache_that_processes_cannot_share_is_a_warning(
@@ -433,7 +389,7 @@ def test_cache_that_processes_cannot_share_is_a_warning(
     result = check()
 
     assert result.code == 0
-    assert "WARNING: Processes cannot share it" in result.out
+    assert "WARNING: Processes cannot share the cache, so each fetches all keys." in result.out
 
 
 @pytest.mark.parametrize(
@@ -462,7 +418,7 @@ def test_cache_that_does_not_work_is_a_failure(
         # No thread is left hanging for the tests after this one.
         answers.set()
 
-    assert (result.code, result.error) == (1, "Errors in 1 of 2 sections: see above.")
+    assert (result.code, result.error) == (1, "Issuers with errors: 1 of 1.")
     assert f"  ERROR: The cache does not work: {problem}.\n" in result.out
 
 
@@ -485,10 +441,10 @@ def test_keys_in_the_setting_are_listed_and_none_are_fetched(
     assert result.code == 0
     assert result.out.splitlines() == [
         issuer.url,
-        "  Key       without kid: OKP, for EdDSA, Ed25519",
-        "  Key       without kid: RSA, for RS256",
+        "  Key       kid null: OKP, for EdDSA, Ed25519",
+        "  Key       kid null: RSA, for RS256",
         "  Skipped   key 3: kty is not RSA, EC or OKP",
-        "No errors found.",
+        "Issuers with errors: 0 of 1.",
     ]
     assert issuer.fetches == 0
 
@@ -496,7 +452,7 @@ def test_keys_in_the_setting_are_listed_and_none_are_fetched(
 @pytest.mark.parametrize(
     ("result", "error"),
     [
-        ({"keys": []}, "No usable keys: the JWK Set has no usable key."),
+        ({"keys": []}, "Requests get 503, except with keys in use or in the cache."),
         ("nonsense", "No usable keys: the answer is not a JWK Set."),
         (None, "No usable keys: the answer is not a JWK Set."),
     ],
@@ -508,9 +464,8 @@ def test_callable_without_keys_is_a_failure(
 
     checked = check()
 
-    assert checked.error == "Errors in 1 of 3 sections: see above."
+    assert checked.error == "Issuers with errors: 1 of 2."
     assert f"  ERROR: {error}\n" in checked.out
-    assert 'Cache "default"' in checked.out
 
 
 def test_what_a_callable_raises_propagates(issuer: FaultyIssuer, settings: Settings) -> None:
@@ -525,8 +480,7 @@ def test_each_issuer_that_fails_is_counted(issuer: FaultyIssuer, settings: Setti
 
     result = check()
 
-    assert result.error == "Errors in 1 of 3 sections: see above."
-    assert "Requests  are accepted, if their aud matches\n" in result.out
+    assert result.error == "Issuers with errors: 1 of 2."
 
 
 def test_wrong_settings_are_told_in_the_words_of_the_system_checks(settings: Settings) -> None:
@@ -535,20 +489,11 @@ def test_wrong_settings_are_told_in_the_words_of_the_system_checks(settings: Set
     result = check()
 
     assert (result.out, result.code) == ("", 1)
-    first, *lines = result.error.splitlines()
-    assert first == "jwtauth is not configured correctly."
-    assert any(line.startswith('jwtauth.E029: JWTAUTH["LEEWAY"] must be ') for line in lines)
-    assert any(line.startswith("    HINT: Allowed keys: ") for line in lines)
+    unknown, negative = result.error.splitlines()
+    assert unknown.startswith('jwtauth.E002: JWTAUTH["LEWAY"] is not a valid key here. Allowed ')
+    assert negative.startswith('jwtauth.E029: JWTAUTH["LEEWAY"] must be ')
 
 
 def test_colour_is_what_django_s_options_say(issuer: FaultyIssuer) -> None:
     assert "\x1b[" not in check(no_color=True).out
     assert "\x1b[" in check(no_color=False, force_color=True).out
-
-
-@pytest.mark.parametrize(
-    ("seconds", "says"),
-    [(0, "0 s"), (119, "119 s"), (120, "2 min"), (7200, "2 h"), (172_800, "2 d")],
-)
-def test_durations_are_told_in_the_unit_that_suits(seconds: float, says: str) -> None:
-    assert duration(seconds) == says

@@ -37,8 +37,8 @@ def explain(token: str, *arguments: str, **options: Any) -> Result:
 
 def facts_of(token: str) -> dict[str, str]:
     """What the token holds and what is expected of it."""
-    token_section, header, claims, *_ = explain(token, "--json").json["sections"]
-    return {**token_section["facts"], **header["facts"], **claims["facts"]}
+    sections = explain(token, "--json").json["sections"][:2]
+    return {name: text for section in sections for name, text in section["facts"].items()}
 
 
 def warnings_of(token: str) -> list[str]:
@@ -110,34 +110,34 @@ def unpublished_key(making: Making) -> None:
     making.headers["kid"] = "unpublished"
 
 
-FAULTS: list[tuple[Change, str, str | None]] = [
-    (claim(padding="x" * 16384), "token_too_large", "length"),
-    (attribute("end", "é"), "malformed_token", None),
-    (attribute("end", ".x"), "malformed_token", None),
-    (header(crit=["exp"]), "malformed_token", None),
-    (header(kid="x" * 1025), "malformed_token", None),
-    (header(alg="HS256"), "algorithm_not_allowed", "alg"),
-    (attribute("payload", b"[]"), "malformed_token", None),
-    (attribute("payload", b'{"exp":1,"exp":2}'), "malformed_token", None),
-    (claim(iss=...), "missing_claim", "iss"),
-    (claim(iss=1), "invalid_claim", "iss"),
-    (claim(iss="https://stranger.test"), "untrusted_issuer", "iss"),
-    (header(alg="ES256"), "algorithm_not_allowed", "alg"),
-    (header(typ="at+jwt"), "invalid_type", "typ"),
-    (header(typ=...), "invalid_type", "typ"),
-    (claim(exp=...), "missing_claim", "exp"),
-    (claim(iat="now"), "invalid_claim", "iat"),
-    (claim(exp=1), "token_expired", "exp"),
-    (claim(nbf=4_000_000_000), "token_not_yet_valid", "nbf"),
-    (claim(aud=...), "missing_claim", "aud"),
-    (claim(aud=["web", "app"]), "invalid_audience", "aud"),
-    (claim(sub=1), "invalid_claim", None),
-    (attribute("signature", "!"), "malformed_token", None),
-    (unpublished_key, "unknown_key", None),
-    (foreign_signature, "invalid_signature", None),
-    (claim(account=...), "missing_claim", "account"),
-    (claim(account="other"), "invalid_claim", "account"),
-    (claim(level=True), "invalid_claim", "level"),
+FAULTS: list[tuple[Change, str]] = [
+    (claim(padding="x" * 16384), "token_too_large"),
+    (attribute("end", "é"), "malformed_token"),
+    (attribute("end", ".x"), "malformed_token"),
+    (header(crit=["exp"]), "malformed_token"),
+    (header(kid="x" * 1025), "malformed_token"),
+    (header(alg="HS256"), "algorithm_not_allowed"),
+    (attribute("payload", b"[]"), "malformed_token"),
+    (attribute("payload", b'{"exp":1,"exp":2}'), "malformed_token"),
+    (claim(iss=...), "missing_claim"),
+    (claim(iss=1), "invalid_claim"),
+    (claim(iss="https://stranger.test"), "untrusted_issuer"),
+    (header(alg="ES256"), "algorithm_not_allowed"),
+    (header(typ="at+jwt"), "invalid_type"),
+    (header(typ=...), "invalid_type"),
+    (claim(exp=...), "missing_claim"),
+    (claim(iat="now"), "invalid_claim"),
+    (claim(exp=1), "token_expired"),
+    (claim(nbf=4_000_000_000), "token_not_yet_valid"),
+    (claim(aud=...), "missing_claim"),
+    (claim(aud=["web", "app"]), "invalid_audience"),
+    (claim(sub=1), "invalid_claim"),
+    (attribute("signature", "!"), "malformed_token"),
+    (unpublished_key, "unknown_key"),
+    (foreign_signature, "invalid_signature"),
+    (claim(account=...), "missing_claim"),
+    (claim(account="other"), "invalid_claim"),
+    (claim(level=True), "invalid_claim"),
 ]
 
 
@@ -157,9 +157,9 @@ def make(issuer: Issuer, *changes: Change) -> str:
     return making.token()
 
 
-@pytest.mark.parametrize(("fault", "code", "name"), FAULTS)
+@pytest.mark.parametrize(("fault", "code"), FAULTS)
 def test_rejected_token_gets_the_verdict_of_the_verifier(
-    issuer: FaultyIssuer, fault: Change, code: str, name: str | None
+    issuer: FaultyIssuer, fault: Change, code: str
 ) -> None:
     token = make(issuer, fault)
 
@@ -167,10 +167,8 @@ def test_rejected_token_gets_the_verdict_of_the_verifier(
 
     assert verdict_of(token) == (code, text.error.partition(": ")[2])
     assert text.code == found.code == 1
-    assert text.error.startswith(f"The token would be rejected ({code}): ")
+    assert text.error.startswith(f"The token would not be accepted ({code}): ")
     assert (found.json["ok"], found.json["code"]) == (False, code)
-    if name is not None:
-        assert re.search(rf"\n  {name} +[^\n]+ \([A-Z_]+ = [^\n]+\)\n", text.out)
 
 
 @pytest.mark.parametrize("algorithm", ["EdDSA", "RS256"])
@@ -187,35 +185,36 @@ def test_good_token_passes_every_check(settings: Settings, algorithm: str) -> No
     assert (found.json["ok"], found.json["code"]) == (True, None)
     assert found.json["header"] == {"alg": algorithm}
     assert found.json["claims"]["scope"] == "read"
-    assert [section["title"] for section in found.json["sections"]] == ["Token", "Header", "Claims"]
+    assert [section["title"] for section in found.json["sections"]] == [
+        "Header",
+        "Claims",
+    ]
     assert not any(each["warnings"] or each["errors"] for each in found.json["sections"])
 
 
 def test_settings_are_shown_beside_what_the_token_holds(issuer: FaultyIssuer) -> None:
     facts = facts_of(make(issuer, claim(scope="read")))
 
-    assert re.fullmatch(r"\d+ \(MAX_TOKEN_LENGTH = 16384\)", facts.pop("length"))
-    trusted = f"ISSUER = '{issuer.url}' or 'http://127.0.0.1:1'"
-    assert facts.pop("iss") == f'"{issuer.url}" ({trusted})'
-    assert re.fullmatch(r"20.* UTC, in .+ \(LEEWAY = 0\)", facts.pop("exp"))
-    assert facts.pop("iat").endswith(" ago (LEEWAY = 0)")
+    assert re.fullmatch(r"20.* UTC, \+(299|300) s from now \(LEEWAY = 0\)", facts.pop("exp"))
+    assert re.fullmatch(r"20.* UTC, -[012] s from now \(LEEWAY = 0\)", facts.pop("iat"))
+    demands = "(REQUIRED_CLAIMS = {'account': ['acme', 'ajax'], 'tenant': True, 'level': 3})"
     assert json.loads(facts.pop("kid")) == issuer.keys[0].kid
-    required = "(REQUIRED_CLAIMS = {'account': ['acme', 'ajax'], 'tenant': True, 'level': 3})"
     assert facts == {
         "alg": "\"EdDSA\" (ALGORITHMS = ['EdDSA', 'RS256'])",
         "typ": "\"JWT\" (TOKEN_TYPES = ['JWT'])",
+        "iss": f"\"{issuer.url}\" (ISSUER = ['{issuer.url}', 'http://127.0.0.1:1'])",
         "nbf": "missing (LEEWAY = 0)",
         "aud": "\"api\" (AUDIENCE = 'api')",
         "sub": '"user"',
         "scope": '"read"',
-        "account": f'"acme" {required}',
-        "tenant": f"null {required}",
-        "level": f"3 {required}",
+        "account": f'"acme" {demands}',
+        "tenant": f"null {demands}",
+        "level": f"3 {demands}",
     }
 
 
 def test_neither_token_nor_signature_is_ever_shown(issuer: FaultyIssuer) -> None:
-    for fault, _, _ in FAULTS:
+    for fault, _ in FAULTS:
         token = make(issuer, fault)
         signature = token.split(".")[2]
         for result in (explain(token), explain(token, "--json")):
@@ -235,7 +234,7 @@ def test_query_of_a_url_is_not_shown(issuer: FaultyIssuer, settings: Settings) -
 def test_header_and_claims_are_shown_decoded(issuer: FaultyIssuer) -> None:
     result = explain(make(issuer, claim(name="\x1b[31mJosé")))
 
-    assert 'Header\n  alg       "EdDSA" (' in result.out
+    assert 'Header\n  alg       "EdDSA" (ALGORITHMS = ' in result.out
     assert r'  name      "\u001b[31mJos\u00e9"' in result.out
 
 
@@ -249,7 +248,7 @@ def test_names_of_claims_cannot_play_tricks_on_the_terminal(issuer: FaultyIssuer
 def test_what_cannot_be_read_is_not_shown(issuer: FaultyIssuer) -> None:
     result = explain("a.b.c")
 
-    assert result.out == "Token\n  length    5 (MAX_TOKEN_LENGTH = 16384)\n"
+    assert result.out.startswith("Header\nClaims\n")
     assert result.error.endswith(": The token's header cannot be decoded.")
     assert explain("a.b.c", "--json").json["header"] == {}
 
@@ -259,10 +258,10 @@ def test_times_are_shown_as_dates_and_relative_to_now(issuer: FaultyIssuer) -> N
     past = facts_of(make(issuer, claim(exp=now - 600, nbf=now - 1200)))
     future = facts_of(make(issuer, claim(nbf=now + 600)))
 
-    assert " UTC, 10 min ago" in past["exp"]
-    assert " UTC, 20 min ago" in past["nbf"]
-    assert " UTC, in 10 min" in future["nbf"]
-    assert facts_of(make(issuer, claim(iat="now")))["iat"].startswith('"now" (')
+    assert re.search(r" UTC, -60\d s from now", past["exp"])
+    assert re.search(r" UTC, -120\d s from now", past["nbf"])
+    assert re.search(r" UTC, \+(600|59\d) s from now", future["nbf"])
+    assert facts_of(make(issuer, claim(iat="now")))["iat"] == '"now" (LEEWAY = 0)'
 
 
 @pytest.mark.parametrize(
@@ -273,7 +272,7 @@ def test_issuer_that_is_nearly_right_gets_a_hint(
 ) -> None:
     (hint,) = warnings_of(make(issuer, claim(iss=change(issuer.url))))
 
-    assert hint.startswith(f'iss differs from "{issuer.url}" only in scheme, case or trailing ')
+    assert hint.startswith(f'iss differs from "{issuer.url}" only in scheme, case or slash. ')
 
 
 def test_token_without_sub_is_accepted_with_a_warning(
@@ -282,7 +281,7 @@ def test_token_without_sub_is_accepted_with_a_warning(
     result = explain(token := make(issuer, claim(sub=...)))
 
     assert result.code == 0
-    assert "  WARNING: The token has no sub, so all callers look like one user. " in result.out
+    assert "  WARNING: Without sub, all callers look like one user. " in result.out
     settings.JWTAUTH = settings.JWTAUTH | {"USER_ID_CLAIM": "account"}
     assert warnings_of(token) == []
 
@@ -290,21 +289,18 @@ def test_token_without_sub_is_accepted_with_a_warning(
 def test_keys_of_the_issuer_are_listed_if_none_verifies_the_token(issuer: FaultyIssuer) -> None:
     result = explain(make(issuer, unpublished_key))
 
-    assert f'  Key       "{issuer.keys[0].kid}": OKP, for EdDSA, Ed25519\n' in result.out
+    assert f'  Key       kid "{issuer.keys[0].kid}": OKP, for EdDSA, Ed25519\n' in result.out
 
 
 def test_key_of_the_token_that_was_skipped_is_named_with_the_reason(
     issuer: FaultyIssuer,
 ) -> None:
     jwks = issuer.jwks()["keys"]
-    long = {"kty": "oct", "kid": "x" * 200}
-    issuer.jwks_answer = Answer(body={"keys": [*jwks, {"kty": "oct", "kid": "old"}, long]})
+    issuer.jwks_answer = Answer(body={"keys": [*jwks, {"kty": "oct", "kid": "old"}]})
 
-    skipped = "was skipped: kty is not RSA, EC or OKP."
-    assert warnings_of(make(issuer, header(kid="old"))) == [f'The token\'s key "old" {skipped}']
-    (warning,) = warnings_of(make(issuer, header(kid="x" * 200)))
-    assert warning.endswith(f"xxx... {skipped}")
-    assert warnings_of(make(issuer, header(kid="ol"))) == []
+    result = explain(make(issuer, header(kid="old")))
+
+    assert '  Skipped   "old": kty is not RSA, EC or OKP\n' in result.out
 
 
 @pytest.mark.parametrize("others", [0, 1])
@@ -332,7 +328,7 @@ def test_token_of_an_unreachable_issuer_is_not_called_invalid(issuer: FaultyIssu
 
     assert verdict_of(token)[0] == "keys_unavailable"
     assert result.code == 1
-    assert result.error.startswith("The token cannot be verified (keys_unavailable): ")
+    assert result.error.startswith("The token would not be accepted (keys_unavailable): ")
     assert "  ERROR: No usable keys: the connection to the issuer failed" in result.out
 
 
@@ -358,9 +354,9 @@ def test_bad_signature_starts_no_refresh_that_would_outlive_the_command(
 @pytest.mark.parametrize(
     ("setting", "shown", "code"),
     [
-        ({}, "AUDIENCE = None", "invalid_audience"),
-        ({"AUDIENCE": ["web", "api"]}, "AUDIENCE = ['web', 'api']", None),
-        ({"VERIFY_AUDIENCE": False}, "VERIFY_AUDIENCE = False", None),
+        ({}, "(AUDIENCE = None)", "invalid_audience"),
+        ({"AUDIENCE": ["web", "api"]}, "(AUDIENCE = ['web', 'api'])", None),
+        ({"VERIFY_AUDIENCE": False}, "(VERIFY_AUDIENCE = False)", None),
     ],
 )
 def test_expected_audience_is_shown(
@@ -370,35 +366,19 @@ def test_expected_audience_is_shown(
         settings.JWTAUTH = {"ISSUER": issuer.url, **setting}
         token = issuer.token(aud="api")
 
-        assert facts_of(token)["aud"] == f'"api" ({shown})'
+        assert f'  aud       "api" {shown}\n' in explain(token).out
         assert explain(token, "--json").json["code"] == code
 
 
-def test_audience_callable_gets_none_for_the_request(settings: Settings) -> None:
-    def audience(request: Any) -> str:
-        return "no request" if request is None else "request"
-
-    with FaultyIssuer(["EdDSA"], trusted=False) as issuer:
-        settings.JWTAUTH = {"ISSUER": issuer.url, "AUDIENCE": audience}
-
-        assert explain(issuer.token(aud="no request")).code == 0
-        assert explain(issuer.token(aud="request")).error.startswith(
-            "The token would be rejected (invalid_audience): "
-        )
-
-
 def test_audience_of_a_request_is_left_out_and_the_rest_is_verified(settings: Settings) -> None:
-    def audience(request: Any) -> str:
-        return str(request.path)
-
     with FaultyIssuer(["EdDSA"], trusted=False) as issuer:
-        settings.JWTAUTH = {"ISSUER": issuer.url, "AUDIENCE": audience}
+        settings.JWTAUTH = {"ISSUER": issuer.url, "AUDIENCE": lambda request: str(request.path)}
         good = explain(issuer.token(aud="/here"))
         bad = explain(issuer.token(aud="/here", sub=1))
 
     assert good.code == 0
-    assert "  WARNING: AUDIENCE fails without a request, so aud was not checked.\n" in good.out
-    assert bad.error.startswith("The token would be rejected (invalid_claim): ")
+    assert "  WARNING: AUDIENCE depends on the request, so aud was not checked.\n" in good.out
+    assert bad.error.startswith("The token would not be accepted (invalid_claim): ")
 
 
 @pytest.mark.parametrize(
@@ -445,11 +425,8 @@ def test_terminal_is_asked_without_an_echo(
     assert prompts == ["Token (hidden): "]
 
 
-@pytest.mark.parametrize("octets", [b"", b" \n"])
-def test_nothing_on_standard_input_is_an_error(issuer: FaultyIssuer, octets: bytes) -> None:
-    result = run("jwtauth_explain", stdin=io.TextIOWrapper(io.BytesIO(octets), "utf-8"))
-
-    assert (result.code, result.error) == (1, "Standard input contains no token.")
+def test_nothing_on_standard_input_is_not_a_token(issuer: FaultyIssuer) -> None:
+    assert explain(" \n").error.startswith("The token would not be accepted (malformed_token): ")
 
 
 def test_wrong_settings_are_told_before_a_token_is_asked_for(settings: Settings) -> None:
@@ -472,7 +449,7 @@ def test_process_ends_with_code_1_and_without_a_traceback() -> None:
 
     assert result.returncode == 1
     assert '\n  iss       "https://stranger.test" (ISSUER = ' in result.stdout
-    assert result.stderr.startswith("CommandError: The token would be rejected (untrusted_issuer)")
+    assert "CommandError: The token would not be accepted (untrusted_issuer)" in result.stderr
     assert "Traceback" not in result.stderr
     assert token not in result.stdout
 

@@ -1,30 +1,32 @@
 """``manage.py jwtauth_check``: find out what happens to requests."""
 
 import json
+import re
 import time
 from contextlib import suppress
 from dataclasses import replace
-from math import inf
+from typing import Any
 
 from django.conf import settings as django_settings
 
 from jwtauth.keys.fetch import FetchError
 from jwtauth.keys.url_policy import problem_with
-from jwtauth.management.report import IssuerCommand, Section, add_keys, duration, shown
+from jwtauth.management.report import MAX_TEXT, ReportCommand, Section, shown
 from jwtauth.settings import IssuerSettings, Settings
+from jwtauth.settings.checks import can_be_shared
 from jwtauth.tokens.jwks import KeySet
 from jwtauth.verification import fetcher_for, jwks_cache_for
 
 
-class Command(IssuerCommand):
+class Command(ReportCommand):
     """Fetch the keys of every issuer in JWTAUTH, and report what happens to requests.
 
     For each issuer, the command shows whether it answers, which of its keys can be
     used, why the others are skipped, whether its discovery document confirms its
-    name, whether the clocks agree, and how old the keys in the shared cache are. It
-    also shows whether the cache works and can be shared. Keys are fetched as for a
-    request, with the same time limit. For an issuer with the setting JWKS, the
-    command shows the keys in the setting and fetches nothing.
+    name, whether the clocks agree, whether the cache works and can be shared, and how
+    old the keys in the cache are. Keys are fetched as for a request, with the same
+    time limit. For an issuer with the setting JWKS, the command shows the keys in
+    the setting and fetches nothing.
 
     The command sees no token, so the iss and aud of tokens may still not match. To
     examine a token, use jwtauth_explain.
@@ -35,67 +37,81 @@ class Command(IssuerCommand):
     The exit code is 1 if there are errors, and 0 if there are only warnings.
     """
 
-    def issuer_section(self, issuer: IssuerSettings, settings: Settings) -> Section:
+    def report(self, settings: Settings, options: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG002
+        sections = [self.section_of(issuer, settings) for issuer in settings.issuers.values()]
+        failures = sum(bool(section.errors) for section in sections)
+        summary = f"Issuers with errors: {failures} of {len(sections)}."
+        return {"ok": not failures, "summary": summary, "sections": sections}
+
+    def section_of(self, issuer: IssuerSettings, settings: Settings) -> Section:
+        """Return the section about an issuer."""
         section = Section(issuer.issuer)
         keys = add_keys(section, issuer)
-        allowed = [key for key in keys or () if not issuer.algorithms.isdisjoint(key.algorithms)]
-        if keys and not allowed:
-            section.errors.append("The issuer's keys support no algorithm in ALGORITHMS.")
-        if issuer.jwks is not None:
-            return section
-        name = _ask_for_name(section, issuer)
-        # A set without usable keys is an answer, not an outage, so it prolongs nothing.
-        stale_ttl = issuer.jwks_stale_ttl if keys is None else 0
-        left = issuer.jwks_ttl + stale_ttl - _look_into_cache(section, issuer, settings)
-        claims = "aud matches" if name == issuer.issuer else "iss and aud match"
-        if allowed:
-            requests = f"are accepted, if their {claims}"
-            if name not in {None, issuer.issuer}:
-                requests = f"get 401 if their iss is {shown(name)}"
-        elif keys:
-            requests = "get 401"
-        elif left > 0:
-            cached = "are accepted with the keys in the cache"
-            requests = f"{cached} for at most {duration(left)}, if their {claims}"
-        else:
-            requests = "get 503, except from processes that already have keys"
-        section.facts["Requests"] = requests
+        if not keys:
+            section.errors.append("Requests get 503, except with keys in use or in the cache.")
+        elif all(issuer.algorithms.isdisjoint(key.algorithms) for key in keys):
+            section.errors.append("Requests get 401: no key supports an algorithm in ALGORITHMS.")
+        if issuer.jwks is None:
+            _add_name(section, issuer)
+            add_cache(section, issuer, settings)
         return section
 
 
-def _ask_for_name(section: Section, issuer: IssuerSettings) -> str | None:
-    """Compare the issuer with the name in its discovery document, and return that name."""
-    url = replace(issuer, discovery=True).discovery_url or ""
-    section.facts["Issuer"] = "not confirmed by a discovery document"
-    # With JWKS_URL, an issuer need not be a URL.
-    if problem_with(url, allow_plain_http=django_settings.DEBUG):
-        return None
-    fetcher = fetcher_for(replace(issuer, jwks_url=url, discovery=False))
+def add_keys(section: Section, issuer: IssuerSettings) -> KeySet | None:
+    """Load the issuer's keys as a request would, and return them unless that fails.
+
+    What a callable ``JWKS`` raises propagates.
+    """
+    jwks: Any = issuer.jwks() if callable(issuer.jwks) else issuer.jwks
     try:
-        name = str(json.loads(fetcher.fetch(issuer.jwks_timeout).text)["issuer"])
-    except (FetchError, ValueError, RecursionError, LookupError, TypeError):
+        keys = KeySet(jwks) if issuer.jwks else KeySet.from_text(_fetch(section, issuer))
+    except (FetchError, ValueError) as error:
+        reason = error if isinstance(error, FetchError) else "the answer is not a JWK Set"
+        section.errors.append(f"No usable keys: {reason}.")
         return None
-    section.facts["Issuer"] = f"{shown(name)} in its discovery document"
-    if name != issuer.issuer:
-        section.errors.append(
-            f"The discovery document names the issuer {shown(name)}, so tokens with this iss are "
-            "rejected. Set ISSUER, or the key in ISSUERS, to exactly this value."
-        )
-    return name
+    section.facts["Key"] = [
+        f"kid {shown(key.kid)}: {key.kty}, for {', '.join(key.algorithms)}" for key in keys
+    ]
+    section.facts["Skipped"] = [f"{key.name}: {key.reason}" for key in keys.skipped]
+    return keys
 
 
-def _look_into_cache(section: Section, issuer: IssuerSettings, settings: Settings) -> float:
-    """Return the age of the keys in the cache, in seconds."""
-    shared = jwks_cache_for(issuer, settings).read()
-    if shared.failure:
-        section.warnings.append(
-            f"The last fetch by this deployment failed ({shared.failure.reason})."
-        )
+def add_cache(section: Section, issuer: IssuerSettings, settings: Settings) -> None:
+    """Try the cache out, and show the age of the keys in it."""
+    cache = jwks_cache_for(issuer, settings)
+    if not can_be_shared(settings.cache):
+        section.warnings.append("Processes cannot share the cache, so each fetches all keys.")
+    if problem := cache.problem():
+        section.errors.append(f"The cache does not work: {problem:.{MAX_TEXT}}.")
+    document = cache.read().document
     section.facts["Cache"] = "no keys"
-    if shared.document is not None:
-        with suppress(ValueError):  # Another program may have written nonsense.
-            keys = len(KeySet.from_text(shared.document.text))
-            age = time.time() - shared.document.fetched_at
-            section.facts["Cache"] = f"keys: {keys}, fetched {duration(age)} ago"
-            return age
-    return inf
+    if document:
+        section.facts["Cache"] = f"keys fetched {time.time() - document.fetched_at:.0f} s ago"
+
+
+def _fetch(section: Section, issuer: IssuerSettings) -> str:
+    # The query may contain a secret.
+    section.facts["Fetch"] = re.sub(r"\?.*", "?...", issuer.jwks_url or issuer.discovery_url or "")
+    asked_at = time.time()
+    document = fetcher_for(issuer).fetch(issuer.jwks_timeout)
+    if document.sent_at is not None:
+        # The issuer sent the answer within that whole second, and between the request and now.
+        error = max(asked_at - (document.sent_at + 1), document.sent_at - time.time(), 0)
+        section.facts["Clock"] = f"{error:.0f} s off the issuer's"
+        if error > issuer.leeway:
+            section.warnings.append("The clocks differ. Synchronize the host's, or raise LEEWAY.")
+    return document.text
+
+
+def _add_name(section: Section, issuer: IssuerSettings) -> None:
+    """Compare the issuer with the name in its discovery document."""
+    url = replace(issuer, discovery=True).discovery_url or ""
+    fetcher = fetcher_for(replace(issuer, jwks_url=url, discovery=False))
+    section.facts["Issuer"] = "not confirmed: tokens are accepted only if iss and aud match"
+    # With JWKS_URL, an issuer need not be a URL.
+    if problem_with(url, allow_plain_http=django_settings.DEBUG) is None:
+        with suppress(FetchError, ValueError, RecursionError, LookupError, TypeError):
+            name = json.loads(fetcher.fetch(issuer.jwks_timeout).text)["issuer"]
+            section.facts["Issuer"] = f"{shown(name)} in its discovery document"
+            if name != issuer.issuer:
+                section.errors.append(f"Its tokens are rejected: set ISSUER to {shown(name)}.")

@@ -4,15 +4,16 @@ import getpass
 import re
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 from django.conf import settings as django_settings
-from django.core.management.base import CommandError
 
 from jwtauth.exceptions import KeysUnavailable, TokenError
 from jwtauth.keys.single_flight import retry_when_ready
-from jwtauth.management.report import ReportCommand, Section, add_keys, duration, shown
+from jwtauth.management.commands.jwtauth_check import add_keys
+from jwtauth.management.report import ReportCommand, Section, shown
 from jwtauth.settings import Settings
 from jwtauth.settings.schema import KEYS
 from jwtauth.tokens.claims import MAX_NUMERIC_DATE
@@ -20,10 +21,12 @@ from jwtauth.tokens.verifier import parse_claims
 from jwtauth.verification import build_verifier
 
 _KEY_CODES = {"unknown_key", "invalid_signature", "keys_unavailable"}
+_HEADER = {"alg": "ALGORITHMS", "typ": "TOKEN_TYPES"}
+_TIMES = dict.fromkeys(("exp", "nbf", "iat"), "LEEWAY")
 
 
 class Command(ReportCommand):
-    """Verify a token as a request would, and show what the settings expect of it.
+    """Verify a token as a request would, and show it with the settings that matter.
 
     The command reads the token from standard input. An argument would end up in the
     shell's history and in the list of processes. You can paste the token with the
@@ -34,8 +37,7 @@ class Command(ReportCommand):
         xclip -o | manage.py jwtauth_explain
 
     Only the token is verified: USER_RESOLVER is not called, and permissions are not
-    evaluated. If AUDIENCE is a callable, it gets None for the request. If it then
-    raises an exception, the command verifies the token without aud.
+    evaluated. If AUDIENCE is a function of the request, aud is not checked.
 
     Keys are loaded as for a request, so the command may fetch them. If no key
     verifies the token, the command lists the keys. The output contains the header
@@ -47,35 +49,26 @@ class Command(ReportCommand):
     # As for Django's own commands that ask: call_command() can pass a stream.
     stealth_options: tuple[str, ...] = ("stdin",)
 
-    def report(self, settings: Settings, options: dict[str, Any]) -> None:
+    def report(self, settings: Settings, options: dict[str, Any]) -> dict[str, Any]:
         token = _read_token(options.get("stdin") or sys.stdin)
-        segments: list[dict[str, Any]] = [*map(_decode, token.split(".", 2)), {}]
-        header, claims = segments[:2]
+        header, claims = map(_decode, f"{token}.".split(".")[:2])
         iss = str(claims.get("iss"))
         issuer = settings.issuers.get(iss)
-        warnings = _warnings(iss, claims, settings)
-        if issuer and callable(issuer.audience):
-            try:
-                issuer.audience(None)
-            except Exception:  # noqa: BLE001 - the project's own code may raise anything.
-                warnings.append("AUDIENCE fails without a request, so aud was not checked.")
-                unverified = replace(issuer, verify_audience=False)
-                settings = replace(settings, issuers={iss: unverified})
         # As in the settings file: these are the words that a user can find and change there.
         written = {name: key.default for name, key in KEYS.items()} | django_settings.JWTAUTH
         written |= written["ISSUERS"].get(iss, {})
-        text = {name: f"{name} = {value!r}" for name, value in written.items()}
-        expected = dict.fromkeys(written["REQUIRED_CLAIMS"], text["REQUIRED_CLAIMS"])
-        expected |= dict.fromkeys(("exp", "nbf", "iat"), text["LEEWAY"])
-        expected["iss"] = f"ISSUER = {' or '.join(map(repr, settings.issuers))}"
-        expected["aud"] = text["AUDIENCE" if written["VERIFY_AUDIENCE"] else "VERIFY_AUDIENCE"]
-        of_header = {"alg": text["ALGORITHMS"], "typ": text["TOKEN_TYPES"]}
+        written["ISSUER"] = written["ISSUER"] or [*settings.issuers]
+        compared = {"iss": "ISSUER", **_TIMES}
+        compared["aud"] = "AUDIENCE" if written["VERIFY_AUDIENCE"] else "VERIFY_AUDIENCE"
+        compared |= dict.fromkeys(written["REQUIRED_CLAIMS"], "REQUIRED_CLAIMS")
+        warnings = [*_warnings(iss, claims, settings)]
+        if issuer and callable(issuer.audience):
+            warnings.append("AUDIENCE depends on the request, so aud was not checked.")
+            settings = replace(settings, issuers={iss: replace(issuer, verify_audience=False)})
         sections = [
-            Section("Token", {"length": f"{len(token)} ({text['MAX_TOKEN_LENGTH']})"}),
-            Section("Header", _facts(header, of_header)),
-            Section("Claims", _facts(claims, expected), warnings),
+            Section("Header", _facts(header, _HEADER, written)),
+            Section("Claims", _facts(claims, compared, written), warnings),
         ]
-        sections = [section for section in sections if section.facts]  # What can be decoded.
         code, summary = None, "The token would be accepted."
         # A fetch in the background would not outlive this process.
         verifier = build_verifier(settings, spawn=lambda work: work())
@@ -83,23 +76,18 @@ class Command(ReportCommand):
             retry_when_ready(verifier.verify, token, None)
         except (TokenError, KeysUnavailable) as error:
             code = error.code
-            verdict = "would be rejected" if isinstance(error, TokenError) else "cannot be verified"
-            summary = f"The token {verdict} ({code}): {error}"
+            summary = f"The token would not be accepted ({code}): {error}"
         if issuer and code in _KEY_CODES:
-            sections.append(Section(issuer.issuer))
-            add_keys(sections[-1], issuer, header.get("kid"))
-        self.show_sections(sections)
-        members = {"code": code, "header": header, "claims": claims, "sections": sections}
-        self.end(summary, ok=code is None, **members)
+            sections.append(Section(iss))
+            add_keys(sections[-1], issuer)
+        found = {"code": code, "header": header, "claims": claims, "sections": sections}
+        return {"ok": code is None, "summary": summary} | found
 
 
 def _read_token(stream: Any) -> str:
     """Return the longest word: the rest is a header's name, a prefix and quotes, if anything."""
     text = getpass.getpass("Token (hidden): ") if stream.isatty() else stream.read()
-    token = max(re.split(r"[\s\"',:;]+", text), key=len)
-    if not token:
-        raise CommandError("Standard input contains no token.")
-    return token
+    return max(re.split(r"[\s\"',:;]+", text), key=len)
 
 
 def _decode(segment: str) -> dict[str, Any]:
@@ -109,35 +97,30 @@ def _decode(segment: str) -> dict[str, Any]:
         return {}
 
 
-def _facts(members: dict[str, Any], expected: dict[str, str]) -> dict[str, str]:
+def _facts(
+    members: dict[str, Any], compared: dict[str, str], written: dict[str, Any]
+) -> dict[str, str]:
     """Return what the token holds, with the settings that it is compared with."""
     facts = {name: _text_of(name, value) for name, value in members.items()}
-    compared = {name: f"{facts.get(name, 'missing')} ({text})" for name, text in expected.items()}
-    return facts | compared if facts else {}
+    for name, setting in compared.items() if facts else ():
+        facts[name] = f"{facts.get(name, 'missing')} ({setting} = {written[setting]!r})"
+    return facts
 
 
-def _text_of(name: str, value: Any) -> str:
+def _text_of(claim: str, value: Any) -> str:
     is_time = type(value) in (int, float) and 0 <= value <= MAX_NUMERIC_DATE
-    if name not in {"exp", "nbf", "iat"} or not is_time:
+    if claim not in _TIMES or not is_time:
         return shown(value)
-    left = value - time.time()
-    relative = f"in {duration(left)}" if left > 0 else f"{duration(-left)} ago"
-    return time.strftime(f"%Y-%m-%d %H:%M:%S UTC, {relative}", time.gmtime(value))
+    seconds = f"{value - time.time():+.0f} s from now"
+    return time.strftime(f"%Y-%m-%d %H:%M:%S UTC, {seconds}", time.gmtime(value))
 
 
-def _warnings(iss: str, claims: dict[str, Any], settings: Settings) -> list[str]:
-    warnings = [
-        f"iss differs from {shown(url)} only in scheme, case or trailing slash. Set ISSUER to "
-        "exactly the iss of the token."
-        for url in settings.issuers
-        if iss != url and _simplified(iss) == _simplified(url)
-    ]
+def _warnings(iss: str, claims: dict[str, Any], settings: Settings) -> Iterator[str]:
+    for url in settings.issuers:
+        if iss != url and _simplified(iss) == _simplified(url):
+            yield f"iss differs from {shown(url)} only in scheme, case or slash. Correct ISSUER."
     if settings.user_id_claim == "sub" and claims and "sub" not in claims:
-        warnings.append(
-            "The token has no sub, so all callers look like one user. Configure claimsFromUser "
-            "at the gateway."
-        )
-    return warnings
+        yield "Without sub, all callers look like one user. Configure claimsFromUser."
 
 
 def _simplified(url: str) -> str:

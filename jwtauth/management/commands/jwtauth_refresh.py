@@ -1,11 +1,12 @@
 """``manage.py jwtauth_refresh``: load keys for all processes before a request needs them."""
 
-from jwtauth.management.report import IssuerCommand, Section, duration
+from jwtauth.management.commands import jwtauth_check
+from jwtauth.management.report import Section
 from jwtauth.settings import IssuerSettings, Settings
 from jwtauth.verification import key_source_of
 
 
-class Command(IssuerCommand):
+class Command(jwtauth_check.Command):
     """Fetch the keys of every issuer in JWTAUTH and put them into the shared cache.
 
     Run it in a deployment before the new processes start, so that their first
@@ -18,11 +19,11 @@ class Command(IssuerCommand):
     The exit code is 1 if a fetch fails or if the cache does not work.
     """
 
-    def issuer_section(self, issuer: IssuerSettings, settings: Settings) -> Section:  # noqa: ARG002
+    def section_of(self, issuer: IssuerSettings, settings: Settings) -> Section:
         status = key_source_of(issuer.issuer).refresh()
-        section = Section(issuer.issuer)
-        if status.keys:
-            section.facts["Keys"] = f"{status.keys}, {duration(status.age or 0)} old"
+        section = Section(issuer.issuer, {"Keys": str(status.keys)})
         if status.reason is not None:
             section.errors.append(f"No usable keys: {status.reason}.")
+        if issuer.jwks is None:
+            jwtauth_check.add_cache(section, issuer, settings)
         return section
