@@ -209,7 +209,7 @@ class ModelUserResolver:
                 "locally. ModelUserResolver(local_accounts=True) accepts such users."
             )
             return None
-        return user
+        return user  # type: ignore[no-any-return]
 
     def _get_or_create(self, model: Any, username: Any, claims: Claims) -> Any:
         manager = model._default_manager  # noqa: SLF001 - documented by Django.
