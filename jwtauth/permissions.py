@@ -16,7 +16,13 @@ from .settings import get_settings, validators
 from .tokens.claims import ClaimsPolicy
 
 
-class TokenHasScope(BasePermission):
+class _TokenPermission(BasePermission):
+    def has_object_permission(self, request: Request, view: APIView, obj: Any) -> bool:  # noqa: ARG002 - DRF's signature.
+        """Return what ``has_permission`` returns, so that ``~`` inverts it for objects, too."""
+        return self.has_permission(request, view)
+
+
+class TokenHasScope(_TokenPermission):
     """Requires a token with every scope that the view names in ``required_scopes``.
 
     The attribute is a list, or a dict from request method to list. A method that is not in the dict
@@ -34,10 +40,6 @@ class TokenHasScope(BasePermission):
         view.permission_denied = partial(_deny, view, type(self))  # type: ignore[method-assign]  # of this request's view
         return False
 
-    def has_object_permission(self, request: Request, view: APIView, obj: Any) -> bool:  # noqa: ARG002 - DRF's signature.
-        """Return what ``has_permission`` returns, so that ``~`` inverts it for objects, too."""
-        return self.has_permission(request, view)
-
     def is_enough(self, required: frozenset[str], granted: frozenset[str]) -> bool:
         """Return whether the scopes of a token are enough for what the view requires."""
         return required <= granted
@@ -51,7 +53,7 @@ class TokenHasAnyScope(TokenHasScope):
         return not required.isdisjoint(granted)
 
 
-class TokenHasClaims(BasePermission):
+class TokenHasClaims(_TokenPermission):
     """Requires a token with the claims that the view names in ``required_claims``.
 
     The attribute is written like the setting ``REQUIRED_CLAIMS``: ``{claim: True}`` requires
@@ -62,7 +64,7 @@ class TokenHasClaims(BasePermission):
 
     def has_permission(self, request: Request, view: APIView) -> bool:
         """Return whether the token of this request has the claims."""
-        policy = _parsed(view, getattr(view, "required_claims", None), _parse_claims)
+        policy = _parsed(view, "required_claims", _parse_claims)
         claims = _verified_claims(request)
         if claims is None:
             return False
@@ -71,10 +73,6 @@ class TokenHasClaims(BasePermission):
         except TokenError:
             return False
         return True
-
-    def has_object_permission(self, request: Request, view: APIView, obj: Any) -> bool:  # noqa: ARG002 - DRF's signature.
-        """Return what ``has_permission`` returns."""
-        return self.has_permission(request, view)
 
 
 def _verified_claims(request: Request) -> dict[str, Any] | None:
@@ -100,7 +98,7 @@ def _granted_scopes(request: Request) -> frozenset[str] | None:
 
 
 def _required_scopes(request: Request, view: APIView) -> frozenset[str] | None:
-    required = _parsed(view, getattr(view, "required_scopes", None), _parse_scopes)
+    required = _parsed(view, "required_scopes", _parse_scopes)
     if isinstance(required, frozenset):
         return required
     method = "GET" if request.method == "HEAD" and "HEAD" not in required else request.method
@@ -132,21 +130,18 @@ def _parse_claims(value: Any, view: str) -> ClaimsPolicy:
         ) from None
 
 
-_cache: Final[dict[tuple[Any, int], tuple[Any, Any]]] = {}
-_CACHE_SIZE: Final = 1000
+# By view class and attribute: the value, and what it was parsed to.
+_cache: Final[dict[tuple[type, str], tuple[Any, Any]]] = {}
 
 
-def _parsed(view: APIView, value: Any, parse: Callable[[Any, str], Any]) -> Any:
+def _parsed(view: APIView, name: str, parse: Callable[[Any, str], Any]) -> Any:
     """Return an attribute of the view, parsed once for as long as it is the same object."""
-    key = parse, id(value)
-    found = _cache.get(key)
-    if found is None:
-        # The value is kept with it, so that no other object can have its id.
-        found = value, parse(value, type(view).__name__)
-        if len(_cache) >= _CACHE_SIZE:
-            _cache.clear()  # Of views that build the attribute for each request.
-        _cache[key] = found
-    return found[1]
+    value = getattr(view, name, None)
+    known, parsed = _cache.get((type(view), name), (_cache, None))
+    if known is not value:
+        parsed = parse(value, type(view).__name__)
+        _cache[type(view), name] = value, parsed
+    return parsed
 
 
 def _deny(
