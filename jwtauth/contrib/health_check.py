@@ -1,24 +1,19 @@
 """A check for django-health-check (version 4): whether tokens can be verified now."""
 
-from __future__ import annotations
-
 from asyncio import gather
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from health_check.exceptions import ServiceUnavailable, ServiceWarning
 
 from jwtauth.exceptions import KeysUnavailable
 from jwtauth.keys.single_flight import aretry_when_ready
+from jwtauth.keys.state import Status
 from jwtauth.verification import get_verifier, key_source_of
 
 if TYPE_CHECKING:
-    from jwtauth.keys.state import Status
-
-    class HealthCheck:
-        def __getattr__(self, name: str) -> Any:
-            """Anything: that package has no types."""
+    HealthCheck = object  # That package has no types.
 else:
     from health_check.base import HealthCheck
 
@@ -35,10 +30,7 @@ class IssuerKeys(HealthCheck):
 
     async def run(self) -> None:
         """Raise ``ServiceUnavailable`` or ``ServiceWarning``."""
-        trusted = get_verifier().issuers
-        if self.issuer is not None and self.issuer not in trusted:
-            raise ServiceUnavailable("this issuer is not in JWTAUTH")
-        issuers = trusted if self.issuer is None else [self.issuer]
+        issuers = get_verifier().issuers if self.issuer is None else [self.issuer]
         statuses = await gather(*map(_status, issuers))
         missing = [
             f"{each.issuer}: no usable keys ({each.reason or 'no answer yet'})"
