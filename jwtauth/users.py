@@ -39,26 +39,19 @@ def require_active(user: Any) -> None:
     Raise ``TokenError`` for ``None`` and for an inactive user, and ``ImproperlyConfigured`` for
     anything that is not a user.
     """
-    try:
-        # A default for getattr() would hide an AttributeError that a property raises.
-        flags = (False,) if user is None else (user.is_authenticated, user.is_active)
-    except AttributeError as error:
-        raise _not_a_user(user) from error
-    # Methods of these names would always be true.
-    if isinstance(user, type) or any(callable(flag) for flag in flags):
-        raise _not_a_user(user)
+    flags = [getattr(user, name, None) for name in ("is_authenticated", "is_active")]
+    # Neither a class nor a method of these names says anything about a user.
+    is_user = not isinstance(user, type) and all(flag in (True, False) for flag in flags)
+    if user is not None and not is_user:
+        if inspect.iscoroutine(user):
+            user.close()  # Python warns about coroutines that are neither awaited nor closed.
+        raise ImproperlyConfigured(
+            "USER_RESOLVER, or get_user() of the authentication class, returned an object of type "
+            f"{type(user).__name__}. It must return None or a user with is_authenticated and "
+            "is_active. Only AsyncZuploJWTAuthentication awaits coroutines."
+        )
     if not all(flags):
         raise TokenError("user_refused", _("The token's user is not accepted."))
-
-
-def _not_a_user(value: object) -> ImproperlyConfigured:
-    if inspect.iscoroutine(value):
-        value.close()  # Python warns about coroutines that are neither awaited nor closed.
-    return ImproperlyConfigured(
-        "USER_RESOLVER, or get_user() of the authentication class, returned an object of type "
-        f"{type(value).__name__}. It must return None or a user with is_authenticated and "
-        "is_active. Only AsyncZuploJWTAuthentication awaits coroutines."
-    )
 
 
 def _identifier(claims: Claims, claim: str, *, required: bool) -> str | int | None:
@@ -84,11 +77,8 @@ class TokenUser:
     Django's users works, but it is authenticated and active. ``claims`` are the verified claims.
     """
 
-    is_active = True
-    is_staff = False
-    is_superuser = False
-    is_authenticated = True
-    is_anonymous = False
+    is_authenticated = is_active = True
+    is_anonymous = is_staff = is_superuser = False
 
     def __init__(self, claims: Claims, id_claim: str = "sub") -> None:
         self.claims = claims
@@ -103,7 +93,10 @@ class TokenUser:
         parts = () if self._identifier is None else (self._identifier,)
         return _digest(self._issuer, *parts)
 
-    id = pk
+    @property
+    def id(self) -> str:
+        """An alias of ``pk``."""
+        return self.pk
 
     def __str__(self) -> str:
         return self.username
@@ -123,10 +116,7 @@ class TokenUser:
     def _has_no_row(self, *_: object, **__: object) -> NoReturn:
         raise NotImplementedError("A TokenUser has no row in the database.")
 
-    save = _has_no_row
-    delete = _has_no_row
-    set_password = _has_no_row
-    check_password = _has_no_row
+    save = delete = set_password = check_password = _has_no_row
 
     @property
     def groups(self) -> Any:
@@ -139,14 +129,12 @@ class TokenUser:
     def get_user_permissions(self, obj: object = None) -> set[str]:  # noqa: ARG002 - Django's signature.
         return set()
 
-    get_group_permissions = get_user_permissions
-    get_all_permissions = get_user_permissions
+    get_group_permissions = get_all_permissions = get_user_permissions
 
     async def aget_user_permissions(self, obj: object = None) -> set[str]:  # noqa: ARG002 - Django's signature.
         return set()
 
-    aget_group_permissions = aget_user_permissions
-    aget_all_permissions = aget_user_permissions
+    aget_group_permissions = aget_all_permissions = aget_user_permissions
 
     def has_perm(self, perm: str, obj: object = None) -> bool:  # noqa: ARG002 - Django's signature.
         return False

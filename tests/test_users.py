@@ -298,10 +298,8 @@ def test_user_whose_activity_cannot_be_read_is_not_served(
     for entrance in ENTRANCES:
         # Python cannot tell an AttributeError of a property from a missing attribute.
         expected = ImproperlyConfigured if error is AttributeError else error
-        with pytest.raises(expected) as caught:
+        with pytest.raises(expected):
             resolve_with(resolve, entrance)
-
-        assert "not there" in str(caught.value.__cause__ or caught.value)
 
 
 # Users without a row.
