@@ -18,25 +18,18 @@ from jwtauth.signals import (
 )
 from jwtauth.verification import get_verifier, key_source_of
 
-ACCEPTED: Final = Counter("jwtauth_tokens_accepted", "Tokens accepted.", ["issuer"])
+ACCEPTED: Final = Counter("jwtauth_tokens_accepted", "Accepted tokens.", ["issuer"])
 REFUSED: Final = Counter(
-    "jwtauth_tokens_refused",
-    "Tokens rejected, by code; keys_unavailable is a response of 503.",
-    ["issuer", "code", "unexpected"],
+    "jwtauth_tokens_refused", "Rejected tokens.", ["issuer", "code", "unexpected"]
 )
-MISSING: Final = Counter(
-    "jwtauth_tokens_missing",
-    "Requests without a token: without the header (none), or with another scheme (other).",
-    ["scheme"],
-)
-FETCHES: Final = Counter(
-    "jwtauth_keys_fetches", "Fetches of an issuer's keys.", ["issuer", "outcome"]
-)
-REPORTED: Final = Counter(
-    "jwtauth_requests_reported",
-    "Requests that the middleware served because of REPORT_ONLY, by the code of the rejection.",
-    ["code"],
-)
+"""The code ``keys_unavailable`` is a response of 503. ``unexpected`` is the type of an exception
+that caused the rejection, or empty."""
+MISSING: Final = Counter("jwtauth_tokens_missing", "Requests without a token.", ["scheme"])
+"""``scheme`` is ``none`` without the header, and ``other`` with another scheme than ``PREFIX``."""
+REPORTED: Final = Counter("jwtauth_requests_reported", "Served because of REPORT_ONLY.", ["code"])
+"""``code`` is the code of the rejection that ``REPORT_ONLY`` prevented."""
+FETCHES: Final = Counter("jwtauth_keys_fetches", "Fetches of keys.", ["issuer", "outcome"])
+"""``outcome`` is ``fetched`` or ``failed``."""
 
 # What each signal counts, found by the arguments of the signal.
 _COUNTED: Final[dict[Signal, Callable[[dict[str, Any]], Counter]]] = {
