@@ -119,11 +119,8 @@ def _log(error: Rejection, issuer: str | None) -> dict[str, str | None]:
 
 
 def _warn(recent: list[_Rejected]) -> None:
-    counts = Counter((code, issuer) for _, code, issuer, _ in recent)
-    details = ", ".join(
-        f"{number} {code} ({issuer})" if issuer else f"{number} {code}"
-        for (code, issuer), number in counts.most_common()
-    )
+    counts = Counter(f"{code} ({issuer})" if issuer else code for _, code, issuer, _ in recent)
+    details = ", ".join(f"{number} {reason}" for reason, number in counts.most_common())
     # Only this line contains what strangers claim, and only escaped.
     claimed = Counter(claim for _, _, _, claim in recent if claim is not None)
     for example, _ in claimed.most_common(1):
