@@ -64,7 +64,7 @@ class TokenHasClaims(_TokenPermission):
 
     def has_permission(self, request: Request, view: APIView) -> bool:
         """Return whether the token of this request has the claims."""
-        policy = _parsed(view, "required_claims", _parse_claims)
+        policy = _parsed(view, getattr(view, "required_claims", None), _parse_claims)
         claims = _verified_claims(request)
         if claims is None:
             return False
@@ -98,7 +98,7 @@ def _granted_scopes(request: Request) -> frozenset[str] | None:
 
 
 def _required_scopes(request: Request, view: APIView) -> frozenset[str] | None:
-    required = _parsed(view, "required_scopes", _parse_scopes)
+    required = _parsed(view, getattr(view, "required_scopes", None), _parse_scopes)
     if isinstance(required, frozenset):
         return required
     method = "GET" if request.method == "HEAD" and "HEAD" not in required else request.method
@@ -130,17 +130,16 @@ def _parse_claims(value: Any, view: str) -> ClaimsPolicy:
         ) from None
 
 
-# By view class and attribute: the value, and what it was parsed to.
-_cache: Final[dict[tuple[type, str], tuple[Any, Any]]] = {}
+# By view class and parser: the value of the attribute, and what it was parsed to.
+_cache: Final[dict[tuple[type, Any], tuple[Any, Any]]] = {}
 
 
-def _parsed(view: APIView, name: str, parse: Callable[[Any, str], Any]) -> Any:
+def _parsed(view: APIView, value: Any, parse: Callable[[Any, str], Any]) -> Any:
     """Return an attribute of the view, parsed once for as long as it is the same object."""
-    value = getattr(view, name, None)
-    known, parsed = _cache.get((type(view), name), (_cache, None))
+    known, parsed = _cache.get((type(view), parse), (_cache, None))
     if known is not value:
         parsed = parse(value, type(view).__name__)
-        _cache[type(view), name] = value, parsed
+        _cache[type(view), parse] = value, parsed
     return parsed
 
 

@@ -116,7 +116,10 @@ class TokenUser:
     def _has_no_row(self, *_: object, **__: object) -> NoReturn:
         raise NotImplementedError("A TokenUser has no row in the database.")
 
-    save = delete = set_password = check_password = _has_no_row
+    save = _has_no_row
+    delete = _has_no_row
+    set_password = _has_no_row
+    check_password = _has_no_row
 
     @property
     def groups(self) -> Any:
@@ -129,12 +132,14 @@ class TokenUser:
     def get_user_permissions(self, obj: object = None) -> set[str]:  # noqa: ARG002 - Django's signature.
         return set()
 
-    get_group_permissions = get_all_permissions = get_user_permissions
+    get_group_permissions = get_user_permissions
+    get_all_permissions = get_user_permissions
 
     async def aget_user_permissions(self, obj: object = None) -> set[str]:  # noqa: ARG002 - Django's signature.
         return set()
 
-    aget_group_permissions = aget_all_permissions = aget_user_permissions
+    aget_group_permissions = aget_user_permissions
+    aget_all_permissions = aget_user_permissions
 
     def has_perm(self, perm: str, obj: object = None) -> bool:  # noqa: ARG002 - Django's signature.
         return False
