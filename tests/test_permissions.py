@@ -558,6 +558,20 @@ def test_required_claims_are_parsed_once_per_view(monkeypatch: pytest.MonkeyPatc
         )
 
 
+def test_view_may_require_scopes_and_claims() -> None:
+    class View(Reading):
+        permission_classes = (TokenHasScope, TokenHasClaims)
+
+    def status(**claims: str) -> int:
+        request = APIRequestFactory().get("/")
+        force_authenticate(request, TokenUser({}), claims)  # type: ignore[arg-type]
+        return View.as_view()(request).status_code
+
+    for _ in range(2):
+        assert status(scope="read", plan="gold") == 200
+        assert status(scope="read", plan="silver") == status(scope="", plan="gold") == 403
+
+
 def test_required_claims_that_are_replaced_are_parsed_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

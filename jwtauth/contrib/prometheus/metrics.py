@@ -33,7 +33,7 @@ FETCHES: Final = Counter("jwtauth_keys_fetches", "Fetches of keys.", ["issuer", 
 
 # What each signal counts, found by the arguments of the signal.
 _COUNTED: Final[dict[Signal, Callable[[dict[str, Any]], Counter]]] = {
-    token_accepted: lambda facts: ACCEPTED.labels(facts["issuer"] or ""),
+    token_accepted: lambda facts: ACCEPTED.labels(facts["issuer"]),
     token_refused: lambda facts: REFUSED.labels(
         facts["issuer"] or "", facts["code"], facts["unexpected"] or ""
     ),
