@@ -106,10 +106,14 @@ def _log(error: Rejection, issuer: str | None) -> dict[str, str | None]:
     facts = {"code": error.code, "issuer": issuer, "unexpected": unexpected}
     if unexpected is not None:
         # Neither the message nor the traceback of the fault: either may hold the token.
-        frame = traceback.extract_tb(fault.__traceback__)[-1]
-        place = f"{frame.filename}:{frame.lineno}"
-        text = "Unexpected %s at %s while verifying a token, which is rejected."
-        logger.error(text, unexpected, place, extra=facts)
+        place = traceback.extract_tb(fault.__traceback__)[-1]
+        logger.error(
+            "Unexpected %s at %s:%s while verifying a token, which is rejected.",
+            unexpected,
+            place.filename,
+            place.lineno,
+            extra=facts,
+        )
     # Strangers cause the others, and can send them in a flood.
     elif logger.isEnabledFor(logging.DEBUG):
         logger.debug("Token rejected: %s.", error.code, extra=facts)

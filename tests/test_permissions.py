@@ -559,8 +559,9 @@ def test_required_claims_are_parsed_once_per_view(monkeypatch: pytest.MonkeyPatc
 
 
 def test_view_may_require_scopes_and_claims() -> None:
-    class View(Reading):
+    class View(Gold):
         permission_classes = (TokenHasScope, TokenHasClaims)
+        required_scopes = ("read",)
 
     def status(**claims: str) -> int:
         request = APIRequestFactory().get("/")
