@@ -65,14 +65,14 @@ set_override(ZuploJWTAuthentication, "suppress_collision_warning", value=True)
 class ZuploJWTScheme(OpenApiAuthenticationExtension):
     """Describe how a token is sent, from ``HEADER`` and ``PREFIX``.
 
-    Subclasses of the authentication class share it. A class that takes its token from elsewhere
-    needs an extension of its own: a subclass of this one.
+    Subclasses of the authentication class share it. If a class takes its token from elsewhere,
+    write a subclass of this extension for it.
     """
 
     target_class: type[ZuploJWTAuthentication] = ZuploJWTAuthentication
     name: str = "zuploJWT"
     match_subclasses = True
-    priority = -1  # An extension of the project's own comes first.
+    priority = -1  # Extensions of the project come first.
 
     def get_security_definition(self, auto_schema: AutoSchema) -> dict[str, Any]:  # noqa: ARG002 - drf-spectacular's signature.
         """Return the Security Scheme Object (OpenAPI 3.0.3 §4.8.27)."""

@@ -16,13 +16,7 @@ from .settings import get_settings, validators
 from .tokens.claims import ClaimsPolicy
 
 
-class _TokenPermission(BasePermission):
-    def has_object_permission(self, request: Request, view: APIView, obj: Any) -> bool:  # noqa: ARG002 - DRF's signature.
-        """Return what ``has_permission`` returns, so that ``~`` inverts it for objects, too."""
-        return self.has_permission(request, view)
-
-
-class TokenHasScope(_TokenPermission):
+class TokenHasScope(BasePermission):
     """Requires a token with every scope that the view names in ``required_scopes``.
 
     The attribute is a list, or a dict from request method to list. A method that is not in the dict
@@ -40,6 +34,10 @@ class TokenHasScope(_TokenPermission):
         view.permission_denied = partial(_deny, view, type(self))  # type: ignore[method-assign]  # of this request's view
         return False
 
+    def has_object_permission(self, request: Request, view: APIView, obj: Any) -> bool:  # noqa: ARG002 - DRF's signature.
+        """Return what ``has_permission`` returns, so that ``~`` inverts it for objects, too."""
+        return self.has_permission(request, view)
+
     def is_enough(self, required: frozenset[str], granted: frozenset[str]) -> bool:
         """Return whether the scopes of a token are enough for what the view requires."""
         return required <= granted
@@ -53,7 +51,7 @@ class TokenHasAnyScope(TokenHasScope):
         return not required.isdisjoint(granted)
 
 
-class TokenHasClaims(_TokenPermission):
+class TokenHasClaims(BasePermission):
     """Requires a token with the claims that the view names in ``required_claims``.
 
     The attribute is written like the setting ``REQUIRED_CLAIMS``: ``{claim: True}`` requires
@@ -73,6 +71,10 @@ class TokenHasClaims(_TokenPermission):
         except TokenError:
             return False
         return True
+
+    def has_object_permission(self, request: Request, view: APIView, obj: Any) -> bool:  # noqa: ARG002 - DRF's signature.
+        """Return what ``has_permission`` returns, so that ``~`` inverts it for objects, too."""
+        return self.has_permission(request, view)
 
 
 def _verified_claims(request: Request) -> dict[str, Any] | None:

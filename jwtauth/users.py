@@ -40,7 +40,7 @@ def require_active(user: Any) -> None:
     anything that is not a user.
     """
     flags = [getattr(user, name, None) for name in ("is_authenticated", "is_active")]
-    # Neither a class nor a method of these names says anything about a user.
+    # A class, or an object with methods of these names, is not a user.
     is_user = not isinstance(user, type) and all(flag in (True, False) for flag in flags)
     if user is not None and not is_user:
         if inspect.iscoroutine(user):
