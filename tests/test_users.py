@@ -1026,6 +1026,19 @@ def test_integer_within_the_range_of_its_column_is_a_name(
     assert list(Employee.objects.values_list("number", flat=True)) == [int(sub)]
 
 
+@pytest.mark.parametrize("error", [ValueError, ArithmeticError])
+def test_name_that_a_field_cannot_convert_is_rejected(
+    use_model: Any, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    def fail(_field: Any, value: str) -> int:
+        raise error(value)
+
+    use_model(Employee)
+    monkeypatch.setattr(models.IntegerField, "to_python", fail)
+
+    assert code_of(ModelUserResolver(), "12") == "invalid_claim"
+
+
 def test_subject_may_be_an_integer_claim(
     use_model: Any, issuer: LoopbackIssuer, settings: Settings
 ) -> None:
