@@ -10,7 +10,9 @@ from django.test import AsyncRequestFactory
 from health_check.exceptions import ServiceUnavailable, ServiceWarning
 from health_check.views import HealthCheckView
 
+from jwtauth.contrib import health_check
 from jwtauth.contrib.health_check import IssuerKeys
+from jwtauth.exceptions import KeysUnavailable
 from jwtauth.testing import Issuer
 from jwtauth.verification import key_source_of
 from tests.faults import Answer, FaultyIssuer
@@ -80,6 +82,17 @@ async def test_no_keys_are_unhealthy_and_the_issuer_is_asked_no_more_than_for_re
         reason = key_source_of(issuer.url).status().reason
         assert f"{issuer.url}: no usable keys ({reason})" in str(error)
     assert issuer.fetches == 1
+
+
+async def test_issuer_that_has_not_answered_in_time_is_unhealthy(
+    issuer: FaultyIssuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def give_up(_: Any) -> None:
+        raise KeysUnavailable
+
+    monkeypatch.setattr(health_check, "aretry_when_ready", give_up)
+
+    assert f"{issuer.url}: no usable keys (no answer yet)" in str(await asked())
 
 
 async def test_keys_that_are_too_old_to_serve_are_unhealthy(
