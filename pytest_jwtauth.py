@@ -6,7 +6,7 @@ uses a fixture, so other projects are not affected.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -17,21 +17,15 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def jwt_issuer(request: pytest.FixtureRequest) -> Iterator[Issuer]:
+def jwt_issuer(settings: Any) -> Iterator[Issuer]:
     """An issuer in memory that the app trusts for this test."""
     from jwtauth.testing import Issuer  # noqa: PLC0415
     from jwtauth.testing.override import opened  # noqa: PLC0415
 
     issuer = Issuer()
-    if not request.config.pluginmanager.has_plugin("django"):
-        with issuer:
-            yield issuer
-        return
     # The fixture of pytest-django undoes this together with the changes that tests make through it,
     # in reverse order, whichever of the two fixtures a test names first.
-    settings = request.getfixturevalue("settings")
-    with opened(issuer, JWKS=issuer.jwks) as jwtauth:
-        settings.JWTAUTH = jwtauth
+    with opened(issuer, JWKS=issuer.jwks) as settings.JWTAUTH:
         yield issuer
 
 

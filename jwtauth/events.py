@@ -6,7 +6,7 @@ import time
 import traceback
 from collections import Counter, deque
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from django.dispatch import Signal
 
@@ -24,12 +24,8 @@ _ENOUGH: Final = 5
 _MOST: Final = 1000
 _EXAMPLE_LENGTH: Final = 100
 
-
-class _Rejected(NamedTuple):
-    at: float
-    code: str
-    issuer: str | None
-    claimed_issuer: str | None
+# When a token was rejected, the code, and the issuer: one of ours, or the claim of a stranger.
+_Rejected = tuple[float, str, str | None, str | None]
 
 
 class RejectionWatch:
@@ -50,14 +46,12 @@ class RejectionWatch:
         """Count a rejected token, and warn if it is time."""
         now = time.monotonic()
         claimed = error.claimed_issuer
-        self._rejected.append(
-            _Rejected(now, error.code, issuer, claimed and claimed[:_EXAMPLE_LENGTH])
-        )
+        self._rejected.append((now, error.code, issuer, claimed and claimed[:_EXAMPLE_LENGTH]))
         minute_ago = now - _MINUTE
-        if self.accepted_at > minute_ago or self._warned_at > minute_ago:
+        if max(self.accepted_at, self._warned_at) > minute_ago:
             return
         # list(): other threads may add to the deque meanwhile.
-        recent = [each for each in list(self._rejected) if each.at > minute_ago]
+        recent = [each for each in list(self._rejected) if each[0] > minute_ago]
         if len(recent) >= _ENOUGH:
             self._warned_at = now
             _warn(recent)
@@ -112,14 +106,14 @@ def django_request(request: Any) -> Any:
 
 def _log(error: Rejection, issuer: str | None) -> dict[str, str | None]:
     """Log and count a rejection. Return the facts for its signal."""
+    fault: Any = error.__cause__
     # Before any receiver is called: a receiver that fails then fails in the context of this error.
     error.__traceback__ = None
     unexpected = getattr(error, "unexpected", None)
     facts = {"code": error.code, "issuer": issuer, "unexpected": unexpected}
     if unexpected is not None:
         # Neither the message nor the traceback of the fault: either may hold the token.
-        fault = error.__cause__
-        place = traceback.extract_tb(fault.__traceback__ if fault else None)[-1]
+        place = traceback.extract_tb(fault.__traceback__)[-1]
         logger.error(
             "Unexpected %s at %s:%s while verifying a token, which is rejected.",
             unexpected,
@@ -136,18 +130,13 @@ def _log(error: Rejection, issuer: str | None) -> dict[str, str | None]:
 
 
 def _warn(recent: list[_Rejected]) -> None:
-    counts = Counter((each.code, each.issuer) for each in recent)
-    details = ", ".join(
-        f"{number} {code} ({issuer})" if issuer else f"{number} {code}"
-        for (code, issuer), number in counts.most_common()
-    )
+    counts = Counter(f"{code} ({issuer})" if issuer else code for _, code, issuer, _ in recent)
+    details = ", ".join(f"{number} {reason}" for reason, number in counts.most_common())
     # Only this line contains what strangers claim, and only escaped.
-    claimed = Counter(each.claimed_issuer for each in recent if each.claimed_issuer is not None)
-    if claimed:
-        ((example, _),) = claimed.most_common(1)
-        details += (
-            f". Untrusted issuers: {len(claimed)}, for example {ascii(example)[:_EXAMPLE_LENGTH]}"
-        )
+    claimed = Counter(claim for _, _, _, claim in recent if claim is not None)
+    for example, _ in claimed.most_common(1):
+        escaped = ascii(example)[:_EXAMPLE_LENGTH]
+        details += f". Untrusted issuers: {len(claimed)}, for example {escaped}"
     logger.warning(
         "%s%d tokens were rejected within a minute and none was accepted: %s. "
         "manage.py jwtauth_explain shows why a token is rejected.",
@@ -156,7 +145,7 @@ def _warn(recent: list[_Rejected]) -> None:
         details,
         extra={
             "rejected": len(recent),
-            "codes": dict(Counter(each.code for each in recent)),
+            "codes": dict(Counter(code for _, code, _, _ in recent)),
             "untrusted_issuers": len(claimed),
         },
     )

@@ -11,12 +11,12 @@ responses are added by a hook, which a project names in its settings::
     }
 """
 
-from collections.abc import Iterator
 from typing import Any, Final
 
 from drf_spectacular.drainage import set_override
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.plumbing import build_bearer_security_scheme_object
 
 from .authentication import ZuploJWTAuthentication
 from .settings import get_settings
@@ -65,35 +65,32 @@ set_override(ZuploJWTAuthentication, "suppress_collision_warning", value=True)
 class ZuploJWTScheme(OpenApiAuthenticationExtension):
     """Describe how a token is sent, from ``HEADER`` and ``PREFIX``.
 
-    Subclasses of the authentication class share it. A class that takes its token from elsewhere
-    needs an extension of its own: a subclass of this one.
+    Subclasses of the authentication class share it. If a class takes its token from elsewhere,
+    write a subclass of this extension for it.
     """
 
     target_class: type[ZuploJWTAuthentication] = ZuploJWTAuthentication
     name: str = "zuploJWT"
     match_subclasses = True
-    priority = -1  # An extension of the project's own comes first.
+    priority = -1  # Extensions of the project come first.
 
     def get_security_definition(self, auto_schema: AutoSchema) -> dict[str, Any]:  # noqa: ARG002 - drf-spectacular's signature.
         """Return the Security Scheme Object (OpenAPI 3.0.3 §4.8.27)."""
         settings = get_settings()
-        described = {"description": "A token signed by the API gateway."}
-        if settings.header.lower() == "authorization" and settings.prefix:
-            if settings.prefix.lower() == "bearer":
-                return {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", **described}
-            return {"type": "http", "scheme": settings.prefix, **described}
-        if settings.prefix:
-            described["description"] += f' Put "{settings.prefix} " before it.'
-        return {"type": "apiKey", "in": "header", "name": settings.header, **described}
+        scheme = {"description": "A token signed by the API gateway."}
+        scheme |= build_bearer_security_scheme_object(settings.header, settings.prefix, "JWT")
+        if not settings.prefix:
+            scheme["description"] = "A token signed by the API gateway, without a prefix."
+        return scheme
 
 
 def add_answers(result: dict[str, Any], **_: Any) -> dict[str, Any]:
     """Add the responses 401 and 503 to every operation that uses ``ZuploJWTScheme``.
 
-    Subclasses of the scheme count, too. Responses that an operation describes itself stay. List
+    A subclass of the scheme counts, too. Responses that an operation describes itself stay. List
     this function in drf-spectacular's ``POSTPROCESSING_HOOKS``.
     """
-    names = set(_names(ZuploJWTScheme))
+    names = {scheme.name for scheme in (ZuploJWTScheme, *ZuploJWTScheme.__subclasses__())}
     operations = [operation for item in result["paths"].values() for operation in item.values()]
     for operation in operations:
         if any(names & requirement.keys() for requirement in operation.get("security", ())):
@@ -101,9 +98,3 @@ def add_answers(result: dict[str, Any], **_: Any) -> dict[str, Any]:
             operation["responses"] = dict(sorted(responses.items()))
             result["components"].setdefault("schemas", {})[_COMPONENT] = _SCHEMA
     return result
-
-
-def _names(scheme: type[ZuploJWTScheme]) -> Iterator[str]:
-    yield scheme.name
-    for subclass in scheme.__subclasses__():
-        yield from _names(subclass)

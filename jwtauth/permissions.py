@@ -73,7 +73,7 @@ class TokenHasClaims(BasePermission):
         return True
 
     def has_object_permission(self, request: Request, view: APIView, obj: Any) -> bool:  # noqa: ARG002 - DRF's signature.
-        """Return what ``has_permission`` returns."""
+        """Return what ``has_permission`` returns, so that ``~`` inverts it for objects, too."""
         return self.has_permission(request, view)
 
 
@@ -132,21 +132,17 @@ def _parse_claims(value: Any, view: str) -> ClaimsPolicy:
         ) from None
 
 
-_cache: Final[dict[tuple[Any, int], tuple[Any, Any]]] = {}
-_CACHE_SIZE: Final = 1000
+# By view class and parser: the value of the attribute, and what it was parsed to.
+_cache: Final[dict[tuple[type, Any], tuple[Any, Any]]] = {}
 
 
 def _parsed(view: APIView, value: Any, parse: Callable[[Any, str], Any]) -> Any:
     """Return an attribute of the view, parsed once for as long as it is the same object."""
-    key = parse, id(value)
-    found = _cache.get(key)
-    if found is None:
-        # The value is kept with it, so that no other object can have its id.
-        found = value, parse(value, type(view).__name__)
-        if len(_cache) >= _CACHE_SIZE:
-            _cache.clear()  # Of views that build the attribute for each request.
-        _cache[key] = found
-    return found[1]
+    known, parsed = _cache.get((type(view), parse), (_cache, None))
+    if known is not value:
+        parsed = parse(value, type(view).__name__)
+        _cache[type(view), parse] = value, parsed
+    return parsed
 
 
 def _deny(

@@ -5,7 +5,7 @@ import inspect
 import json
 import logging
 from collections.abc import Callable, Iterable
-from functools import cached_property
+from functools import cache
 from types import NoneType
 from typing import Any, Final, NoReturn
 
@@ -13,6 +13,7 @@ from django.apps import apps
 from django.contrib.auth import get_user_model
 from django.contrib.auth.hashers import make_password
 from django.core.exceptions import ImproperlyConfigured, ValidationError
+from django.core.validators import MaxLengthValidator
 from django.db import DataError, IntegrityError
 from django.db.models import CharField, Model, TextField
 from django.utils.translation import gettext_noop as _
@@ -32,33 +33,25 @@ def token_user(claims: Claims, request: Any) -> "TokenUser":  # noqa: ARG001 - a
     return TokenUser(claims, get_settings().user_id_claim)
 
 
-def require_active(user: Any) -> Any:
-    """Return what ``USER_RESOLVER`` returned, if it is an active user.
+def require_active(user: Any) -> None:
+    """Check that ``user``, which ``USER_RESOLVER`` returned, is an active user.
 
     Raise ``TokenError`` for ``None`` and for an inactive user, and ``ImproperlyConfigured`` for
     anything that is not a user.
     """
-    try:
-        # A default for getattr() would hide an AttributeError that a property raises.
-        flags = (False,) if user is None else (user.is_authenticated, user.is_active)
-    except AttributeError as error:
-        raise _not_a_user(user) from error
-    # Methods of these names would always be true.
-    if isinstance(user, type) or any(callable(flag) for flag in flags):
-        raise _not_a_user(user)
+    flags = [getattr(user, name, None) for name in ("is_authenticated", "is_active")]
+    # A class, or an object with methods of these names, is not a user.
+    is_user = not isinstance(user, type) and all(flag in (True, False) for flag in flags)
+    if user is not None and not is_user:
+        if inspect.iscoroutine(user):
+            user.close()  # Python warns about coroutines that are neither awaited nor closed.
+        raise ImproperlyConfigured(
+            "USER_RESOLVER, or get_user() of the authentication class, returned an object of type "
+            f"{type(user).__name__}. It must return None or a user with is_authenticated and "
+            "is_active. Only AsyncZuploJWTAuthentication awaits coroutines."
+        )
     if not all(flags):
         raise TokenError("user_refused", _("The token's user is not accepted."))
-    return user
-
-
-def _not_a_user(value: object) -> ImproperlyConfigured:
-    if inspect.iscoroutine(value):
-        value.close()  # Python warns about coroutines that are neither awaited nor closed.
-    return ImproperlyConfigured(
-        "USER_RESOLVER, or get_user() of the authentication class, returned an object of type "
-        f"{type(value).__name__}. It must return None or a user with is_authenticated and "
-        "is_active. Only AsyncZuploJWTAuthentication awaits coroutines."
-    )
 
 
 def _identifier(claims: Claims, claim: str, *, required: bool) -> str | int | None:
@@ -84,11 +77,8 @@ class TokenUser:
     Django's users works, but it is authenticated and active. ``claims`` are the verified claims.
     """
 
-    is_active = True
-    is_staff = False
-    is_superuser = False
-    is_authenticated = True
-    is_anonymous = False
+    is_authenticated = is_active = True
+    is_anonymous = is_staff = is_superuser = False
 
     def __init__(self, claims: Claims, id_claim: str = "sub") -> None:
         self.claims = claims
@@ -97,7 +87,7 @@ class TokenUser:
         self._identifier = _identifier(claims, id_claim, required=id_claim != "sub")
         self.username: str = "" if self._identifier is None else str(self._identifier)
 
-    @cached_property
+    @property
     def pk(self) -> str:
         """An opaque identity derived from issuer and subject, the same in every process."""
         parts = () if self._identifier is None else (self._identifier,)
@@ -119,9 +109,6 @@ class TokenUser:
 
     def __hash__(self) -> int:
         return hash(self.pk)
-
-    def __int__(self) -> NoReturn:
-        raise TypeError("A TokenUser cannot be converted to int: its pk is a str.")
 
     def get_username(self) -> str:
         return self.username
@@ -158,8 +145,6 @@ class TokenUser:
         return False
 
     def has_perms(self, perm_list: Iterable[str], obj: object = None) -> bool:
-        if isinstance(perm_list, str) or not isinstance(perm_list, Iterable):
-            raise ValueError("perm_list must be an iterable of permissions.")  # noqa: TRY004 - as Django's users do.
         return all(self.has_perm(perm, obj) for perm in perm_list)
 
     def has_module_perms(self, module: str) -> bool:  # noqa: ARG002 - Django's signature.
@@ -196,37 +181,42 @@ class ModelUserResolver:
         Raise ``TokenError`` if the claims hold no usable name.
         """
         model: Any = get_user_model()
-        manager = model._default_manager  # noqa: SLF001 - documented by Django.
         username = _username(claims, model)
         try:
-            try:
-                user = manager.get_by_natural_key(username)
-            except model.DoesNotExist:
-                values = self.fields(claims) if self.fields else {}
-                name = {model.USERNAME_FIELD: username}
-                defaults = {**values, **name, "password": make_password(None)}
-                user, is_new = manager.get_or_create(defaults, **name)
-                if not is_new:  # Another request was faster, or the manager hides the row.
-                    manager = manager.db_manager(user._state.db)  # noqa: SLF001 - as above.
-                    user = manager.get_by_natural_key(username)
+            user = self._get_or_create(model, username, claims)
         except (IntegrityError, DataError) as error:
-            kind = type(error).__name__  # The message of the database quotes the row.
-            if _is_first(kind):
-                logger.warning("The database rejected a row for a user (%s).", kind)
+            missing = ", ".join(self.missing_fields()) or "none"
+            # Only the type of the error: its message quotes the row.
+            _warn_once(
+                f"The database rejected a row for a user ({type(error).__name__}). "
+                f"Required fields without a value: {missing}."
+            )
             return None
         except (model.DoesNotExist, model.MultipleObjectsReturned, OverflowError):
             return None
         if user.get_username() != username:
             return None  # A collation found a row with a similar name.
         if user.has_usable_password() and not self.local_accounts:
-            if _is_first("local account"):
-                logger.warning(
-                    "A token was rejected because its user has a usable password and may log in "
-                    "locally. ModelUserResolver(local_accounts=True) accepts such users."
-                )
+            _warn_once(
+                "A token was rejected because its user has a usable password and may log in "
+                "locally. ModelUserResolver(local_accounts=True) accepts such users."
+            )
             return None
-        found: Model = user
-        return found
+        return user  # type: ignore[no-any-return]
+
+    def _get_or_create(self, model: Any, username: Any, claims: Claims) -> Any:
+        manager = model._default_manager  # noqa: SLF001 - documented by Django.
+        try:
+            return manager.get_by_natural_key(username)
+        except model.DoesNotExist:
+            name = {model.USERNAME_FIELD: username}
+            values = self.fields(claims) if self.fields else {}
+            defaults = {**values, **name, "password": make_password(None)}
+            # Another request may create the row at the same time.
+            user, _ = manager.get_or_create(defaults, **name)
+        # The manager may hide a row that exists, for example of a deleted user.
+        manager = manager.db_manager(user._state.db)  # noqa: SLF001 - as above.
+        return manager.get_by_natural_key(username)
 
     def missing_fields(self) -> list[str]:
         """Return the fields that a new row needs and that this resolver does not provide."""
@@ -254,27 +244,27 @@ def _username(claims: Claims, model: Any) -> Any:
         text = f"{_digest(claims['iss'])}:{text}"
     field = model._meta.get_field(model.USERNAME_FIELD)  # noqa: SLF001 - as above.
     is_email = field.name == model.get_email_field_name()
-    unusable = TokenError("invalid_claim", _("The user ID claim cannot be used as a user name."))
     try:
         name = field.to_python(text)
-        if not isinstance(field, CharField | TextField):
+        if isinstance(field, CharField | TextField):
+            # A longer one may not fit into the index of the column.
+            MaxLengthValidator(field.max_length or 255)(name)
+        else:
             field.run_validators(name)  # The range of an integer, for example.
-        elif len(name) > (field.max_length or 255):
-            raise unusable  # A longer one may not fit into the index of the column.
     except (ValidationError, ValueError, ArithmeticError):
-        raise unusable from None
-    # Two spellings of one name would be two subjects with one row.
-    if str(name) != text or model.normalize_username(text) != text or not text.isprintable():
-        raise unusable
-    if is_email and text != text.strip():
-        raise unusable
+        name = ""
+    if (
+        # Two spellings of one name would be two subjects with one row.
+        str(name) != text
+        or model.normalize_username(text) != text
+        or (is_email and text.strip() != text)
+        or not text.isprintable()
+    ):
+        raise TokenError("invalid_claim", _("The user ID claim cannot be used as a user name."))
     return model._default_manager.normalize_email(name) if is_email else name  # noqa: SLF001 - as above.
 
 
-_seen: dict[str, object] = {}
-
-
-def _is_first(event: str) -> bool:
-    """Return whether this is the first time that this process sees ``event``."""
-    marker = object()
-    return _seen.setdefault(event, marker) is marker
+@cache
+def _warn_once(message: str) -> None:
+    """Log a warning, unless this process has logged it before."""
+    logger.warning(message)

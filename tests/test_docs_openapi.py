@@ -99,4 +99,4 @@ def test_schemes_of_the_table_are_those_described(
 
 
 def test_table_of_schemes_was_found() -> None:
-    assert len(SCHEMES) == 4
+    assert len(SCHEMES) == 2

@@ -525,9 +525,9 @@ def test_required_claims_that_cannot_work_are_a_configuration_error(
 
 
 def parsed(
-    monkeypatch: pytest.MonkeyPatch, view: type[APIView], claims: dict[str, Any], times: int = 3
+    monkeypatch: pytest.MonkeyPatch, view: type[APIView], claims: dict[str, Any]
 ) -> tuple[int, list[int]]:
-    """How often ``required_claims`` is parsed in so many requests, and their statuses."""
+    """How often ``required_claims`` is parsed in three requests, and their statuses."""
     parse, calls = validators.required_claims, []
 
     def count(value: Any) -> Any:
@@ -536,7 +536,7 @@ def parsed(
 
     monkeypatch.setattr(validators, "required_claims", count)
     statuses = []
-    for _ in range(times):
+    for _ in range(3):
         request = APIRequestFactory().get("/")
         force_authenticate(request, TokenUser({}), claims)  # type: ignore[arg-type]
         statuses.append(view.as_view()(request).status_code)
@@ -558,6 +558,21 @@ def test_required_claims_are_parsed_once_per_view(monkeypatch: pytest.MonkeyPatc
         )
 
 
+def test_view_may_require_scopes_and_claims() -> None:
+    class View(Gold):
+        permission_classes = (TokenHasScope, TokenHasClaims)
+        required_scopes = ("read",)
+
+    def status(**claims: str) -> int:
+        request = APIRequestFactory().get("/")
+        force_authenticate(request, TokenUser({}), claims)  # type: ignore[arg-type]
+        return View.as_view()(request).status_code
+
+    for _ in range(2):
+        assert status(scope="read", plan="gold") == 200
+        assert status(scope="read", plan="silver") == status(scope="", plan="gold") == 403
+
+
 def test_required_claims_that_are_replaced_are_parsed_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -572,15 +587,14 @@ def test_required_claims_that_are_replaced_are_parsed_again(
 def test_view_may_compute_its_requirements_for_each_request(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(permissions, "_CACHE_SIZE", 10)
-
     class View(Gold):
         @property
         def required_claims(self) -> Any:
             return {"plan": self.request.headers.get("X-Plan", "gold")}
 
-    assert parsed(monkeypatch, View, {"plan": "gold"}, times=30) == (30, [200] * 30)
-    assert len(permissions._cache) <= 10
+    before = len(permissions._cache)
+    assert parsed(monkeypatch, View, {"plan": "gold"}) == (3, [200] * 3)
+    assert len(permissions._cache) == before + 1
 
 
 def test_a_view_that_names_no_claims_is_a_configuration_error() -> None:

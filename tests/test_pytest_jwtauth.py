@@ -154,27 +154,6 @@ def test_changes_by_the_settings_fixture_are_undone_in_any_order(
 
 
 @pytest.mark.slow
-def test_issuer_works_without_the_plugin_for_django(project: pytest.Pytester) -> None:
-    project.makepyfile("""
-        from django.conf import settings
-
-        settings.configure(INSTALLED_APPS=["rest_framework", "jwtauth"])
-
-        def test_trusted(jwt_issuer):
-            from jwtauth import verify_token
-
-            assert verify_token(jwt_issuer.token(sub="alice"))["sub"] == "alice"
-
-        def test_undone():
-            assert not hasattr(settings, "JWTAUTH")
-    """)
-
-    done = project.runpytest_subprocess(*QUIET, "-p", "no:django")
-
-    done.assert_outcomes(passed=2)
-
-
-@pytest.mark.slow
 def test_plugin_is_silent_in_a_project_without_the_app(project: pytest.Pytester) -> None:
     project.makepyfile(
         shop_settings=SETTINGS.format(apps=[], urls="shop_settings"),

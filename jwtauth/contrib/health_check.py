@@ -1,26 +1,26 @@
 """A check for django-health-check (version 4): whether tokens can be verified now."""
 
-from __future__ import annotations
-
 from asyncio import gather
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Final
 
 from health_check.exceptions import ServiceUnavailable, ServiceWarning
 
 from jwtauth.exceptions import KeysUnavailable
 from jwtauth.keys.single_flight import aretry_when_ready
+from jwtauth.keys.state import Status
 from jwtauth.verification import get_verifier, key_source_of
 
 if TYPE_CHECKING:
-    from jwtauth.keys.state import Status
-
-    class HealthCheck:
-        def __getattr__(self, name: str) -> Any:
-            """Anything: that package has no types."""
+    HealthCheck = object  # That package has no types.
 else:
     from health_check.base import HealthCheck
+
+_PROBLEMS: Final = {
+    "unavailable": "{0.issuer}: no usable keys ({0.reason})",
+    "stale": "{0.issuer}: keys are {0.age:.0f} s old and cannot be refreshed ({0.reason})",
+}
 
 
 @dataclass
@@ -35,29 +35,20 @@ class IssuerKeys(HealthCheck):
 
     async def run(self) -> None:
         """Raise ``ServiceUnavailable`` or ``ServiceWarning``."""
-        trusted = get_verifier().issuers
-        if self.issuer is not None and self.issuer not in trusted:
-            raise ServiceUnavailable("this issuer is not in JWTAUTH")
-        issuers = trusted if self.issuer is None else [self.issuer]
+        issuers = get_verifier().issuers if self.issuer is None else [self.issuer]
         statuses = await gather(*map(_status, issuers))
-        missing = [
-            f"{each.issuer}: no usable keys ({each.reason or 'no answer yet'})"
-            for each in statuses
-            if each.state == "unavailable"
+        problems = [
+            _PROBLEMS[each.state].format(each) for each in statuses if each.state in _PROBLEMS
         ]
-        stale = [
-            f"{each.issuer}: keys are {each.age:.0f} s old and cannot be refreshed ({each.reason})"
-            for each in statuses
-            if each.state == "stale"
-        ]
-        if missing:
-            raise ServiceUnavailable("; ".join(missing + stale))
-        if stale:
-            raise ServiceWarning("; ".join(stale))
+        if any(each.state == "unavailable" for each in statuses):
+            raise ServiceUnavailable("; ".join(problems))
+        if problems:
+            raise ServiceWarning("; ".join(problems))
 
 
 async def _status(issuer: str) -> Status:
     source = key_source_of(issuer)
     with suppress(KeysUnavailable):
         await aretry_when_ready(source.current)
-    return source.status()
+    status = source.status()
+    return status._replace(reason=status.reason or "no answer yet")

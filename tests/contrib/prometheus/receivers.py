@@ -1,25 +1,10 @@
-"""The receivers that count."""
+"""The receiver that counts."""
 
 from __future__ import annotations
 
 from jwtauth.contrib.prometheus import metrics
-from jwtauth.signals import (
-    keys_refresh_failed,
-    keys_refreshed,
-    request_reported,
-    token_accepted,
-    token_missing,
-    token_refused,
-)
 
 
 def disconnect() -> list[bool]:
-    """Whether each of them was connected; none is from now on."""
-    return [
-        token_accepted.disconnect(metrics._count_accepted),
-        token_refused.disconnect(metrics._count_refused),
-        token_missing.disconnect(metrics._count_missing),
-        request_reported.disconnect(metrics._count_reported),
-        keys_refreshed.disconnect(metrics._count_fetched),
-        keys_refresh_failed.disconnect(metrics._count_failed),
-    ]
+    """Whether it was connected to each signal; it is connected to none from now on."""
+    return [signal.disconnect(metrics._count) for signal in metrics._COUNTED]

@@ -6,9 +6,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 from django.apps import apps as django_apps
-from django.core.exceptions import ImproperlyConfigured
-
-from jwtauth.contrib.prometheus import apps
 
 from .receivers import disconnect
 
@@ -35,12 +32,3 @@ def test_the_app_connects_the_counters(settings: Settings) -> None:
 
     assert django_apps.get_app_config("jwtauth_prometheus").name == APP
     assert all(disconnect())
-
-
-def test_without_prometheus_client_the_app_says_what_to_install(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(apps, "find_spec", lambda _: None)
-
-    with pytest.raises(ImproperlyConfigured, match='Install the extra "prometheus"'):
-        settings.INSTALLED_APPS = [*settings.INSTALLED_APPS, APP]
