@@ -163,7 +163,7 @@ def test_thread_that_comes_a_moment_late_does_not_repeat_the_fetch_that_failed(
     unavailable(source)
 
     # It read the clock before that, and started a call after it.
-    source._start(getattr(source._refresher, work))
+    source._start_or_join(getattr(source._refresher, work), 0)
 
     assert deployment.issuer.fetches == 1
 

@@ -68,7 +68,7 @@ def test_one_fetch_in_each_refresh_window_serves_all_processes(deployment: Deplo
 def test_process_waits_for_the_fetch_of_another_and_uses_its_keys(deployment: Deployment) -> None:
     fetching, waiting = deployment.process(spawn=in_background), deployment.process()
     deployment.issuer.gate.clear()
-    call = fetching._start(fetching._refresher.refresh)
+    call = fetching._start_or_join(fetching._refresher.refresh, 0)
     assert call is not None
     deployment.issuer.wait_for_fetches(1)
 
@@ -304,7 +304,7 @@ def test_issuers_do_not_affect_each_other(deployment: Deployment) -> None:
     other.clock, other.cache = deployment.clock, deployment.cache
     other.issuer = ScriptedIssuer(other.clock)
     theirs = other.process()
-    theirs._refresher._shared = MemoryJWKSCache(other.cache, other.clock, "https://other.test")
+    theirs._refresher._shared = MemoryJWKSCache(other.cache, "https://other.test")
     other.issuer.failure = "it is unreachable"
 
     assert unavailable(theirs) == 1

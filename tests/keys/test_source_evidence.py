@@ -227,7 +227,6 @@ def test_worker_that_is_killed_during_an_asked_fetch_delays_the_others_by_the_ti
 ) -> None:
     shared = deployment.process()._refresher._shared
     shared.acquire_lease(5)
-    shared.claim_refetch(5)
     new = deployment.issuer.rotate()
     started = deployment.clock.passed
 
@@ -235,16 +234,54 @@ def test_worker_that_is_killed_during_an_asked_fetch_delays_the_others_by_the_ti
     assert deployment.clock.passed - started <= 6
 
 
-def test_claim_without_an_answer_is_no_evidence(deployment: Deployment) -> None:
-    deployment.policy = deployment.policy.__class__(timeout=60)
-    source = deployment.warm_process()
-    shared = deployment.process()._refresher._shared
-    shared.claim_refetch(60)
-    new = deployment.issuer.rotate()
+def hold_a_claim(deployment: Deployment, seconds: float) -> None:
+    """Hold one whose answer is not in the shared cache."""
+    key = deployment.process()._refresher._shared._key("claim")
+    deployment.cache.set(key, "0123456789abcdef", seconds)
 
-    assert unavailable(source, new) == 1
-    deployment.clock.advance(60)
+
+def test_claim_without_its_answer_is_no_evidence(deployment: Deployment, source: KeySource) -> None:
+    hold_a_claim(deployment, 5)
+    new = deployment.issuer.rotate()
+    fetches = deployment.issuer.fetches
+    deployment.cache.calls.clear()
+
+    assert {unavailable(source, new) for _ in range(100)} == {1}
+    assert deployment.cache.calls == ["get_many"]
+    assert deployment.issuer.fetches == fetches
+    deployment.clock.advance(5)
     assert find(source, new)
+
+
+def test_claim_does_not_shorten_the_cooldown_of_a_process(
+    deployment: Deployment, source: KeySource
+) -> None:
+    ask(source)
+    deployment.clock.advance(1)
+    hold_a_claim(deployment, 1)
+    source._refresher._look()
+    deployment.clock.advance(1)
+
+    assert unavailable(source, deployment.issuer.rotate()) == 8
+
+
+def test_claim_that_the_cache_does_not_expire_counts_for_a_cooldown(
+    deployment: Deployment, source: KeySource
+) -> None:
+    neighbour = deployment.warm_process()
+    ask(neighbour)
+    key = deployment.cache.named("claim")
+    assert key is not None
+    deployment.cache.entries[key] = deployment.cache.entries[key][0], 100_000
+    assert not find(source, UNPUBLISHED)
+    new = deployment.issuer.rotate()
+    deployment.clock.advance(11)
+    assert not find(source, new)
+    assert not find(neighbour, new)
+
+    deployment.clock.advance(0.1)
+    assert find(source, new)
+    assert find(neighbour, new)
 
 
 def test_new_key_behind_a_caching_proxy_is_found_by_bypassing_it(deployment: Deployment) -> None:

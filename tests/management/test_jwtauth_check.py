@@ -61,7 +61,7 @@ def shared_keys(issuer: FaultyIssuer) -> JWKSCache:
 def share(issuer: FaultyIssuer, *, age: float, text: str | None = None) -> None:
     """Put keys into the cache, as a process does that fetched them so many seconds ago."""
     text = json.dumps(issuer.jwks()) if text is None else text
-    document = SharedDocument("id", text, time.time() - age, None)
+    document = SharedDocument("0123456789abcdef", text, time.time() - age, None)
     shared_keys(issuer).publish(document)
 
 
@@ -419,7 +419,7 @@ def test_what_requests_meet_without_the_issuer_depends_on_the_cache(
 
 def test_failure_that_other_processes_met_is_a_warning(issuer: FaultyIssuer) -> None:
     shared_keys(issuer).report_failure(
-        Failure("id", 3, answered=False, reason="no route", failed_at=0, next_try_at=4)
+        Failure("0123456789abcdef", 3, answered=False, reason="no route")
     )
 
     assert section()["warnings"] == ["The last fetch by this deployment failed (no route)."]
