@@ -136,14 +136,14 @@ class Refresher:
             self._adopt(view.document, view)
         if view.failure is not None:
             self._adopt_failure(view.failure, is_backing_off=view.failure.id == view.lease)
-        if view.claim != state.claim and view.claim is not None:
+        if view.claim not in (None, state.claim):
             state.claim, state.claim_held_until = view.claim, now
             state.claim_ends_at = now + state.policy.cooldown + _GRACE
         if view.claim is not None and now <= state.claim_ends_at:
-            state.claim_held_until = max(now, state.claim_held_until)
-            if state.snapshot is None or state.snapshot.claim != view.claim:
-                # The answer was not shared or was replaced. The next look may find another claim.
-                state.next_ask_at = max(state.next_look_at, state.next_ask_at)
+            is_answered = state.snapshot is not None and state.snapshot.claim == view.claim
+            # If its answer was not shared or was replaced, only the claim's end can help.
+            held_until = now if is_answered else state.next_look_at
+            state.claim_held_until = max(held_until, state.claim_held_until)
         return view
 
     def _adopt(self, document: SharedDocument, view: SharedView) -> None:
@@ -214,9 +214,8 @@ class Refresher:
         claim = None
         if asked:
             state.claim = claim = fetch_id
-            held_until = self._clock.monotonic() + policy.cooldown
-            state.next_ask_at = state.claim_held_until = held_until
-            state.claim_ends_at = held_until + _GRACE
+            state.claim_held_until = self._clock.monotonic() + policy.cooldown
+            state.claim_ends_at = state.claim_held_until + _GRACE
         elif snapshot is not None and (no_cache or keys is snapshot.keys):
             # At least as new as the answer to that claim; a cache on the way may have an older one.
             claim = snapshot.claim

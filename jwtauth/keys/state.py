@@ -7,9 +7,8 @@ All times are readings of this process's monotonic clock. T, S and C are ``ttl``
 | --- | --- | --- |
 | ``fetched_at`` of the snapshot: T and S | a fetch | see ``KeyState.name`` |
 | ``failed_at`` of the failure: 1, 2, 4 … s, at most C | a failed fetch | no fetch starts |
-| ``next_ask_at``: C | the answer to an asked fetch of this process | no asked fetch starts |
 | ``next_look_at``: 1 s | a look into the shared cache | no look starts that only might help |
-| ``claim_held_until``: C, or the moment | that answer, or a look that finds it | it is evidence |
+| ``claim_held_until``: C | the answer to an asked fetch | it is evidence; no asked fetch starts |
 | ``claim_ends_at``: C and 1 s | the first look that finds a claim | later looks count it |
 
 A fetch is *asked* if an unknown key or a bad signature caused it; all others are ordinary.
@@ -125,7 +124,6 @@ class KeyState:
         self.claim: str | None = None
         self.claim_held_until: float = -inf
         self.claim_ends_at: float = -inf
-        self.next_ask_at: float = -inf
         self.next_look_at: float = -inf
         self._logged: int | None = None
 
@@ -163,7 +161,7 @@ class KeyState:
 
     def seconds_until_ask(self) -> float:
         """Return how long no asked fetch may start; 0 if it may."""
-        return max(self.next_ask_at - self.clock.monotonic(), self.seconds_until_try())
+        return max(self.claim_held_until - self.clock.monotonic(), self.seconds_until_try())
 
     def seconds_until_look(self) -> float:
         """Return how long the last look into the shared cache suffices; 0 or less if it is over."""

@@ -253,18 +253,6 @@ def test_claim_without_its_answer_is_no_evidence(deployment: Deployment, source:
     assert find(source, new)
 
 
-def test_claim_does_not_shorten_the_cooldown_of_a_process(
-    deployment: Deployment, source: KeySource
-) -> None:
-    ask(source)
-    deployment.clock.advance(1)
-    hold_a_claim(deployment, 1)
-    source._refresher._look()
-    deployment.clock.advance(1)
-
-    assert unavailable(source, deployment.issuer.rotate()) == 8
-
-
 def test_claim_that_the_cache_does_not_expire_counts_for_a_cooldown(
     deployment: Deployment, source: KeySource
 ) -> None:

@@ -133,7 +133,7 @@ def test_fetch_may_start_at_once_unless_a_failure_cools_down(
 def test_tokens_may_cause_a_fetch_later_than_the_clock_may(
     state: KeyState, clock: ManualClock
 ) -> None:
-    state.next_ask_at = clock.monotonic() + 20
+    state.claim_held_until = clock.monotonic() + 20
 
     assert state.seconds_until_ask() == 20
     assert state.seconds_until_try() <= 0
