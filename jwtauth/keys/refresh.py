@@ -35,13 +35,17 @@ class NoUsableKeyError(FetchError):
 
 
 class Refresher:
-    """Renews the keys in ``state``. Pass ``refresh``, ``ask`` or ``refresh_now`` to ``run``."""
+    """Renews the keys in ``state``.
+
+    Pass ``refresh``, ``ask`` or ``refresh_now`` to ``run``. It looks into the shared cache first.
+    """
 
     def __init__(self, state: KeyState, fetcher: JWKSFetcher, shared: JWKSCache) -> None:
         self._state = state
         self._clock = state.clock
         self._fetcher = fetcher
         self._shared = shared
+        self._view = SharedView()
         # Documents and failures of the shared cache count once: what was replaced stays replaced.
         self._seen_documents: deque[str] = deque(maxlen=_REMEMBERED_IDS)
         self._seen_failures: deque[str] = deque(maxlen=_REMEMBERED_IDS)
@@ -51,8 +55,8 @@ class Refresher:
     def run(self, work: Callable[[], None], call: Call) -> None:
         """Do this work as this call; log errors and changes."""
         try:
+            self._look()
             # Importing the cache's client and connecting do not count as waiting for keys.
-            self._shared.warm_up()
             call.started_at, call.is_preparing = self._clock.monotonic(), False
             work()
         except Exception as error:
@@ -83,16 +87,16 @@ class Refresher:
         if lease is not None:
             self._fetch(lease, no_cache=self._bypass_caches)
 
-    def ask(self) -> None:
-        """Get newer keys, since the ``kid`` or signature of a token suggests that there are some.
+    def ask(self, keys: KeySet | None, arrived_at: float) -> None:
+        """Get newer keys than these, which lack the key of a token that arrived then.
 
         If there are none, the answer of the issuer is the evidence that the key is unknown.
         """
-        state, keys, began_at = self._state, self._state.keys, self._clock.monotonic()
+        state = self._state
 
         def is_done() -> bool:
             # Requests try newer keys before they ask for more.
-            return state.answer(keys, began_at) is not None or state.seconds_until_ask() > 0
+            return state.answer(keys, arrived_at) is not None or state.seconds_until_ask() > 0
 
         lease = self._obtain_lease(is_done)
         if lease is not None:
@@ -100,37 +104,35 @@ class Refresher:
 
     def refresh_now(self) -> None:
         """Fetch, whatever the age of the keys and the last failure say."""
-        self._look()
         lease = self._shared.take_lease(self._state.policy.timeout)
         self._fetch(lease, no_cache=True)
 
     def _obtain_lease(self, is_done: Callable[[], bool]) -> str | None:
         """Look into the shared cache until that is enough, or until this process may fetch."""
         timeout = self._state.policy.timeout
-        view = self._look()
         late_at = self._clock.monotonic() + timeout + _GRACE
         while not is_done():
             lease = None
             if self._clock.monotonic() >= late_at:
                 # Its holder should have delivered or lost it by now.
                 lease = self._shared.take_lease(timeout)
-            elif view.lease is None:
+            elif self._view.lease is None:
                 lease = self._shared.acquire_lease(timeout)
             if lease is None:
                 self._clock.sleep(_POLL_INTERVAL)
             # After the lease, too: its last holder may have delivered in between.
-            view = self._look()
+            self._look()
             if lease is not None:
                 if not is_done():
                     return lease
                 self._shared.release_lease(lease)
         return None
 
-    def _look(self) -> SharedView:
-        """Take over what other processes found out, and return what the shared cache holds."""
+    def _look(self) -> None:
+        """Look into the shared cache, and take over what other processes found out."""
         state, now = self._state, self._clock.monotonic()
         state.next_look_at = now + LOOK_INTERVAL
-        view = self._shared.read()
+        self._view = view = self._shared.read()
         if view.document is not None and view.document.id not in self._seen_documents:
             self._seen_documents.append(view.document.id)
             self._adopt(view.document, view)
@@ -144,7 +146,6 @@ class Refresher:
             # If its answer was not shared or was replaced, only the claim's end can help.
             held_until = now if is_answered else state.next_look_at
             state.claim_held_until = max(held_until, state.claim_held_until)
-        return view
 
     def _adopt(self, document: SharedDocument, view: SharedView) -> None:
         """Use this document, unless an older fetch returned it than the keys in use."""

@@ -117,13 +117,12 @@ class JWKSCache:
         self.policy = policy
         self._lifetime = policy.ttl + policy.stale_ttl
 
-    def warm_up(self) -> None:
-        """Import the client and connect, which may take seconds; later calls take at most 0.5 s."""
-        if not worker_for(self._alias).is_warm:
-            self.read()
-
     def read(self) -> SharedView:
-        """Read all entries at once."""
+        """Read all entries at once.
+
+        The first call of a process imports the client and connects, which may take seconds; later
+        calls take at most 0.5 s.
+        """
         keys = [self._key(name) for name in ("jwks", "failure", "lease", "claim")]
         # Copied in the job: a client that returns anything else fails there.
         entries: dict[str, Any] = self._run(lambda cache: dict(cache.get_many(keys)), {}, "read")

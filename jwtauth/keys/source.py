@@ -107,7 +107,8 @@ class KeySource:
             answer = state.answer(keys, search.arrived_at)
             if answer is not None:
                 return answer
-            call = self._start_or_join(self._refresher.ask, state.seconds_until_ask())
+            ask = partial(self._refresher.ask, keys, search.arrived_at)
+            call = self._start_or_join(ask, state.seconds_until_ask())
             if call is None or search.waits == _MAX_WAITS:
                 break
             search.waits += 1
@@ -121,9 +122,11 @@ class KeySource:
 
     def report_bad_signature(self) -> None:
         """Refresh in the background: a known key may have been replaced under its ``kid``."""
+        state = self._state
         # Most of a flood of forged tokens ends here.
-        if self._state.seconds_until_look() <= 0:
-            self._start_or_join(self._refresher.ask, 0)
+        if state.seconds_until_look() <= 0:
+            ask = partial(self._refresher.ask, state.keys, self._clock.monotonic())
+            self._start_or_join(ask, 0)
 
     def refresh(self) -> Status:
         """Fetch the keys now, in this thread, and share them; return the resulting state.

@@ -230,9 +230,6 @@ class MemoryJWKSCache(JWKSCache):
         super().__init__("default", issuer, f"{issuer}/jwks", policy)
         self._cache: Any = cache
 
-    def warm_up(self) -> None:
-        """Do nothing: there is nothing to connect to."""
-
     def _run(self, job: Callable[[BaseCache], T], otherwise: T, _action: str = "") -> T:
         try:
             return job(self._cache)

@@ -87,7 +87,7 @@ def test_first_call_may_take_longer_than_all_others(
     gate: Gate, caplog: pytest.LogCaptureFixture
 ) -> None:
     threading.Timer(2 * LIMIT, gate.open).start()
-    jwks_cache().warm_up()
+    jwks_cache().read()
 
     assert gate.calls == ["get_many"]
     assert not caplog.records

@@ -162,8 +162,12 @@ def test_thread_that_comes_a_moment_late_does_not_repeat_the_fetch_that_failed(
     deployment.issuer.failure = "it is unreachable"
     unavailable(source)
 
+    def ask() -> None:
+        source._refresher.ask(None, deployment.clock.monotonic())
+
     # It read the clock before that, and started a call after it.
-    source._start_or_join(getattr(source._refresher, work), 0)
+    refresher = source._refresher
+    source._start_or_join(refresher.refresh if work == "refresh" else ask, 0)
 
     assert deployment.issuer.fetches == 1
 

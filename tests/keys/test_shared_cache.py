@@ -270,21 +270,9 @@ def test_diagnosis_finds_out_whether_the_cache_keeps_what_is_put_in(backend: str
     assert problem == ("it does not give back what is put in" if backend == "dummy" else None)
 
 
-@on_every_backend
-def test_warming_up_needs_one_call_per_process(
-    backend: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    first, second = jwks_cache(), jwks_cache("https://other.test")
-    first.warm_up()
-    monkeypatch.setattr(JWKSCache, "read", None)
-
-    first.warm_up()
-    second.warm_up()
-
-
 def test_cache_that_is_not_configured_counts_as_empty(caplog: pytest.LogCaptureFixture) -> None:
     cache = JWKSCache("nowhere", "https://issuer.test", "", CachePolicy())
-    cache.warm_up()
+    assert cache.read() == NOTHING
     publish(cache)
     report(cache)
     lease = cache.acquire_lease(30)

@@ -17,7 +17,6 @@ from .doubles import (
     WAIT,
     Deployment,
     Later,
-    MemoryJWKSCache,
     find,
     new_key_after_a_failure,
     no_thread,
@@ -63,16 +62,14 @@ def test_request_without_keys_waits_for_the_timeout_at_most(deployment: Deployme
         find(source, UNPUBLISHED, blocked.search)
 
 
-def test_request_keeps_waiting_while_the_cache_is_connected(
-    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_request_keeps_waiting_while_the_cache_is_connected(deployment: Deployment) -> None:
     connecting, connected = threading.Event(), threading.Event()
 
-    def warm_up(_cache: MemoryJWKSCache) -> None:
+    def connect(_operation: str) -> None:
         connecting.set()
         assert connected.wait(WAIT)
 
-    monkeypatch.setattr(MemoryJWKSCache, "warm_up", warm_up)
+    deployment.cache.before = connect
     source = deployment.process(spawn=in_background)
     key = deployment.issuer.keys[0]
     blocked = wait_for(source, key)

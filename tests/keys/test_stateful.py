@@ -32,6 +32,7 @@ from .doubles import (
 
 if TYPE_CHECKING:
     from jwtauth.keys.fetch import Document
+    from jwtauth.tokens.jwks import KeySet
 
 POLICY = CachePolicy(ttl=600, stale_ttl=7200, cooldown=10, timeout=5)
 TTL, STALE_TTL, COOLDOWN, TIMEOUT = 600, 7200, 10, 5
@@ -67,10 +68,10 @@ class RecordingFetcher(JWKSFetcher):
         self._is_asking = False
         self.process: Any = None
 
-    def ask(self) -> None:
+    def ask(self, keys: KeySet | None, arrived_at: float) -> None:
         """Do what the process does for an unknown key."""
         self._is_asking = True
-        Refresher.ask(self.process._refresher)
+        Refresher.ask(self.process._refresher, keys, arrived_at)
         self._is_asking = False
 
     def fetch(
