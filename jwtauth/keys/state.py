@@ -24,7 +24,7 @@ from jwtauth.tokens.jwks import KeySet
 
 logger: Final = logging.getLogger("jwtauth")
 
-_MESSAGES: Final = {
+LOG_MESSAGES: Final = {
     logging.INFO: "%(issuer)s: loaded %(keys)d verification keys.",
     logging.WARNING: (
         "%(issuer)s: cannot refresh the keys (%(reason)s); using the keys of %(age)d s ago."
@@ -211,4 +211,4 @@ class KeyState:
         if level != self._logged:
             self._logged = level
             facts = status._asdict()
-            logger.log(level, _MESSAGES[level], facts, extra=facts)
+            logger.log(level, LOG_MESSAGES[level], facts, extra=facts)
