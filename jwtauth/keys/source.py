@@ -42,11 +42,7 @@ class KeySource:
     """
 
     def __init__(
-        self,
-        state: KeyState,
-        fetcher: JWKSFetcher,
-        shared: JWKSCache,
-        spawn: Spawn = in_background,
+        self, state: KeyState, fetcher: JWKSFetcher, shared: JWKSCache, spawn: Spawn = in_background
     ) -> None:
         self._state = state
         self._clock = state.clock

@@ -181,6 +181,23 @@ def test_lease_that_another_process_seems_to_hold_each_time_is_waited_for_only_s
     assert deployment.clock.passed == pytest.approx(6, abs=0.6)
 
 
+@pytest.mark.parametrize("lease", ["0123456789abcdef", "junk", b"junk"])
+def test_lease_that_the_cache_does_not_expire_is_waited_for_once(
+    deployment: Deployment, lease: str | bytes
+) -> None:
+    key = deployment.process()._refresher._shared._key("lease")
+    deployment.cache.set(key, lease, 100_000)
+    source = deployment.process()
+
+    assert source.current()
+    assert deployment.clock.passed == pytest.approx(6, abs=0.3)
+    assert deployment.cache.named("lease") is None
+    deployment.clock.advance(540)
+    source.current()
+    assert deployment.clock.passed == pytest.approx(546, abs=0.3)
+    assert deployment.issuer.fetches == 2
+
+
 def test_cache_that_is_cleared_costs_no_request(deployment: Deployment) -> None:
     sources = [deployment.warm_process() for _ in range(4)]
 

@@ -92,7 +92,6 @@ on_every_sharing_backend = pytest.mark.parametrize("backend", SHARING, indirect=
 on_every_backend = pytest.mark.parametrize("backend", [*SHARING, "dummy"], indirect=True)
 on_dummy = pytest.mark.parametrize("backend", ["dummy"], indirect=True)
 on_database = pytest.mark.parametrize("backend", SHARING[2:3], indirect=True)
-on_servers = pytest.mark.parametrize("backend", ["redis", "memcached"], indirect=True)
 on_redis = pytest.mark.parametrize("backend", ["redis"], indirect=True)
 
 

@@ -288,6 +288,20 @@ def test_refresh_on_demand_asks_whatever_the_age_and_never_conditionally(
     assert (deployment.issuer.in_use[-1], deployment.issuer.no_cache[-1]) == (None, True)
 
 
+def test_refresh_on_demand_ignores_the_lease_of_another_process(deployment: Deployment) -> None:
+    shared = deployment.process()._refresher._shared
+    lease = shared.acquire_lease(5)
+    assert lease is not None
+    leases: list[str | None] = []
+    deployment.issuer.before = lambda: leases.append(shared.read().lease)
+    assert deployment.process().refresh().reason is None
+
+    # Other processes wait for this fetch, and no longer for the other one.
+    assert leases[0] not in {None, lease}
+    assert deployment.clock.passed == 0
+    assert shared.read().lease is None
+
+
 def test_refresh_on_demand_ignores_the_back_off(deployment: Deployment) -> None:
     source = deployment.process()
     deployment.issuer.failure = "it is unreachable"

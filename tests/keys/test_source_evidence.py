@@ -34,7 +34,7 @@ def test_unknown_key_causes_one_fetch(
 
     assert [find(source, unknown) for _ in range(100)] == [False] * 100
     assert deployment.issuer.fetches == 2
-    assert deployment.issuer.no_cache[-1]
+    assert (deployment.issuer.in_use[-1], deployment.issuer.no_cache[-1]) == (None, True)
 
 
 @KIDS
