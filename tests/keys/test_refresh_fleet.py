@@ -109,6 +109,7 @@ def test_process_that_was_given_keys_between_look_and_lease_does_not_fetch(
     source.current()
 
     assert deployment.issuer.fetches == 1
+    assert deployment.cache.named("lease") is None
 
 
 def test_rotation_costs_one_fetch_and_rejects_no_token(deployment: Deployment) -> None:
@@ -206,6 +207,19 @@ def test_success_of_another_process_ends_a_failure_whatever_its_age(
 
     assert source.status().reason is None
     assert not source._state.has_failed_within(10)
+
+
+def test_document_does_not_end_a_failure_that_the_cache_still_has(deployment: Deployment) -> None:
+    source, neighbour = deployment.warm_process(), deployment.process()
+    deployment.issuer.failure = "it is unreachable"
+    deployment.clock.advance(600)
+    source.current()
+    deployment.issuer.failure = None
+    deployment.cache.lies["delete"] = lambda _key: None
+    neighbour.refresh()
+    source._refresher._look()
+
+    assert source.status().failures == 1
 
 
 def test_idle_process_learns_of_the_failures_of_others(deployment: Deployment) -> None:

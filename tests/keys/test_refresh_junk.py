@@ -11,7 +11,7 @@ from jwtauth.keys.shared_cache import SharedDocument
 from jwtauth.keys.state import Failure
 from jwtauth.testing import SigningKey
 
-from .doubles import Deployment, MemoryJWKSCache, find, jwks, unavailable, uses
+from .doubles import Deployment, MemoryJWKSCache, ask, find, jwks, unavailable, uses
 
 ID = "0123456789abcdef"
 
@@ -117,6 +117,18 @@ def test_older_keys_than_its_own_are_not_adopted(deployment: Deployment) -> None
     deployment.issuer.failure = "it is unreachable"
 
     unavailable(source)
+    assert uses(source, *deployment.issuer.keys)
+
+
+def test_older_keys_are_not_adopted_although_they_name_the_same_claim(
+    deployment: Deployment,
+) -> None:
+    source = deployment.warm_process()
+    ask(source)
+    claim = shared(deployment).read().claim
+    plant(deployment, jwks([SigningKey.generate()]), ago=1, claim=claim)
+    source._refresher._look()
+
     assert uses(source, *deployment.issuer.keys)
 
 

@@ -248,6 +248,8 @@ def test_idle_process_that_failed_once_asks_before_it_uses_its_keys_again(
     new = deployment.issuer.rotate()
     deployment.clock.advance(TTL)
     assert state(source) == "expired"
+    source._refresher._look()
+    assert state(source) == "expired"
 
     assert uses(source, new)
 

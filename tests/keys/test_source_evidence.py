@@ -82,6 +82,21 @@ def test_token_that_arrives_within_the_cooldown_is_rejected_without_a_fetch(
     assert deployment.issuer.fetches == 2
 
 
+def test_look_does_not_end_the_evidence_of_this_process(
+    deployment: Deployment, source: KeySource
+) -> None:
+    ask(source)
+    deployment.clock.advance(1)
+    source._refresher._look()
+    deployment.cache.clear()
+    deployment.clock.advance(9)
+    deployment.cache.calls.clear()
+
+    assert not find(source, UNPUBLISHED)
+    assert deployment.cache.calls == []
+    assert deployment.issuer.fetches == 2
+
+
 def test_key_that_is_replaced_after_an_asked_fetch_is_found_when_the_cooldown_is_over(
     deployment: Deployment, source: KeySource
 ) -> None:
@@ -234,6 +249,21 @@ def test_worker_that_is_killed_during_an_asked_fetch_delays_the_others_by_the_ti
     assert deployment.clock.passed - started <= 6
 
 
+def test_claim_of_another_process_ends_with_its_own_time(
+    deployment: Deployment, source: KeySource
+) -> None:
+    ask(deployment.warm_process())
+    deployment.clock.advance(5)
+    deployment.cache.fail()
+    ask(source)
+    deployment.cache.recover()
+    # It finds the answer of the other process only now, which is older than its own.
+    source._refresher._look()
+    deployment.clock.advance(5.1)
+
+    assert find(source, deployment.issuer.rotate())
+
+
 def hold_a_claim(deployment: Deployment, seconds: float) -> None:
     """Hold one whose answer is not in the shared cache."""
     key = deployment.process()._refresher._shared._key("claim")
@@ -253,11 +283,11 @@ def test_claim_without_its_answer_is_no_evidence(deployment: Deployment, source:
     assert find(source, new)
 
 
+@pytest.mark.parametrize("is_own", [False, True])
 def test_claim_that_the_cache_does_not_expire_counts_for_a_cooldown(
-    deployment: Deployment, source: KeySource
+    deployment: Deployment, source: KeySource, *, is_own: bool
 ) -> None:
-    neighbour = deployment.warm_process()
-    ask(neighbour)
+    ask(source if is_own else deployment.warm_process())
     key = deployment.cache.named("claim")
     assert key is not None
     deployment.cache.entries[key] = deployment.cache.entries[key][0], 100_000
@@ -265,11 +295,9 @@ def test_claim_that_the_cache_does_not_expire_counts_for_a_cooldown(
     new = deployment.issuer.rotate()
     deployment.clock.advance(11)
     assert not find(source, new)
-    assert not find(neighbour, new)
 
     deployment.clock.advance(0.1)
     assert find(source, new)
-    assert find(neighbour, new)
 
 
 def test_new_key_behind_a_caching_proxy_is_found_by_bypassing_it(deployment: Deployment) -> None:
