@@ -222,6 +222,16 @@ def test_document_does_not_end_a_failure_that_the_cache_still_has(deployment: De
     assert source.status().failures == 1
 
 
+def test_look_does_not_prolong_the_back_off_of_this_process(deployment: Deployment) -> None:
+    source = deployment.process()
+    deployment.issuer.failure = "it is unreachable"
+    unavailable(source)
+    deployment.clock.advance(0.75)
+    source._refresher._look()
+
+    assert source.status().retry_in == 0.25
+
+
 def test_idle_process_learns_of_the_failures_of_others(deployment: Deployment) -> None:
     busy, idle = deployment.warm_process(), deployment.warm_process()
     deployment.issuer.failure = "it is unreachable"
@@ -276,6 +286,15 @@ def test_keys_of_the_future_are_of_now(deployment: Deployment) -> None:
     assert source.current()
     assert source.status().age == 0
     assert deployment.issuer.fetches == 1
+
+
+def test_clock_that_is_set_back_does_not_renew_the_keys(deployment: Deployment) -> None:
+    source = deployment.warm_process()
+    deployment.clock.advance(300)
+    source._clock._ahead = -200  # type: ignore[attr-defined]
+    source._refresher._look()
+
+    assert source.status().age == 300
 
 
 def test_identical_keys_under_a_new_id_renew_the_age(deployment: Deployment) -> None:

@@ -237,6 +237,21 @@ def test_evidence_outlasts_an_ordinary_fetch_of_the_same_set() -> None:
     assert deployment.issuer.fetches == fetches
 
 
+def test_evidence_ends_with_an_ordinary_fetch_of_another_set() -> None:
+    deployment = Deployment(ttl=5, cooldown=60)
+    source = deployment.warm_process()
+    ask(source)
+    deployment.issuer.text = jwks([SigningKey.generate("EdDSA")])
+    deployment.clock.advance(4.6)
+    source.current()
+    deployment.issuer.text = None
+
+    # The set may come from a cache, and be older than the answer to the asked fetch.
+    assert unavailable(source, deployment.issuer.keys[0])
+    deployment.clock.advance(60)
+    assert find(source, deployment.issuer.keys[0])
+
+
 def test_worker_that_is_killed_during_an_asked_fetch_delays_the_others_by_the_timeout(
     deployment: Deployment, source: KeySource
 ) -> None:

@@ -78,7 +78,13 @@ def test_request_keeps_waiting_while_the_cache_is_connected(deployment: Deployme
         deployment.clock.advance(5)
         blocked = wait_for(source, key, blocked)
         assert blocked.seconds == 5
+    deployment.issuer.gate.clear()
     connected.set()
+    deployment.issuer.wait_for_fetches(1)
+    deployment.clock.advance(1)
+    blocked = wait_for(source, key, blocked)
+    assert blocked.seconds == 4
+    deployment.issuer.gate.set()
 
     assert find_and_wait(source, key, blocked)
 
