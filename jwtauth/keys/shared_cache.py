@@ -175,12 +175,14 @@ class JWKSCache:
         self._run(write, None)
 
     def problem(self) -> str | None:
-        """Return what goes wrong when a value is written and read, or ``None``."""
+        """Return what goes wrong when a value is written, read and deleted, or ``None``."""
         key = self._key(f"trial-{new_id()}")
 
         def is_kept(cache: BaseCache) -> bool:
             cache.set(key, key, 1)
-            return bool(cache.get(key) == key)
+            is_found: bool = cache.get(key) == key
+            cache.delete(key)
+            return is_found
 
         try:
             is_found = worker_for(self._alias).run(is_kept)

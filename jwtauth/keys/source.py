@@ -112,8 +112,6 @@ class KeySource:
             if state.has_failed_within(state.policy.cooldown):
                 until = min(until, search.arrived_at + LONGEST_WAIT_WHILE_FAILING)
             self._wait(call, until, search)
-            if not call.future.done():
-                break
         raise KeysUnavailable(state.seconds_until_ask())
 
     def report_bad_signature(self) -> None:

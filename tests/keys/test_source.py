@@ -158,6 +158,18 @@ def test_request_waits_for_one_refresh_only_however_short_the_lifetime() -> None
         assert retry_when_ready(source.current)
 
 
+def test_request_waits_for_one_refresh_only_although_its_keys_expire_at_once() -> None:
+    deployment, later = Deployment(ttl=0.01), Later()
+    deployment.issuer.seconds = 0.5
+    source = deployment.process(spawn=later)
+    _, search = wait_for(source)
+    later.run()
+    assert state(source) == "expired"
+
+    assert source.current(search)
+    assert len(later.work) == 1
+
+
 def test_request_that_finds_keys_expired_looks_into_the_shared_cache_first(
     deployment: Deployment,
 ) -> None:

@@ -199,8 +199,9 @@ def test_shared_cache_is_looked_into_during_a_back_off(deployment: Deployment) -
     fetches = deployment.issuer.fetches
     deployment.clock.advance(1)
 
-    with pytest.raises(KeysUnavailable):
-        find(source, UNPUBLISHED, blocked.search)
+    for search in (blocked.search, None):
+        with pytest.raises(KeysUnavailable):
+            find(source, UNPUBLISHED, search)
     later.run()
     assert uses(source, *deployment.issuer.keys)
     assert deployment.issuer.fetches == fetches
@@ -273,6 +274,25 @@ def test_token_waits_for_an_ordinary_fetch_in_progress_and_then_for_an_asked_one
     later.run()
 
     assert find(source, new, asked.search)
+
+
+def test_token_waits_three_times_at_most(deployment: Deployment) -> None:
+    later = Later()
+    source = deployment.warm_process(spawn=later)
+    blocked = wait_for(source)
+
+    def load_other_keys() -> None:
+        deployment.issuer.rotate()
+        deployment.clock.advance(0.25)
+        deployment.process().refresh()
+        later.run()
+
+    for _ in range(2):
+        load_other_keys()
+        blocked = wait_for(source, error=blocked)
+    load_other_keys()
+    with pytest.raises(KeysUnavailable):
+        find(source, UNPUBLISHED, blocked.search)
 
 
 def test_requests_that_arrive_while_the_new_key_is_fetched_wait_for_it(
