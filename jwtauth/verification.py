@@ -24,7 +24,7 @@ from .keys.single_flight import (
     retry_when_ready,
 )
 from .keys.source import KeySource
-from .keys.state import CachePolicy
+from .keys.state import CachePolicy, KeyState
 from .settings import IssuerSettings, Settings, get_settings
 from .tokens.claims import ClaimsPolicy
 from .tokens.trusted_issuer import KeySearch, TrustedIssuer
@@ -159,4 +159,5 @@ def _new_source(issuer: IssuerSettings, settings: Settings, spawn: Spawn) -> Key
     if issuer.jwks is not None:
         return LocalKeys(issuer.issuer, issuer.jwks)
     shared = jwks_cache_for(issuer, settings)
-    return KeySource(issuer.issuer, fetcher_for(issuer), shared, spawn=spawn)
+    state = KeyState(issuer.issuer, shared.policy)
+    return KeySource(state, fetcher_for(issuer), shared, spawn)

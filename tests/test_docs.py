@@ -34,6 +34,7 @@ from jwtauth import (
     signals,
     users,
 )
+from jwtauth.keys.state import LOG_MESSAGES
 from jwtauth.responses import www_authenticate
 from jwtauth.settings.checks import check_deployment
 from jwtauth.settings.loader import validate
@@ -382,7 +383,7 @@ def test_lines_of_the_log_are_those_of_the_code(source: ModuleType) -> None:
         for call in source.calls_of(level)
         if ast.unparse(call.func) in {f"logger.{level}", "_warn_once"}
     ]
-    texts = [source.text_of(call.args[0]) for call in calls]
+    texts = {*LOG_MESSAGES.values(), *(source.text_of(call.args[0]) for call in calls)}
     # The function that warns once logs the text that it is called with.
     known = {re.sub(r"%(\(\w+\))?[ds]", "…", text) for text in texts if text is not None}
 

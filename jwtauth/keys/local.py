@@ -9,7 +9,7 @@ from jwtauth.exceptions import KeysUnavailable
 from jwtauth.tokens.jwks import KeySet
 from jwtauth.tokens.trusted_issuer import KeySearch
 
-from .state import Status
+from .state import LOG_MESSAGES, Status
 
 logger: Final = logging.getLogger("jwtauth")
 
@@ -42,9 +42,7 @@ class LocalKeys:
         if not self._is_reported:
             self._is_reported = True
             facts = Status(self._issuer, "unavailable", reason=_UNUSABLE)._asdict()
-            logger.error(
-                "%(issuer)s: no usable verification keys (%(reason)s).", facts, extra=facts
-            )
+            logger.error(LOG_MESSAGES[logging.ERROR], facts, extra=facts)
         raise KeysUnavailable
 
     def confirm_unknown(self, keys: KeySet, search: KeySearch) -> KeySet:  # noqa: ARG002 - as above.

@@ -5,26 +5,28 @@ it and decides which requests wait for the end of the call, and how long.
 """
 
 import logging
-import secrets
 from collections import deque
 from collections.abc import Callable
+from math import inf
 from typing import Any, Final
 
 from jwtauth.signals import keys_refresh_failed, keys_refreshed
 from jwtauth.tokens.jwks import KeySet
 
 from .fetch import FetchError, JWKSFetcher
-from .shared_cache import JWKSCache, SharedDocument, SharedView
+from .shared_cache import JWKSCache, SharedDocument, SharedView, new_id
 from .single_flight import Call
-from .state import Clock, Failure, KeyState
+from .state import Failure, KeyState
 
 logger: Final = logging.getLogger("jwtauth")
 
 LOOK_INTERVAL: Final = 1.0
 """Seconds between two looks into the shared cache that only might help."""
 
-_POLL_INTERVAL: Final = 0.1  # For the second that requests with unknown keys wait.
-_LATER_POLL_INTERVAL: Final = 0.5
+_GRACE: Final = 1.0
+"""Seconds that a lease or a claim may outlive its time, in a cache that expires it late."""
+
+_POLL_INTERVAL: Final = 0.2
 _REMEMBERED_IDS: Final = 64
 
 
@@ -33,15 +35,17 @@ class NoUsableKeyError(FetchError):
 
 
 class Refresher:
-    """Renews the keys in ``state``. Pass ``refresh``, ``ask`` or ``refresh_now`` to ``run``."""
+    """Renews the keys in ``state``.
 
-    def __init__(
-        self, state: KeyState, fetcher: JWKSFetcher, shared: JWKSCache, clock: Clock
-    ) -> None:
+    Pass ``refresh``, ``ask`` or ``refresh_now`` to ``run``. It looks into the shared cache first.
+    """
+
+    def __init__(self, state: KeyState, fetcher: JWKSFetcher, shared: JWKSCache) -> None:
         self._state = state
+        self._clock = state.clock
         self._fetcher = fetcher
         self._shared = shared
-        self._clock = clock
+        self._view = SharedView()
         # Documents and failures of the shared cache count once: what was replaced stays replaced.
         self._seen_documents: deque[str] = deque(maxlen=_REMEMBERED_IDS)
         self._seen_failures: deque[str] = deque(maxlen=_REMEMBERED_IDS)
@@ -51,13 +55,13 @@ class Refresher:
     def run(self, work: Callable[[], None], call: Call) -> None:
         """Do this work as this call; log errors and changes."""
         try:
+            self._look()
             # Importing the cache's client and connecting do not count as waiting for keys.
-            self._shared.warm_up()
             call.started_at, call.is_preparing = self._clock.monotonic(), False
             work()
         except Exception as error:
             logger.exception("%s: refreshing the keys failed unexpectedly.", self._state.issuer)
-            self._count_failure(type(error).__name__, answered=False)
+            self._record_failure(new_id(), type(error).__name__)
         self._state.log_changes()
 
     def send_signals(self) -> None:
@@ -72,89 +76,76 @@ class Refresher:
         The only method that requests call, so it does not use the cache.
         """
         self._state.next_look_at = self._clock.monotonic() + LOOK_INTERVAL
-        self._count_failure(reason, answered=False)
+        self._record_failure(new_id(), reason)
         self._state.log_changes()
         self.send_signals()
 
     def refresh(self) -> None:
         """Replace keys that are missing or near their end."""
         state = self._state
+        lease = self._obtain_lease(lambda: state.name == "fresh" or state.seconds_until_try() > 0)
+        if lease is not None:
+            self._fetch(lease, no_cache=self._bypass_caches)
 
-        def is_done() -> bool:
-            return state.name == "fresh" or state.seconds_until_try() > 0
-
-        if self._obtain_lease(is_done):
-            self._fetch(no_cache=self._bypass_caches)
-
-    def ask(self) -> None:
-        """Get newer keys, since the ``kid`` or signature of a token suggests that there are some.
+    def ask(self, keys: KeySet | None, arrived_at: float) -> None:
+        """Get newer keys than these, which lack the key of a token that arrived then.
 
         If there are none, the answer of the issuer is the evidence that the key is unknown.
         """
-        state, keys, began_at = self._state, self._state.keys, self._clock.monotonic()
+        state = self._state
 
         def is_done() -> bool:
             # Requests try newer keys before they ask for more.
-            snapshot = state.snapshot
-            return (
-                snapshot is None
-                or snapshot.keys is not keys
-                or state.is_evidence(snapshot, began_at)
-                or state.seconds_until_ask() > 0
-            )
+            return state.answer(keys, arrived_at) is not None or state.seconds_until_ask() > 0
 
-        if not self._obtain_lease(is_done):
-            return
-        claim = self._shared.claim_refetch(state.policy.timeout)
-        if claim is not None:
-            self._fetch(claim, no_cache=True)
-        else:
-            # The process that took it was killed, or could not share its answer.
-            state.next_ask_at = self._clock.monotonic() + LOOK_INTERVAL
-            self._shared.release_lease()
+        lease = self._obtain_lease(is_done)
+        if lease is not None:
+            self._fetch(lease, no_cache=True, asked=True)
 
     def refresh_now(self) -> None:
         """Fetch, whatever the age of the keys and the last failure say."""
-        self._look()
-        # The lease keeps other processes from fetching. An operator does not need it.
-        self._shared.acquire_lease(self._state.policy.timeout)
-        self._fetch(no_cache=True, conditional=False)
+        lease = self._shared.take_lease(self._state.policy.timeout)
+        self._fetch(lease, no_cache=True)
 
-    def _obtain_lease(self, is_done: Callable[[], bool]) -> bool:
+    def _obtain_lease(self, is_done: Callable[[], bool]) -> str | None:
         """Look into the shared cache until that is enough, or until this process may fetch."""
         timeout = self._state.policy.timeout
-        view = self._look()
-        began_at = self._clock.monotonic()
+        late_at = self._clock.monotonic() + timeout + _GRACE
         while not is_done():
-            is_held = view.fetching or view.backing_off
-            is_held = is_held or self._shared.acquire_lease(timeout) is None
-            elapsed = self._clock.monotonic() - began_at
-            # Later, its holder should have delivered or lost it: the cache is unreliable.
-            must_wait = is_held and elapsed < timeout + 1
-            if must_wait:
-                self._clock.sleep(_POLL_INTERVAL if elapsed < 1 else _LATER_POLL_INTERVAL)
+            lease = None
+            if self._clock.monotonic() >= late_at:
+                # Its holder should have delivered or lost it by now.
+                lease = self._shared.take_lease(timeout)
+            elif self._view.lease is None:
+                lease = self._shared.acquire_lease(timeout)
+            if lease is None:
+                self._clock.sleep(_POLL_INTERVAL)
             # After the lease, too: its last holder may have delivered in between.
-            view = self._look()
-            if not must_wait:
+            self._look()
+            if lease is not None:
                 if not is_done():
-                    return True
-                self._shared.release_lease()
-        return False
+                    return lease
+                self._shared.release_lease(lease)
+        return None
 
-    def _look(self) -> SharedView:
-        """Take over what other processes found out, and return what the shared cache holds."""
+    def _look(self) -> None:
+        """Look into the shared cache, and take over what other processes found out."""
         state, now = self._state, self._clock.monotonic()
         state.next_look_at = now + LOOK_INTERVAL
-        view = self._shared.read()
+        self._view = view = self._shared.read()
         if view.document is not None and view.document.id not in self._seen_documents:
             self._seen_documents.append(view.document.id)
             self._adopt(view.document, view)
-        if view.claim is not None:
-            held_until = state.claim_held_until if view.claim == state.claim else now
-            state.claim, state.claim_held_until = view.claim, max(now, held_until)
         if view.failure is not None:
-            self._adopt_failure(view.failure, is_backing_off=view.backing_off)
-        return view
+            self._adopt_failure(view.failure, is_backing_off=view.failure.id == view.lease)
+        if view.claim not in (None, state.claim):
+            state.claim, state.claim_held_until = view.claim, now
+            state.claim_ends_at = now + state.policy.cooldown + _GRACE
+        if view.claim is not None and now <= state.claim_ends_at:
+            is_answered = state.snapshot is not None and state.snapshot.claim == view.claim
+            # If its answer was not shared or was replaced, only the claim's end can help.
+            held_until = now if is_answered else state.next_look_at
+            state.claim_held_until = max(held_until, state.claim_held_until)
 
     def _adopt(self, document: SharedDocument, view: SharedView) -> None:
         """Use this document, unless an older fetch returned it than the keys in use."""
@@ -173,7 +164,7 @@ class Refresher:
             logger.warning("%s: the shared cache holds no usable keys (%s).", state.issuer, error)
             return
         state.install(keys, document.text, document.claim, fetched_at)
-        if snapshot is not None and view.failure is None:
+        if view.failure is None:
             # Its publisher deleted the failure, which is older whatever the clocks and Age say.
             state.failure = None
 
@@ -183,12 +174,10 @@ class Refresher:
             self._seen_failures.append(failure.id)
             # When it happened is unknown. While the back-off lasts, it is taken to have happened
             # just now, and each look asks again.
-            if is_backing_off:
-                next_try_at = now + state.policy.backoff(failure.failures)
-                failure = failure._replace(failed_at=now, next_try_at=next_try_at)
-            state.failure = failure
+            state.failure = failure._replace(failed_at=now if is_backing_off else -inf)
         elif known is not None and known.id == failure.id and not is_backing_off:
-            state.failure = known._replace(next_try_at=min(now, known.next_try_at))
+            over_since = now - state.policy.backoff(known.failures)
+            state.failure = known._replace(failed_at=min(over_since, known.failed_at))
 
     def _parse(self, text: str) -> KeySet:
         snapshot = self._state.snapshot
@@ -202,10 +191,10 @@ class Refresher:
             raise NoUsableKeyError("the JWK Set has no usable key")
         return keys
 
-    def _fetch(self, claim: str | None = None, *, no_cache: bool, conditional: bool = True) -> None:
-        """Ask the issuer, and share what it answers. ``claim``: the fetch is an asked one."""
+    def _fetch(self, fetch_id: str, *, no_cache: bool, asked: bool = False) -> None:
+        """Ask the issuer, and share what it answers. A fetch past the caches is unconditional."""
         state, policy, snapshot = self._state, self._state.policy, self._state.snapshot
-        in_use = snapshot.text if snapshot is not None and conditional else None
+        in_use = None if snapshot is None or no_cache else snapshot.text
         began_at, began_time = self._clock.monotonic(), self._clock.time()
         try:
             document = self._fetcher.fetch(policy.timeout, text_in_use=in_use, no_cache=no_cache)
@@ -217,32 +206,33 @@ class Refresher:
         except FetchError as error:
             # A cache on the way may have kept the answer that failed.
             self._bypass_caches = True
-            failure = self._count_failure(str(error), answered=isinstance(error, NoUsableKeyError))
+            answered = isinstance(error, NoUsableKeyError)
+            failure = self._record_failure(fetch_id, str(error), answered=answered)
             self._shared.report_failure(failure)
             return
         age = min(document.age, policy.ttl / 2)
         self._bypass_caches = document.age > age
-        if claim is not None:
-            state.claim = claim
-            state.next_ask_at = state.claim_held_until = self._clock.monotonic() + policy.cooldown
-        elif snapshot is not None and (no_cache or keys is snapshot.keys):
-            # At least as new as the answer to that claim; a cache on the way may have an older one.
+        claim = None
+        if asked:
+            state.claim = claim = fetch_id
+            state.claim_held_until = self._clock.monotonic() + policy.cooldown
+            state.claim_ends_at = state.claim_held_until + _GRACE
+        elif snapshot is not None and keys is snapshot.keys:
+            # Other keys may be older than the answer to that claim, in a cache on the way.
             claim = snapshot.claim
         state.failure = None
         state.install(keys, document.text, claim, began_at - age)
-        shared = SharedDocument(secrets.token_hex(8), document.text, began_time - age, claim)
-        self._seen_documents.append(shared.id)
-        self._shared.publish(shared)
+        self._seen_documents.append(fetch_id)
+        self._shared.publish(SharedDocument(fetch_id, document.text, began_time - age, claim))
         self._signals.append((keys_refreshed, {"keys": len(keys)}))
 
-    def _count_failure(self, reason: str, *, answered: bool) -> Failure:
-        known, now = self._state.failure, self._clock.monotonic()
+    def _record_failure(self, fetch_id: str, reason: str, *, answered: bool = False) -> Failure:
+        known = self._state.failure
         count = 1 if known is None else known.failures + 1
         # An issuer that withdrew its keys and is unreachable now has not published them again.
         answered = answered or (known is not None and known.answered)
-        next_try_at = now + self._state.policy.backoff(count)
-        failure = Failure(secrets.token_hex(8), count, answered, reason, now, next_try_at)
+        failure = Failure(fetch_id, count, answered, reason, self._clock.monotonic())
         self._state.failure = failure
-        self._seen_failures.append(failure.id)
+        self._seen_failures.append(fetch_id)
         self._signals.append((keys_refresh_failed, {"reason": reason, "failures": count}))
         return failure

@@ -1,12 +1,13 @@
 """What the processes of a deployment share about one issuer, through a Django cache.
 
-Four entries of JSON text: ``jwks`` is the last document that a process fetched. ``failure`` is the
-last failed fetch, until one succeeds. ``lease`` names the process that fetches now, or the back-off
-after a failure. ``claim`` names the last fetch that an unknown key or a bad signature caused.
+Each fetch has a random id, and there are four entries. ``jwks`` is the last document that a process
+fetched. ``failure`` is the last failed fetch, until one succeeds. ``lease`` is the id of the fetch
+in progress, or of the failed fetch whose back-off lasts. ``claim`` is the id of the last asked
+fetch that was answered: an unknown key or a bad signature caused it.
 
 Their content is untrusted: malformed or huge entries and entries of another schema count as
-missing. Nothing here raises. A cache that fails or hangs counts as empty and grants every lease and
-claim, so each process fetches on its own.
+missing. Nothing here raises. A cache that fails or hangs counts as empty and grants every lease, so
+each process fetches on its own.
 
 Background refreshes and commands call the cache. Requests never do. ``cache_worker`` limits how
 long a call may take.
@@ -14,11 +15,12 @@ long a call may take.
 
 import hashlib
 import json
+import re
 import secrets
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from math import ceil
+from time import monotonic
 from typing import Any, Final, NamedTuple, TypeVar
 
 from django.core.cache import BaseCache
@@ -28,13 +30,11 @@ from .state import CachePolicy, Failure
 
 T = TypeVar("T")
 
-_SCHEMA: Final = 3
+_SCHEMA: Final = 4
+_ID: Final = re.compile("[0-9a-f]{16}")
 _MAX_TEXT: Final = 512 * 1024
 _MAX_ENTRY: Final = 2 * _MAX_TEXT + 4096  # JSON text in JSON: each quote gets a backslash.
-_MAX_ID: Final = 64
 _MAX_REASON: Final = 500
-_MAX_COUNT: Final = 2**31
-_LATEST: Final = 10**10
 _GRACE: Final = 1.0
 
 
@@ -42,7 +42,7 @@ class SharedDocument(NamedTuple):
     """A JWKS and the fetch that returned it.
 
     ``fetched_at`` is the Unix time of the host that fetched, less the ``Age`` of the response.
-    ``claim`` is the claim that this fetch answered, or an earlier one of the same keys.
+    ``claim`` is the id of the last asked fetch that returned this JWKS, perhaps this fetch.
     """
 
     id: str
@@ -51,46 +51,38 @@ class SharedDocument(NamedTuple):
     claim: str | None
 
 
-class SharedView(NamedTuple):
-    """What the cache holds at one moment; ``claim`` is the id of the claim that is held.
+Entry = TypeVar("Entry", SharedDocument, Failure)
 
-    The lease is held by a process that is ``fetching``, or by all processes ``backing_off``.
-    """
+
+class SharedView(NamedTuple):
+    """What the cache holds at one moment. The lease of a failure is its back-off."""
 
     document: SharedDocument | None = None
     failure: Failure | None = None
+    lease: str | None = None
     claim: str | None = None
-    fetching: bool = False
-    backing_off: bool = False
 
 
-class _Holder(NamedTuple):
-    """Who holds the lease or the claim.
-
-    When its fetch is over, the claim remains if it was answered, the lease as a back-off if not.
-    """
-
-    id: str
-    fetching: bool
+def new_id() -> str:
+    """Return a random id for a fetch."""
+    return secrets.token_hex(8)
 
 
-Entry = TypeVar("Entry", SharedDocument, Failure, _Holder)
-
-
-def _is_printable(value: object, limit: int) -> bool:
-    # It is logged, where a line break would forge a line.
-    return isinstance(value, str) and 0 < len(value) <= limit and value.isprintable()
+def _read_id(entry: object) -> str | None:
+    return entry if isinstance(entry, str) and _ID.fullmatch(entry) else None
 
 
 _CHECKS: Final[dict[str, Callable[[Any], bool]]] = {
-    "id": lambda value: _is_printable(value, _MAX_ID),
+    "id": lambda value: _read_id(value) is not None,
     "text": lambda value: isinstance(value, str) and 0 < len(value) <= _MAX_TEXT,
-    "fetched_at": lambda value: type(value) in (int, float) and 0 < value <= _LATEST,
-    "claim": lambda value: value is None or _is_printable(value, _MAX_ID),
-    "failures": lambda value: type(value) is int and 0 < value <= _MAX_COUNT,
+    "fetched_at": lambda value: type(value) in (int, float) and 0 < value <= 10**10,
+    "claim": lambda value: value is None or _read_id(value) is not None,
+    "failures": lambda value: type(value) is int and 0 < value <= 2**31,
     "answered": lambda value: isinstance(value, bool),
-    "reason": lambda value: _is_printable(value, _MAX_REASON),
-    "fetching": lambda value: isinstance(value, bool),
+    # It is logged, where a line break would forge a line.
+    "reason": lambda value: (
+        isinstance(value, str) and 0 < len(value) <= _MAX_REASON and value.isprintable()
+    ),
 }
 """What each member of an entry must be. Fields without a check are not shared."""
 
@@ -116,94 +108,88 @@ def _read(entry: object, kind: type[Entry]) -> Entry | None:
 
 
 class JWKSCache:
-    """One issuer's part of the Django cache ``alias``, and the lease and claim of this process."""
+    """One issuer's part of the Django cache ``alias``."""
 
-    def __init__(
-        self,
-        alias: str,
-        issuer: str,
-        location: str,
-        policy: CachePolicy,
-        monotonic: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, alias: str, issuer: str, location: str, policy: CachePolicy) -> None:
         self._alias = alias
         # An issuer may be longer than a cache key, or contain what Memcached rejects.
         digest = hashlib.sha256(json.dumps([issuer, location]).encode()).hexdigest()[:40]
         self._prefix = f"jwtauth:{_SCHEMA}:{digest}"
         self.policy = policy
-        self._monotonic = monotonic
-        self._mine: dict[str, str] = {}
-        self._first_seen: dict[str, tuple[_Holder | None, float]] = {}
-
-    def warm_up(self) -> None:
-        """Import the client and connect, which may take seconds; later calls take at most 0.5 s."""
-        if not worker_for(self._alias).is_warm:
-            self.read()
+        self._lifetime = policy.ttl + policy.stale_ttl
 
     def read(self) -> SharedView:
-        """Read all entries at once."""
+        """Read all entries at once.
+
+        The first call of a process imports the client and connects, which may take seconds; later
+        calls take at most 0.5 s.
+        """
         keys = [self._key(name) for name in ("jwks", "failure", "lease", "claim")]
         # Copied in the job: a client that returns anything else fails there.
         entries: dict[str, Any] = self._run(lambda cache: dict(cache.get_many(keys)), {}, "read")
         jwks, failure, lease, claim = (entries.get(key) for key in keys)
-        leaseholder, claimant = self._holder("lease", lease), self._holder("claim", claim)
         return SharedView(
-            _read(jwks, SharedDocument),
-            _read(failure, Failure),
-            None if claimant is None else claimant.id,
-            fetching=leaseholder is not None and leaseholder.fetching,
-            backing_off=leaseholder is not None and not leaseholder.fetching,
+            _read(jwks, SharedDocument), _read(failure, Failure), _read_id(lease), _read_id(claim)
         )
 
     def acquire_lease(self, seconds: float) -> str | None:
-        """Return the id of the lease to fetch, or ``None`` if another process holds it."""
-        return self._acquire("lease", seconds)
+        """Return the id of a fetch that may start, or ``None`` if another one holds the lease."""
+        mine = new_id()
 
-    def claim_refetch(self, seconds: float) -> str | None:
-        """Return the id of the claim to ask the issuer, or ``None`` if another one is held."""
-        return self._acquire("claim", seconds)
+        def add(cache: BaseCache) -> bool:
+            if cache.add(self._key("lease"), mine, _whole(seconds)):
+                return True
+            holder = None
+            # An entry that the client cannot decode is junk, too.
+            with suppress(Exception):
+                holder = self._leaseholder(cache)
+            if holder is None:
+                self._set(cache, "lease", mine, seconds)
+            # It is mine if only the answer to an earlier attempt was lost.
+            return holder in (None, mine)
 
-    def release_lease(self) -> None:
-        """Release the lease early, unless another process holds it by now."""
+        return mine if self._run(add, otherwise=True) else None
+
+    def take_lease(self, seconds: float) -> str:
+        """Return the id of a fetch that may start. Whoever holds the lease loses it."""
+        mine = new_id()
+        self._run(lambda cache: self._set(cache, "lease", mine, seconds), None)
+        return mine
+
+    def release_lease(self, lease: str) -> None:
+        """Release this lease early, unless another fetch holds it by now."""
         # It proves nothing about writing, unless there is something to delete.
-        self._run(lambda cache: self._release(cache, "lease"), None, "read")
+        self._run(lambda cache: self._release(cache, lease), None, "read")
 
     def publish(self, document: SharedDocument) -> None:
-        """Share a document, release the lease, and hold the claim from its answer on."""
-        answered_at = self._monotonic()
+        """Share a document; hold the claim if it answers an asked fetch, and release the lease."""
+        answered_at = monotonic()
 
         def write(cache: BaseCache) -> None:
-            self._set(cache, "jwks", document, self.policy.ttl + self.policy.stale_ttl)
-            if document.claim is not None and document.claim == self._mine.get("claim"):
-                answered = _Holder(document.claim, fetching=False)
-                self._set(cache, "claim", answered, self.policy.cooldown)
-                if self._monotonic() > answered_at + _GRACE:
+            self._set(cache, "jwks", _write(document), self._lifetime)
+            if document.claim == document.id:
+                self._set(cache, "claim", document.id, self.policy.cooldown)
+                if monotonic() > answered_at + _GRACE:
                     # The cache hung, and would hold the claim for too long after the answer.
                     cache.delete(self._key("claim"))
             cache.delete(self._key("failure"))
-            # A success also ends a back-off.
-            if not self._is_another_fetching(cache):
-                cache.delete(self._key("lease"))
+            self._release(cache, document.id)
 
         self._run(write, None)
-        self._mine.clear()
 
     def report_failure(self, failure: Failure) -> None:
-        """Share a failure, release the claim, and let no process fetch during the back-off."""
+        """Share a failure, and let no process fetch during the back-off."""
 
         def write(cache: BaseCache) -> None:
-            self._set(cache, "failure", failure, self.policy.ttl + self.policy.stale_ttl)
-            self._release(cache, "claim")
-            if not self._is_another_fetching(cache):
-                retry_in = failure.next_try_at - failure.failed_at
-                self._set(cache, "lease", _Holder(failure.id, fetching=False), retry_in)
+            self._set(cache, "failure", _write(failure), self._lifetime)
+            if self._leaseholder(cache) in (None, failure.id):
+                self._set(cache, "lease", failure.id, self.policy.backoff(failure.failures))
 
         self._run(write, None)
-        self._mine.clear()
 
     def problem(self) -> str | None:
         """Return what goes wrong when a value is written, read and deleted, or ``None``."""
-        key = self._key(f"trial-{secrets.token_hex(8)}")
+        key = self._key(f"trial-{new_id()}")
 
         def is_kept(cache: BaseCache) -> bool:
             cache.set(key, key, 1)
@@ -226,50 +212,15 @@ class JWKSCache:
     def _key(self, name: str) -> str:
         return f"{self._prefix}:{name}"
 
-    def _acquire(self, name: str, seconds: float) -> str | None:
-        mine = _Holder(secrets.token_hex(8), fetching=True)
+    def _set(self, cache: BaseCache, name: str, entry: str, seconds: float) -> None:
+        cache.set(self._key(name), entry, _whole(seconds))
 
-        def add(cache: BaseCache) -> bool:
-            if cache.add(self._key(name), _write(mine), _whole(seconds)):
-                return True
-            holder = None
-            # An entry that the client cannot decode is junk, too.
-            with suppress(Exception):
-                holder = self._current(cache, name)
-            if holder is None:
-                self._set(cache, name, mine, seconds)
-            # It is mine if the first attempt of this job reached the cache and its answer was lost.
-            return holder is None or holder == mine
+    def _leaseholder(self, cache: BaseCache) -> str | None:
+        return _read_id(cache.get(self._key("lease")))
 
-        if not self._run(add, otherwise=True):
-            return None
-        self._mine[name] = mine.id
-        return mine.id
-
-    def _current(self, cache: BaseCache, name: str) -> _Holder | None:
-        return self._holder(name, cache.get(self._key(name)))
-
-    def _holder(self, name: str, entry: object) -> _Holder | None:
-        """Return the holder in this entry, unless it should be gone: some caches expire nothing."""
-        holder, now = _read(entry, _Holder), self._monotonic()
-        known, since = self._first_seen.get(name, (None, now))
-        if holder != known:
-            since = now
-        self._first_seen[name] = holder, since
-        longest_hold = max(self.policy.cooldown, self.policy.timeout, 1) + _GRACE
-        return holder if now <= since + longest_hold else None
-
-    def _set(self, cache: BaseCache, name: str, value: NamedTuple, seconds: float) -> None:
-        cache.set(self._key(name), _write(value), _whole(seconds))
-
-    def _is_another_fetching(self, cache: BaseCache) -> bool:
-        holder = self._current(cache, "lease")
-        return holder is not None and holder.fetching and holder.id != self._mine.get("lease")
-
-    def _release(self, cache: BaseCache, name: str) -> None:
-        holder = self._current(cache, name)
-        if holder is not None and holder.id == self._mine.get(name):
-            cache.delete(self._key(name))
+    def _release(self, cache: BaseCache, lease: str) -> None:
+        if self._leaseholder(cache) == lease:
+            cache.delete(self._key("lease"))
 
 
 def _whole(seconds: float) -> int:

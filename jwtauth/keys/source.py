@@ -18,7 +18,7 @@ from .fetch import JWKSFetcher
 from .refresh import Refresher
 from .shared_cache import JWKSCache
 from .single_flight import Call, SingleFlight, Spawn, WouldBlock, in_background
-from .state import Clock, KeyState, Status
+from .state import KeyState, Status
 
 LONGEST_WAIT: Final = 1.0
 """Seconds after the start of a refresh for which requests wait if the process has keys."""
@@ -42,18 +42,12 @@ class KeySource:
     """
 
     def __init__(
-        self,
-        issuer: str,
-        fetcher: JWKSFetcher,
-        shared: JWKSCache,
-        *,
-        clock: Clock | None = None,
-        spawn: Spawn = in_background,
+        self, state: KeyState, fetcher: JWKSFetcher, shared: JWKSCache, spawn: Spawn = in_background
     ) -> None:
-        self._clock = clock or Clock()
-        self._state = KeyState(issuer, shared.policy, self._clock)
-        self._refresher = Refresher(self._state, fetcher, shared, self._clock)
-        self._single_flight = SingleFlight(self._clock, spawn, then=self._refresher.send_signals)
+        self._state = state
+        self._clock = state.clock
+        self._refresher = Refresher(state, fetcher, shared)
+        self._single_flight = SingleFlight(state.clock, spawn, self._refresher.send_signals)
 
     def start_search(self) -> KeySearch:
         """Return a search that begins now."""
@@ -71,35 +65,30 @@ class KeySource:
 
     def _current_unless_fresh(self, search: KeySearch) -> KeySet:
         state = self._state
-        is_backing_off = state.seconds_until_try() > 0
-        call = self._single_flight.current
-        # During a back-off, another process may still have succeeded.
-        if call is None and (not is_backing_off or state.seconds_until_look() <= 0):
-            call = self._start(self._refresher.refresh)
-        if call is not None and not is_backing_off and search.call in (None, call):
-            seconds = self._seconds_to_wait(call, search)
-            if seconds > 0 and not call.future.done():
-                search.call = call
-                raise WouldBlock(call.future, seconds, search)
+        seconds_until_try = state.seconds_until_try()
+        call = self._start_or_join(self._refresher.refresh, seconds_until_try)
+        if call is not None and seconds_until_try <= 0 and search.call in (None, call):
+            self._wait(call, self._waits_until(call, search), search)
         keys = state.keys
         if keys is None or state.name == "unavailable":
             raise KeysUnavailable(state.seconds_until_try())
         return keys
 
-    def _seconds_to_wait(self, call: Call, search: KeySearch) -> float:
-        """Return how long a request waits for this refresh, from now; 0 or less if it does not."""
-        state, policy, now = self._state, self._state.policy, self._clock.monotonic()
-        name, snapshot = state.name, state.snapshot
+    def _waits_until(self, call: Call, search: KeySearch) -> float:
+        """Return until when a request waits for this refresh; a time in the past if it does not."""
+        state, policy, snapshot = self._state, self._state.policy, self._state.snapshot
+        name = state.name
         if name == "unavailable":
             if state.has_failed_within(inf):  # At a known time, so that this is a retry.
-                return search.arrived_at + LONGEST_WAIT_WHILE_FAILING - now
+                return search.arrived_at + LONGEST_WAIT_WHILE_FAILING
             if call.is_preparing:
-                return min(call.started_at + LONGEST_PREPARATION - now, policy.timeout)
-            return max(search.arrived_at, call.started_at) + policy.timeout - now
+                next_check = self._clock.monotonic() + policy.timeout
+                return min(call.started_at + LONGEST_PREPARATION, next_check)
+            return max(search.arrived_at, call.started_at) + policy.timeout
         # A refresh that began before the keys expired is a background refresh.
         if name == "expired" and snapshot and call.started_at >= snapshot.fetched_at + policy.ttl:
-            return call.started_at + LONGEST_WAIT - now
-        return 0
+            return call.started_at + LONGEST_WAIT
+        return -inf
 
     def confirm_unknown(self, keys: KeySet, search: KeySearch) -> KeySet:
         """Return newer keys than ``keys``, or ``keys`` if it is certain that there are none.
@@ -111,32 +100,27 @@ class KeySource:
         """
         state = self._state
         while True:
-            snapshot = state.snapshot
-            if snapshot is not None and (
-                snapshot.keys is not keys or state.is_evidence(snapshot, search.arrived_at)
-            ):
-                return snapshot.keys
-            call = self._single_flight.current
-            if call is None and (state.seconds_until_ask() <= 0 or state.seconds_until_look() <= 0):
-                call = self._start(self._refresher.ask)
+            answer = state.answer(keys, search.arrived_at)
+            if answer is not None:
+                return answer
+            ask = partial(self._refresher.ask, keys, search.arrived_at)
+            call = self._start_or_join(ask, state.seconds_until_ask())
             if call is None or search.waits == _MAX_WAITS:
-                raise KeysUnavailable(state.seconds_until_ask())
+                break
             search.waits += 1
-            if not call.future.done():
-                ends_at = call.started_at + LONGEST_WAIT
-                if state.has_failed_within(state.policy.cooldown):
-                    ends_at = min(ends_at, search.arrived_at + LONGEST_WAIT_WHILE_FAILING)
-                seconds = ends_at - self._clock.monotonic()
-                if seconds <= 0:
-                    raise KeysUnavailable(state.seconds_until_ask())
-                raise WouldBlock(call.future, seconds, search)
+            until = call.started_at + LONGEST_WAIT
+            if state.has_failed_within(state.policy.cooldown):
+                until = min(until, search.arrived_at + LONGEST_WAIT_WHILE_FAILING)
+            self._wait(call, until, search)
+        raise KeysUnavailable(state.seconds_until_ask())
 
     def report_bad_signature(self) -> None:
         """Refresh in the background: a known key may have been replaced under its ``kid``."""
         state = self._state
         # Most of a flood of forged tokens ends here.
-        if state.seconds_until_ask() <= 0 and state.seconds_until_look() <= 0:
-            self._start(self._refresher.ask)
+        if state.seconds_until_look() <= 0:
+            ask = partial(self._refresher.ask, state.keys, self._clock.monotonic())
+            self._start_or_join(ask, 0)
 
     def refresh(self) -> Status:
         """Fetch the keys now, in this thread, and share them; return the resulting state.
@@ -151,10 +135,24 @@ class KeySource:
         """Return the state as a request would find it, without any I/O."""
         return self._state.status()
 
-    def _start(self, work: Callable[[], None]) -> Call | None:
-        """Start this work or join the call in progress; ``None`` if no thread can be started."""
+    def _start_or_join(self, work: Callable[[], None], seconds_until_fetch: float) -> Call | None:
+        """Return the call in progress, or start this work if it may fetch.
+
+        While it may not, another process may have found newer keys, so it may start in order to
+        look. Returns ``None`` if there is nothing to wait for, or if no thread can be started.
+        """
+        call = self._single_flight.current
+        if call is not None or min(seconds_until_fetch, self._state.seconds_until_look()) > 0:
+            return call
         try:
             return self._single_flight.start_or_join(partial(self._refresher.run, work))
         except Exception as error:  # noqa: BLE001 - RuntimeError, or MemoryError.
             self._refresher.record_failed_start(f"no thread can be started: {error}")
             return None
+
+    def _wait(self, call: Call, until: float, search: KeySearch) -> None:
+        """Raise ``WouldBlock`` unless the call or the time for it is over."""
+        seconds = until - self._clock.monotonic()
+        if seconds > 0 and not call.future.done():
+            search.call = call
+            raise WouldBlock(call.future, seconds, search)

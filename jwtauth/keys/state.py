@@ -6,10 +6,10 @@ All times are readings of this process's monotonic clock. T, S and C are ``ttl``
 | timer | starts with | until it ends |
 | --- | --- | --- |
 | ``fetched_at`` of the snapshot: T and S | a fetch | see ``KeyState.name`` |
-| ``next_try_at`` of the failure: 1, 2, 4 … s, at most C | a failed fetch | no fetch starts |
-| ``next_ask_at``: C | the answer to an asked fetch of this process | no asked fetch starts |
+| ``failed_at`` of the failure: 1, 2, 4 … s, at most C | a failed fetch | no fetch starts |
 | ``next_look_at``: 1 s | a look into the shared cache | no look starts that only might help |
-| ``claim_held_until``: C, or the moment | that answer, or a look that finds it | it is evidence |
+| ``claim_held_until``: C | the answer to an asked fetch | it is evidence; no asked fetch starts |
+| ``claim_ends_at``: C and 1 s | the first look that finds a claim | later looks count it |
 
 A fetch is *asked* if an unknown key or a bad signature caused it; all others are ordinary.
 """
@@ -23,6 +23,14 @@ from typing import Final, NamedTuple
 from jwtauth.tokens.jwks import KeySet
 
 logger: Final = logging.getLogger("jwtauth")
+
+LOG_MESSAGES: Final = {
+    logging.INFO: "%(issuer)s: loaded %(keys)d verification keys.",
+    logging.WARNING: (
+        "%(issuer)s: cannot refresh the keys (%(reason)s); using the keys of %(age)d s ago."
+    ),
+    logging.ERROR: "%(issuer)s: no usable verification keys (%(reason)s).",
+}
 
 
 class Clock:
@@ -68,7 +76,7 @@ class CachePolicy:
 class Snapshot:
     """Keys as they were at ``fetched_at``; a background refresh starts at ``ahead_at``.
 
-    ``claim`` is the claim of the asked fetch that this set, or an earlier set, answered.
+    ``claim`` is the id of the last asked fetch that returned this set.
     """
 
     keys: KeySet
@@ -82,7 +90,7 @@ class Failure(NamedTuple):
     """The last of so many ``failures`` in a row to fetch keys.
 
     ``answered``: the issuer has published a set without usable keys, and nothing better since.
-    If another process failed at an unknown time, the times are in the distant past.
+    If another process failed at an unknown time, ``failed_at`` is in the distant past.
     """
 
     id: str
@@ -90,7 +98,6 @@ class Failure(NamedTuple):
     answered: bool
     reason: str
     failed_at: float = -inf
-    next_try_at: float = -inf
 
 
 class Status(NamedTuple):
@@ -108,17 +115,17 @@ class Status(NamedTuple):
 class KeyState:
     """Written by one call at a time and read by every thread: attributes are replaced whole."""
 
-    def __init__(self, issuer: str, policy: CachePolicy, clock: Clock) -> None:
+    def __init__(self, issuer: str, policy: CachePolicy, clock: Clock | None = None) -> None:
         self.issuer = issuer
         self.policy = policy
+        self.clock: Clock = clock or Clock()
         self.snapshot: Snapshot | None = None
         self.failure: Failure | None = None
         self.claim: str | None = None
         self.claim_held_until: float = -inf
-        self.next_ask_at: float = -inf
+        self.claim_ends_at: float = -inf
         self.next_look_at: float = -inf
-        self._clock = clock
-        self._reported: str | None = None
+        self._logged: int | None = None
 
     @property
     def name(self) -> str:
@@ -130,12 +137,11 @@ class KeyState:
         snapshot, failure, ttl = self.snapshot, self.failure, self.policy.ttl
         if snapshot is None:
             return "unavailable"
-        age = self._clock.monotonic() - snapshot.fetched_at
-        if age >= ttl + self.policy.stale_ttl:
-            return "unavailable"
+        age = self.clock.monotonic() - snapshot.fetched_at
         if age < ttl:
             return "fresh" if age < self.policy.ahead else "ahead"
-        if failure is not None and failure.answered:
+        is_withdrawn = failure is not None and failure.answered
+        if is_withdrawn or age >= ttl + self.policy.stale_ttl:
             return "unavailable"
         # A failure counts as long as a key set. After that, an idle process has to ask first.
         return "stale" if self.has_failed_within(ttl) else "expired"
@@ -148,73 +154,61 @@ class KeyState:
     def seconds_until_try(self) -> float:
         """Return how long the back-off lasts; 0 if a fetch may start."""
         failure = self.failure
-        return 0 if failure is None else max(0, failure.next_try_at - self._clock.monotonic())
+        if failure is None:
+            return 0
+        next_try_at = failure.failed_at + self.policy.backoff(failure.failures)
+        return max(0, next_try_at - self.clock.monotonic())
 
     def seconds_until_ask(self) -> float:
         """Return how long no asked fetch may start; 0 if it may."""
-        return max(self.next_ask_at - self._clock.monotonic(), self.seconds_until_try())
+        return max(self.claim_held_until - self.clock.monotonic(), self.seconds_until_try())
 
     def seconds_until_look(self) -> float:
         """Return how long the last look into the shared cache suffices; 0 or less if it is over."""
-        return self.next_look_at - self._clock.monotonic()
+        return self.next_look_at - self.clock.monotonic()
 
     def has_failed_within(self, seconds: float) -> bool:
         """Return whether the last attempt failed, and did so within so many seconds."""
         failure = self.failure
-        return failure is not None and self._clock.monotonic() < failure.failed_at + seconds
+        return failure is not None and self.clock.monotonic() < failure.failed_at + seconds
 
-    def is_evidence(self, snapshot: Snapshot, arrived_at: float) -> bool:
-        """Return whether a key that this snapshot lacks is unknown to the issuer.
+    def answer(self, keys: KeySet | None, arrived_at: float) -> KeySet | None:
+        """Return what is known about a key that ``keys`` lack and a token needs.
 
-        It is unknown if the snapshot is the answer to an asked fetch whose claim was held after the
-        token arrived. The claim is named, never dated, since the clocks of two hosts differ.
+        The result is newer keys, which may have it; or ``keys``, if the issuer does not know it;
+        or ``None``, if only the issuer can tell. The issuer does not know the key if the snapshot
+        answers an asked fetch whose claim was held after the token arrived. The claim is named,
+        never dated, since the clocks of two hosts differ.
         """
-        return (
-            snapshot.claim is not None
-            and snapshot.claim == self.claim
-            and arrived_at <= self.claim_held_until
-        )
+        snapshot = self.snapshot
+        if snapshot is None:
+            return None
+        is_evidence = snapshot.claim is not None and snapshot.claim == self.claim
+        is_evidence = is_evidence and arrived_at <= self.claim_held_until
+        return snapshot.keys if is_evidence or snapshot.keys is not keys else None
 
     def install(self, keys: KeySet, text: str, claim: str | None, fetched_at: float) -> None:
-        """Use these keys from now on; an earlier failure no longer counts."""
+        """Use these keys from now on."""
         self.snapshot = Snapshot(keys, text, claim, fetched_at, fetched_at + self.policy.ahead)
-        if self.failure is not None and self.failure.failed_at <= fetched_at:
-            self.failure = None
 
     def status(self) -> Status:
         """Return the state as a request would find it, without any I/O."""
         status = Status(self.issuer, self.name)
         snapshot, failure = self.snapshot, self.failure
         if snapshot is not None:
-            age = self._clock.monotonic() - snapshot.fetched_at
+            age = self.clock.monotonic() - snapshot.fetched_at
             status = status._replace(age=age, keys=len(snapshot.keys))
         if failure is not None:
-            retry_in = self.seconds_until_try()
-            status = status._replace(
-                failures=failure.failures, reason=failure.reason, retry_in=retry_in
-            )
+            status = status._replace(failures=failure.failures, reason=failure.reason)
+            status = status._replace(retry_in=self.seconds_until_try())
         return status
 
     def log_changes(self) -> None:
         """Log when refreshes begin to fail, when no keys are left, and when all is well again."""
-        status = self.status()
-        facts = status._asdict()
-        condition = "working"
+        status, level = self.status(), logging.INFO
         if status.reason is not None:
-            condition = "unavailable" if status.state == "unavailable" else "failing"
-        if condition == self._reported:
-            return
-        self._reported = condition
-        if condition == "working":
-            logger.info("%(issuer)s: loaded %(keys)d verification keys.", facts, extra=facts)
-        elif condition == "failing":
-            logger.warning(
-                "%(issuer)s: cannot refresh the keys (%(reason)s); using the keys of %(age)d s "
-                "ago.",
-                facts,
-                extra=facts,
-            )
-        else:
-            logger.error(
-                "%(issuer)s: no usable verification keys (%(reason)s).", facts, extra=facts
-            )
+            level = logging.ERROR if status.state == "unavailable" else logging.WARNING
+        if level != self._logged:
+            self._logged = level
+            facts = status._asdict()
+            logger.log(level, LOG_MESSAGES[level], facts, extra=facts)

@@ -35,7 +35,13 @@ UNUSABLE: Final = {
 
 def _document(**changes: Any) -> str:
     """An entry as a process writes it, with other members; ``...`` leaves one out."""
-    usual = {"schema": 3, "id": "planted", "text": GOOD, "fetched_at": "now", "claim": None}
+    usual = {
+        "schema": 4,
+        "id": "0123456789abcdef",
+        "text": GOOD,
+        "fetched_at": "now",
+        "claim": None,
+    }
     document = {**usual, **changes}
     return json.dumps({name: value for name, value in document.items() if value is not ...})
 
@@ -45,7 +51,13 @@ JUNK: Final[dict[str, Any]] = {
     "a number": 42,
     "octets": b"{}",
     "a list": ["keys"],
-    "a dict": {"schema": 3, "id": "x", "text": '{"keys": []}', "fetched_at": 0, "claim": None},
+    "a dict": {
+        "schema": 4,
+        "id": "0123456789abcdef",
+        "text": '{"keys": []}',
+        "fetched_at": 0,
+        "claim": None,
+    },
     "an object": time.struct_time(range(9)),
     "no JSON": "<html>",
     "a JSON list": "[]",
@@ -137,11 +149,11 @@ FAILURES: Final = (
     42,
     "<html>",
     "{}",
-    '{"schema": 3, "id": "x", "failures": 1, "answered": false, "reason": "x"}',
-    '{"schema": 3, "id": "x", "failures": 1e15, "answered": true, "reason": null}',
-    '{"schema": 3, "id": "x", "failures": -1, "answered": "yes", "reason": []}',
-    '{"schema": 3, "id": "x", "failures": "many"}',
-    '{"schema": 3, "id": "x", "failures": NaN}',
+    '{"schema": 4, "id": "0123456789abcdef", "failures": 1, "answered": false, "reason": ""}',
+    '{"schema": 4, "id": "0123456789abcdef", "failures": 1e15, "answered": true, "reason": null}',
+    '{"schema": 4, "id": "0123456789abcdef", "failures": -1, "answered": "yes", "reason": []}',
+    '{"schema": 4, "id": "0123456789abcdef", "failures": "many"}',
+    '{"schema": 4, "id": "0123456789abcdef", "failures": NaN}',
 )
 
 

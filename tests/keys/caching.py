@@ -23,8 +23,10 @@ WAIT = 15
 """Seconds after which something that should have happened counts as missing."""
 
 ISSUER = "https://issuer.test"
-DOCUMENT = SharedDocument("fetch-1", '{"keys": ["\\u00e4\\n", "ä"]}', 1_000_000_000.5, None)
-FAILURE = Failure("fetch-2", 3, answered=True, reason="the issuer is unreachable")
+DOCUMENT = SharedDocument(
+    "d0c0000000000001", '{"keys": ["\\u00e4\\n", "ä"]}', 1_000_000_000.5, None
+)
+FAILURE = Failure("fa11000000000002", 8, answered=True, reason="the issuer is unreachable")
 
 
 class ScriptedCache(LocMemCache):
@@ -77,17 +79,6 @@ class ScriptedCache(LocMemCache):
         return result
 
 
-class EternalCache(LocMemCache):
-    """A cache in memory that expires nothing."""
-
-    settings: ClassVar[dict[str, Any]] = {
-        "default": {"BACKEND": "tests.keys.caching.EternalCache", "LOCATION": "eternal"}
-    }
-
-    def get_backend_timeout(self, timeout: Any = None) -> None:
-        """Ignore every timeout."""
-
-
 class Gate:
     """Makes calls of the cache hang until it is opened, and tells when one has arrived."""
 
@@ -109,12 +100,10 @@ class Gate:
 def jwks_cache(
     issuer: str = ISSUER,
     location: str = f"{ISSUER}/jwks",
-    longest_hold: float = 3600,
-    monotonic: Callable[[], float] = time.monotonic,
+    cooldown: float = 3600,
 ) -> JWKSCache:
     """Return what a process has for an issuer, on the default cache."""
-    policy = CachePolicy(cooldown=longest_hold)
-    return JWKSCache("default", issuer, location, policy, monotonic)
+    return JWKSCache("default", issuer, location, CachePolicy(cooldown=cooldown))
 
 
 def publish(cache: JWKSCache, document: SharedDocument = DOCUMENT) -> None:
@@ -122,9 +111,15 @@ def publish(cache: JWKSCache, document: SharedDocument = DOCUMENT) -> None:
     cache.publish(document)
 
 
-def report(cache: JWKSCache, *, retry_in: float = 100) -> None:
+def report(cache: JWKSCache, failure: Failure = FAILURE) -> None:
     """Report a failure."""
-    cache.report_failure(FAILURE._replace(failed_at=0, next_try_at=retry_in))
+    cache.report_failure(failure)
+
+
+def ask(cache: JWKSCache) -> str:
+    """Publish the answer to an asked fetch, and return its id, which is the id of the claim."""
+    cache.publish(DOCUMENT._replace(claim=DOCUMENT.id))
+    return DOCUMENT.id
 
 
 def wait_until(condition: Callable[[], object]) -> None:

@@ -14,7 +14,7 @@ from jwtauth.exceptions import KeysUnavailable, TokenError
 from jwtauth.keys.fetch import Document, FetchError, JWKSFetcher
 from jwtauth.keys.shared_cache import JWKSCache
 from jwtauth.keys.source import KeySource
-from jwtauth.keys.state import CachePolicy, Clock
+from jwtauth.keys.state import CachePolicy, Clock, KeyState
 from jwtauth.testing import SigningKey
 from jwtauth.tokens.claims import ClaimsPolicy
 from jwtauth.tokens.header import Header
@@ -225,17 +225,10 @@ class MemoryJWKSCache(JWKSCache):
     """The real class on a cache in memory, without its worker: it may fail, but it never hangs."""
 
     def __init__(
-        self,
-        cache: MemoryCache,
-        clock: ManualClock,
-        issuer: str = ISSUER,
-        policy: CachePolicy = DEFAULTS,
+        self, cache: MemoryCache, issuer: str = ISSUER, policy: CachePolicy = DEFAULTS
     ) -> None:
-        super().__init__("default", issuer, f"{issuer}/jwks", policy, clock.monotonic)
+        super().__init__("default", issuer, f"{issuer}/jwks", policy)
         self._cache: Any = cache
-
-    def warm_up(self) -> None:
-        """Do nothing: there is nothing to connect to."""
 
     def _run(self, job: Callable[[BaseCache], T], otherwise: T, _action: str = "") -> T:
         try:
@@ -287,13 +280,11 @@ class Deployment:
         ahead: float = 0,
     ) -> KeySource:
         """A process that has just started, on a host whose clock is so many seconds ahead."""
-        clock = ManualClock(self.clock, ahead)
         return KeySource(
-            ISSUER,
+            KeyState(ISSUER, self.policy, ManualClock(self.clock, ahead)),
             fetcher or self.issuer,
-            MemoryJWKSCache(entries or self.cache, clock, policy=self.policy),
-            clock=clock,
-            spawn=spawn,
+            MemoryJWKSCache(entries or self.cache, policy=self.policy),
+            spawn,
         )
 
     def warm_process(self, *, spawn: Callable[[Callable[[], None]], None] = at_once) -> KeySource:

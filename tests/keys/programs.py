@@ -131,7 +131,7 @@ def fork(issuer: str, token: str) -> None:
 
 def refresh_in_background(source: KeySource) -> Call:
     """Fetch as a command would, but in a thread."""
-    call = source._start(source._refresher.refresh_now)
+    call = source._start_or_join(source._refresher.refresh_now, 0)
     assert call is not None
     return call
 

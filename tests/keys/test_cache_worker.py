@@ -18,7 +18,7 @@ from jwtauth.keys.cache_worker import worker_for
 from .caching import Gate, ScriptedCache, jwks_cache, own_workers, wait_until, worker_threads
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from django.core.cache import BaseCache
     from pytest_django import Settings
@@ -87,7 +87,7 @@ def test_first_call_may_take_longer_than_all_others(
     gate: Gate, caplog: pytest.LogCaptureFixture
 ) -> None:
     threading.Timer(2 * LIMIT, gate.open).start()
-    jwks_cache().warm_up()
+    jwks_cache().read()
 
     assert gate.calls == ["get_many"]
     assert not caplog.records
@@ -217,12 +217,9 @@ def test_client_that_can_be_closed_is_replaced_after_a_failure(
     monkeypatch.undo()
 
 
-@pytest.mark.parametrize("name", ["acquire_lease", "claim_refetch"])
-def test_lease_is_mine_if_only_the_answer_was_lost(
-    name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_lease_is_mine_if_only_the_answer_was_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     cache = jwks_cache()
-    cache.warm_up()
+    cache.read()
     lost = ["add"]
 
     def lose(operation: str) -> None:
@@ -231,15 +228,13 @@ def test_lease_is_mine_if_only_the_answer_was_lost(
             raise ConnectionError
 
     monkeypatch.setattr(ScriptedCache, "after", lose)
-    acquire: Callable[[float], str | None] = getattr(cache, name)
-    mine = acquire(30)
+    mine = cache.acquire_lease(30)
 
     assert mine is not None
     assert lost == []
-    assert acquire(30) is None
-    if name == "acquire_lease":
-        cache.release_lease()
-        assert acquire(30) is not None
+    assert cache.acquire_lease(30) is None
+    cache.release_lease(mine)
+    assert cache.acquire_lease(30) is not None
 
 
 def test_cache_fails_if_no_thread_can_start(

@@ -247,7 +247,7 @@ def test_key_set_planted_with_the_issuers_entity_tag_is_not_confirmed_by_it(
     settings = get_settings()
     shared = jwks_cache_for(settings.issuers[issuer.url], settings)
     text = json.dumps({"keys": [foreign.public_jwk()]})
-    document = SharedDocument("planted", text, Clock().time() + 1, None)
+    document = SharedDocument("0123456789abcdef", text, Clock().time() + 1, None)
     shared.publish(document)
     clock.advance(0.9 * TTL)
     # It is adopted once, and replaced at its end.

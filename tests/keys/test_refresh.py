@@ -165,6 +165,17 @@ def test_set_that_was_cached_for_too_long_is_refreshed_past_the_caches(
     assert deployment.issuer.no_cache == [False, no_cache]
 
 
+def test_older_answer_of_a_cache_is_not_fetched_again_if_it_is_the_same(
+    deployment: Deployment,
+) -> None:
+    source = deployment.warm_process()
+    deployment.issuer.age = 600
+    deployment.clock.advance(540)
+    source.current()
+
+    assert deployment.issuer.fetches == 2
+
+
 def test_answer_that_failed_is_not_asked_of_a_cache_again(deployment: Deployment) -> None:
     source = deployment.process()
     deployment.issuer.text = "<html>"

@@ -162,8 +162,12 @@ def test_thread_that_comes_a_moment_late_does_not_repeat_the_fetch_that_failed(
     deployment.issuer.failure = "it is unreachable"
     unavailable(source)
 
+    def ask() -> None:
+        source._refresher.ask(None, deployment.clock.monotonic())
+
     # It read the clock before that, and started a call after it.
-    source._start(getattr(source._refresher, work))
+    refresher = source._refresher
+    source._start_or_join(refresher.refresh if work == "refresh" else ask, 0)
 
     assert deployment.issuer.fetches == 1
 
@@ -175,6 +179,20 @@ def test_lease_that_another_process_seems_to_hold_each_time_is_waited_for_only_s
 
     assert deployment.process().current()
     assert deployment.clock.passed == pytest.approx(6, abs=0.6)
+
+
+def test_lease_that_the_cache_does_not_expire_is_waited_for_once(deployment: Deployment) -> None:
+    key = deployment.process()._refresher._shared._key("lease")
+    deployment.cache.set(key, "0123456789abcdef", 100_000)
+    source = deployment.process()
+
+    assert source.current()
+    assert deployment.clock.passed == pytest.approx(6, abs=0.3)
+    assert deployment.cache.named("lease") is None
+    deployment.clock.advance(540)
+    source.current()
+    assert deployment.clock.passed == pytest.approx(546, abs=0.3)
+    assert deployment.issuer.fetches == 2
 
 
 def test_cache_that_is_cleared_costs_no_request(deployment: Deployment) -> None:

@@ -68,7 +68,7 @@ def test_one_fetch_in_each_refresh_window_serves_all_processes(deployment: Deplo
 def test_process_waits_for_the_fetch_of_another_and_uses_its_keys(deployment: Deployment) -> None:
     fetching, waiting = deployment.process(spawn=in_background), deployment.process()
     deployment.issuer.gate.clear()
-    call = fetching._start(fetching._refresher.refresh)
+    call = fetching._start_or_join(fetching._refresher.refresh, 0)
     assert call is not None
     deployment.issuer.wait_for_fetches(1)
 
@@ -109,6 +109,7 @@ def test_process_that_was_given_keys_between_look_and_lease_does_not_fetch(
     source.current()
 
     assert deployment.issuer.fetches == 1
+    assert deployment.cache.named("lease") is None
 
 
 def test_rotation_costs_one_fetch_and_rejects_no_token(deployment: Deployment) -> None:
@@ -208,6 +209,29 @@ def test_success_of_another_process_ends_a_failure_whatever_its_age(
     assert not source._state.has_failed_within(10)
 
 
+def test_document_does_not_end_a_failure_that_the_cache_still_has(deployment: Deployment) -> None:
+    source, neighbour = deployment.warm_process(), deployment.process()
+    deployment.issuer.failure = "it is unreachable"
+    deployment.clock.advance(600)
+    source.current()
+    deployment.issuer.failure = None
+    deployment.cache.lies["delete"] = lambda _key: None
+    neighbour.refresh()
+    source._refresher._look()
+
+    assert source.status().failures == 1
+
+
+def test_look_does_not_prolong_the_back_off_of_this_process(deployment: Deployment) -> None:
+    source = deployment.process()
+    deployment.issuer.failure = "it is unreachable"
+    unavailable(source)
+    deployment.clock.advance(0.75)
+    source._refresher._look()
+
+    assert source.status().retry_in == 0.25
+
+
 def test_idle_process_learns_of_the_failures_of_others(deployment: Deployment) -> None:
     busy, idle = deployment.warm_process(), deployment.warm_process()
     deployment.issuer.failure = "it is unreachable"
@@ -264,6 +288,15 @@ def test_keys_of_the_future_are_of_now(deployment: Deployment) -> None:
     assert deployment.issuer.fetches == 1
 
 
+def test_clock_that_is_set_back_does_not_renew_the_keys(deployment: Deployment) -> None:
+    source = deployment.warm_process()
+    deployment.clock.advance(300)
+    source._clock._ahead = -200  # type: ignore[attr-defined]
+    source._refresher._look()
+
+    assert source.status().age == 300
+
+
 def test_identical_keys_under_a_new_id_renew_the_age(deployment: Deployment) -> None:
     source, neighbour = deployment.warm_process(), deployment.warm_process()
     before = source.current()
@@ -304,7 +337,7 @@ def test_issuers_do_not_affect_each_other(deployment: Deployment) -> None:
     other.clock, other.cache = deployment.clock, deployment.cache
     other.issuer = ScriptedIssuer(other.clock)
     theirs = other.process()
-    theirs._refresher._shared = MemoryJWKSCache(other.cache, other.clock, "https://other.test")
+    theirs._refresher._shared = MemoryJWKSCache(other.cache, "https://other.test")
     other.issuer.failure = "it is unreachable"
 
     assert unavailable(theirs) == 1

@@ -11,18 +11,18 @@ from jwtauth.keys.shared_cache import SharedDocument
 from jwtauth.keys.state import Failure
 from jwtauth.testing import SigningKey
 
-from .doubles import Deployment, MemoryJWKSCache, find, jwks, unavailable, uses
+from .doubles import Deployment, MemoryJWKSCache, ask, find, jwks, unavailable, uses
+
+ID = "0123456789abcdef"
 
 
 def shared(deployment: Deployment) -> MemoryJWKSCache:
-    return MemoryJWKSCache(deployment.cache, deployment.clock)
+    return MemoryJWKSCache(deployment.cache)
 
 
-def plant(
-    deployment: Deployment, text: str, *, ago: float = 0, claim: str | None = None, id_: str = "id"
-) -> None:
+def plant(deployment: Deployment, text: str, *, ago: float = 0, claim: str | None = None) -> None:
     """Write a document into the cache, with a time of our choice."""
-    document = SharedDocument(id_, text, deployment.clock.time() - ago, claim)
+    document = SharedDocument(ID, text, deployment.clock.time() - ago, claim)
     shared(deployment).publish(document)
 
 
@@ -71,7 +71,7 @@ def test_keys_in_the_cache_pass_the_same_filter_as_the_issuers(
 
 
 @pytest.mark.parametrize("ago", [0, -86400])
-@pytest.mark.parametrize("claim", [None, "claim"])
+@pytest.mark.parametrize("claim", [None, ID])
 def test_planted_keys_are_used_until_they_expire_and_never_again(
     deployment: Deployment, ago: float, claim: str | None
 ) -> None:
@@ -120,9 +120,20 @@ def test_older_keys_than_its_own_are_not_adopted(deployment: Deployment) -> None
     assert uses(source, *deployment.issuer.keys)
 
 
+def test_older_keys_are_not_adopted_although_they_name_the_same_claim(
+    deployment: Deployment,
+) -> None:
+    source = deployment.warm_process()
+    ask(source)
+    claim = shared(deployment).read().claim
+    plant(deployment, jwks([SigningKey.generate()]), ago=1, claim=claim)
+    source._refresher._look()
+
+    assert uses(source, *deployment.issuer.keys)
+
+
 def test_failure_of_others_counts_for_its_back_off_and_no_longer(deployment: Deployment) -> None:
-    failure = Failure("id", 1_000_000, answered=False, reason="it is unreachable")
-    failure = failure._replace(failed_at=0, next_try_at=100_000)
+    failure = Failure(ID, 1_000_000, answered=False, reason="it is unreachable")
     shared(deployment).report_failure(failure)
     source = deployment.process()
 
@@ -136,7 +147,7 @@ def test_failure_of_others_counts_for_its_back_off_and_no_longer(deployment: Dep
 def test_failure_whose_reason_would_spoil_the_log_counts_as_missing(
     deployment: Deployment, caplog: pytest.LogCaptureFixture
 ) -> None:
-    failure = Failure("id", 1, answered=False, reason="two\nlines", failed_at=0, next_try_at=9)
+    failure = Failure(ID, 1, answered=False, reason="two\nlines")
     shared(deployment).report_failure(failure)
     source = deployment.process()
 

@@ -19,6 +19,7 @@ from tests.servers import RedisServer
 from .caching import (
     DOCUMENT,
     WAIT,
+    ask,
     disconnect,
     end_workers,
     jwks_cache,
@@ -36,14 +37,16 @@ if TYPE_CHECKING:
 
     from tests.servers import CacheServer
 
+OTHER = "0123456789abcdef"
 NOTHING = SharedView()
 CALLS: list[Callable[[JWKSCache], Any]] = [
     JWKSCache.read,
     lambda cache: cache.acquire_lease(30),
-    lambda cache: cache.claim_refetch(30),
+    lambda cache: cache.take_lease(30),
     publish,
+    ask,
     report,
-    lambda cache: cache.release_lease(),
+    lambda cache: cache.release_lease(OTHER),
 ]
 
 
@@ -107,11 +110,11 @@ def test_killed_server_counts_as_empty_until_it_is_back(
 
     for _ in range(2):
         assert cache.read() == NOTHING
-        assert cache.acquire_lease(30) is not None
-        assert cache.claim_refetch(30) is not None
+        lease = cache.acquire_lease(30)
+        assert lease is not None
         publish(cache)
         report(cache)
-        cache.release_lease()
+        cache.release_lease(lease)
     assert cache.problem() is not None
     assert levels(caplog) == ["WARNING"]
     assert 'The cache "default" cannot be read' in caplog.text
@@ -175,8 +178,8 @@ def test_process_starts_while_the_server_is_frozen(
     monkeypatch.setattr(cache_worker, "SECONDS_FOR_FIRST_CALL", 0.2)
     cache = jwks_cache()
     server.pause()
-    cache.warm_up()
-    assert cache.read() == NOTHING
+    for _ in range(2):
+        assert cache.read() == NOTHING
 
     server.resume()
     wait_until(lambda: cache.problem() is None)
@@ -189,12 +192,12 @@ def expect_one_line_at_both_ends(
 ) -> None:
     """Use a cache that can be read but not written, until the test ends that."""
     for _ in range(5):
-        assert cache.acquire_lease(30) is not None
-        assert cache.claim_refetch(30) is not None
+        lease = cache.acquire_lease(30)
+        assert lease is not None
         assert cache.read().document == DOCUMENT
-        publish(cache, DOCUMENT._replace(id="newer"))
+        publish(cache, DOCUMENT._replace(id=OTHER))
         report(cache)
-        cache.release_lease()
+        cache.release_lease(lease)
     assert levels(caplog) == ["WARNING"]
     assert 'The cache "default" cannot be written' in caplog.text
     assert cache.problem() is not None
@@ -253,7 +256,7 @@ def test_read_only_replica_is_one_line_when_it_begins_and_one_when_it_ends(
 
 def test_process_has_one_connection_and_sends_few_commands(redis: RedisServer) -> None:
     cache = jwks_cache()
-    cache.warm_up()
+    cache.read()
     client = client_of_the_server()
 
     def commands(call: Callable[[], Any]) -> dict[str, int]:
@@ -263,18 +266,13 @@ def test_process_has_one_connection_and_sends_few_commands(redis: RedisServer) -
         counts = {name.removeprefix("cmdstat_"): each["calls"] for name, each in stats.items()}
         return {name: count for name, count in counts.items() if name[:6] not in {"config", "info"}}
 
-    assert commands(cache.warm_up) == {}
     assert commands(cache.read) == {"mget": 1}
     assert commands(lambda: cache.acquire_lease(30)) == {"set": 1}
     assert commands(lambda: cache.acquire_lease(30)) == {"set": 1, "get": 1}
-    document = DOCUMENT._replace(claim=cache.claim_refetch(30))
-    assert commands(lambda: publish(cache, document)) == {
-        "set": 2,
-        "get": 1,
-        "del": 2,
-    }
-    cache.claim_refetch(30)
-    assert commands(lambda: report(cache)) == {"set": 2, "get": 2}
+    document = DOCUMENT._replace(id=cache.take_lease(30))
+    assert commands(lambda: publish(cache, document)) == {"set": 1, "get": 1, "del": 2}
+    assert commands(lambda: ask(cache)) == {"set": 2, "get": 1, "del": 1}
+    assert commands(lambda: report(cache)) == {"set": 2, "get": 1}
 
     issuers = [jwks_cache(f"https://issuer-{number}.test") for number in range(8)]
     with ThreadPoolExecutor(8) as threads:
@@ -306,7 +304,6 @@ class Slow:
 sys.meta_path.insert(0, Slow())
 assert "redis" not in sys.modules
 cache_worker.SECONDS_FOR_FIRST_CALL = 2
-cache.warm_up()
 assert cache.read().document == DOCUMENT
 """
 FORK = """
@@ -325,9 +322,10 @@ child = os.fork()
 if not child:
     for _ in range(200):
         assert cache.read().document == DOCUMENT
-    assert cache.acquire_lease(30) is not None
+    lease = cache.acquire_lease(30)
+    assert lease is not None
     assert cache.acquire_lease(30) is None
-    cache.release_lease()
+    cache.release_lease(lease)
     print("child", flush=True)
     os._exit(0)
 end.set()

@@ -158,6 +158,18 @@ def test_request_waits_for_one_refresh_only_however_short_the_lifetime() -> None
         assert retry_when_ready(source.current)
 
 
+def test_request_waits_for_one_refresh_only_although_its_keys_expire_at_once() -> None:
+    deployment, later = Deployment(ttl=0.01), Later()
+    deployment.issuer.seconds = 0.5
+    source = deployment.process(spawn=later)
+    _, search = wait_for(source)
+    later.run()
+    assert state(source) == "expired"
+
+    assert source.current(search)
+    assert len(later.work) == 1
+
+
 def test_request_that_finds_keys_expired_looks_into_the_shared_cache_first(
     deployment: Deployment,
 ) -> None:
@@ -248,6 +260,8 @@ def test_idle_process_that_failed_once_asks_before_it_uses_its_keys_again(
     new = deployment.issuer.rotate()
     deployment.clock.advance(TTL)
     assert state(source) == "expired"
+    source._refresher._look()
+    assert state(source) == "expired"
 
     assert uses(source, new)
 
@@ -286,6 +300,20 @@ def test_refresh_on_demand_asks_whatever_the_age_and_never_conditionally(
     assert uses(deployment.process(), new)
     assert deployment.issuer.fetches == 2
     assert (deployment.issuer.in_use[-1], deployment.issuer.no_cache[-1]) == (None, True)
+
+
+def test_refresh_on_demand_ignores_the_lease_of_another_process(deployment: Deployment) -> None:
+    shared = deployment.process()._refresher._shared
+    lease = shared.acquire_lease(5)
+    assert lease is not None
+    leases: list[str | None] = []
+    deployment.issuer.before = lambda: leases.append(shared.read().lease)
+    assert deployment.process().refresh().reason is None
+
+    # Other processes wait for this fetch, and no longer for the other one.
+    assert leases[0] not in {None, lease}
+    assert deployment.clock.passed == 0
+    assert shared.read().lease is None
 
 
 def test_refresh_on_demand_ignores_the_back_off(deployment: Deployment) -> None:

@@ -34,7 +34,7 @@ def test_unknown_key_causes_one_fetch(
 
     assert [find(source, unknown) for _ in range(100)] == [False] * 100
     assert deployment.issuer.fetches == 2
-    assert deployment.issuer.no_cache[-1]
+    assert (deployment.issuer.in_use[-1], deployment.issuer.no_cache[-1]) == (None, True)
 
 
 @KIDS
@@ -76,6 +76,21 @@ def test_token_that_arrives_within_the_cooldown_is_rejected_without_a_fetch(
     ask(source)
     deployment.cache.calls.clear()
     deployment.clock.advance(10)
+
+    assert not find(source, UNPUBLISHED)
+    assert deployment.cache.calls == []
+    assert deployment.issuer.fetches == 2
+
+
+def test_look_does_not_end_the_evidence_of_this_process(
+    deployment: Deployment, source: KeySource
+) -> None:
+    ask(source)
+    deployment.clock.advance(1)
+    source._refresher._look()
+    deployment.cache.clear()
+    deployment.clock.advance(9)
+    deployment.cache.calls.clear()
 
     assert not find(source, UNPUBLISHED)
     assert deployment.cache.calls == []
@@ -222,12 +237,26 @@ def test_evidence_outlasts_an_ordinary_fetch_of_the_same_set() -> None:
     assert deployment.issuer.fetches == fetches
 
 
+def test_evidence_ends_with_an_ordinary_fetch_of_another_set() -> None:
+    deployment = Deployment(ttl=5, cooldown=60)
+    source = deployment.warm_process()
+    ask(source)
+    deployment.issuer.text = jwks([SigningKey.generate("EdDSA")])
+    deployment.clock.advance(4.6)
+    source.current()
+    deployment.issuer.text = None
+
+    # The set may come from a cache, and be older than the answer to the asked fetch.
+    assert unavailable(source, deployment.issuer.keys[0])
+    deployment.clock.advance(60)
+    assert find(source, deployment.issuer.keys[0])
+
+
 def test_worker_that_is_killed_during_an_asked_fetch_delays_the_others_by_the_timeout(
     deployment: Deployment, source: KeySource
 ) -> None:
     shared = deployment.process()._refresher._shared
     shared.acquire_lease(5)
-    shared.claim_refetch(5)
     new = deployment.issuer.rotate()
     started = deployment.clock.passed
 
@@ -235,15 +264,54 @@ def test_worker_that_is_killed_during_an_asked_fetch_delays_the_others_by_the_ti
     assert deployment.clock.passed - started <= 6
 
 
-def test_claim_without_an_answer_is_no_evidence(deployment: Deployment) -> None:
-    deployment.policy = deployment.policy.__class__(timeout=60)
-    source = deployment.warm_process()
-    shared = deployment.process()._refresher._shared
-    shared.claim_refetch(60)
-    new = deployment.issuer.rotate()
+def test_claim_of_another_process_ends_with_its_own_time(
+    deployment: Deployment, source: KeySource
+) -> None:
+    ask(deployment.warm_process())
+    deployment.clock.advance(5)
+    deployment.cache.fail()
+    ask(source)
+    deployment.cache.recover()
+    # It finds the answer of the other process only now, which is older than its own.
+    source._refresher._look()
+    deployment.clock.advance(5.1)
 
-    assert unavailable(source, new) == 1
-    deployment.clock.advance(60)
+    assert find(source, deployment.issuer.rotate())
+
+
+def hold_a_claim(deployment: Deployment, seconds: float) -> None:
+    """Hold one whose answer is not in the shared cache."""
+    key = deployment.process()._refresher._shared._key("claim")
+    deployment.cache.set(key, "0123456789abcdef", seconds)
+
+
+def test_claim_without_its_answer_is_no_evidence(deployment: Deployment, source: KeySource) -> None:
+    hold_a_claim(deployment, 5)
+    new = deployment.issuer.rotate()
+    fetches = deployment.issuer.fetches
+    deployment.cache.calls.clear()
+
+    assert {unavailable(source, new) for _ in range(100)} == {1}
+    assert deployment.cache.calls == ["get_many"]
+    assert deployment.issuer.fetches == fetches
+    deployment.clock.advance(5)
+    assert find(source, new)
+
+
+@pytest.mark.parametrize("is_own", [False, True])
+def test_claim_that_the_cache_does_not_expire_counts_for_a_cooldown(
+    deployment: Deployment, source: KeySource, *, is_own: bool
+) -> None:
+    ask(source if is_own else deployment.warm_process())
+    key = deployment.cache.named("claim")
+    assert key is not None
+    deployment.cache.entries[key] = deployment.cache.entries[key][0], 100_000
+    assert not find(source, UNPUBLISHED)
+    new = deployment.issuer.rotate()
+    deployment.clock.advance(11)
+    assert not find(source, new)
+
+    deployment.clock.advance(0.1)
     assert find(source, new)
 
 

@@ -17,7 +17,6 @@ from .doubles import (
     WAIT,
     Deployment,
     Later,
-    MemoryJWKSCache,
     find,
     new_key_after_a_failure,
     no_thread,
@@ -63,25 +62,29 @@ def test_request_without_keys_waits_for_the_timeout_at_most(deployment: Deployme
         find(source, UNPUBLISHED, blocked.search)
 
 
-def test_request_keeps_waiting_while_the_cache_is_connected(
-    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_request_keeps_waiting_while_the_cache_is_connected(deployment: Deployment) -> None:
     connecting, connected = threading.Event(), threading.Event()
 
-    def warm_up(_cache: MemoryJWKSCache) -> None:
+    def connect(_operation: str) -> None:
         connecting.set()
         assert connected.wait(WAIT)
 
-    monkeypatch.setattr(MemoryJWKSCache, "warm_up", warm_up)
+    deployment.cache.before = connect
     source = deployment.process(spawn=in_background)
     key = deployment.issuer.keys[0]
     blocked = wait_for(source, key)
     assert connecting.wait(WAIT)
-    for _ in range(5):
+    for _ in range(4):
         deployment.clock.advance(5)
         blocked = wait_for(source, key, blocked)
         assert blocked.seconds == 5
+    deployment.issuer.gate.clear()
     connected.set()
+    deployment.issuer.wait_for_fetches(1)
+    deployment.clock.advance(1)
+    blocked = wait_for(source, key, blocked)
+    assert blocked.seconds == 4
+    deployment.issuer.gate.set()
 
     assert find_and_wait(source, key, blocked)
 
@@ -196,8 +199,9 @@ def test_shared_cache_is_looked_into_during_a_back_off(deployment: Deployment) -
     fetches = deployment.issuer.fetches
     deployment.clock.advance(1)
 
-    with pytest.raises(KeysUnavailable):
-        find(source, UNPUBLISHED, blocked.search)
+    for search in (blocked.search, None):
+        with pytest.raises(KeysUnavailable):
+            find(source, UNPUBLISHED, search)
     later.run()
     assert uses(source, *deployment.issuer.keys)
     assert deployment.issuer.fetches == fetches
@@ -270,6 +274,25 @@ def test_token_waits_for_an_ordinary_fetch_in_progress_and_then_for_an_asked_one
     later.run()
 
     assert find(source, new, asked.search)
+
+
+def test_token_waits_three_times_at_most(deployment: Deployment) -> None:
+    later = Later()
+    source = deployment.warm_process(spawn=later)
+    blocked = wait_for(source)
+
+    def load_other_keys() -> None:
+        deployment.issuer.rotate()
+        deployment.clock.advance(0.25)
+        deployment.process().refresh()
+        later.run()
+
+    for _ in range(2):
+        load_other_keys()
+        blocked = wait_for(source, error=blocked)
+    load_other_keys()
+    with pytest.raises(KeysUnavailable):
+        find(source, UNPUBLISHED, blocked.search)
 
 
 def test_requests_that_arrive_while_the_new_key_is_fetched_wait_for_it(

@@ -13,8 +13,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from jwtauth.exceptions import KeysUnavailable
 from jwtauth.keys.fetch import JWKSFetcher
 from jwtauth.keys.local import LocalKeys
+from jwtauth.keys.refresh import Refresher
 from jwtauth.keys.source import KeySource
-from jwtauth.keys.state import CachePolicy
+from jwtauth.keys.state import CachePolicy, KeyState
 from jwtauth.testing import SigningKey
 from jwtauth.tokens.trusted_issuer import KeySearch
 
@@ -31,6 +32,7 @@ from .doubles import (
 
 if TYPE_CHECKING:
     from jwtauth.keys.fetch import Document
+    from jwtauth.tokens.jwks import KeySet
 
 POLICY = CachePolicy(ttl=600, stale_ttl=7200, cooldown=10, timeout=5)
 TTL, STALE_TTL, COOLDOWN, TIMEOUT = 600, 7200, 10, 5
@@ -55,38 +57,30 @@ class Fetch:
     succeeded: bool = False
 
 
-class Recorder(MemoryJWKSCache):
-    """A process's part of the shared cache, which tells its fetcher why it may fetch."""
-
-    is_asked = False
-
-    def claim_refetch(self, seconds: float) -> str | None:
-        claim = super().claim_refetch(seconds)
-        self.is_asked = claim is not None
-        return claim
-
-
 class RecordingFetcher(JWKSFetcher):
     """The fetcher of one process."""
 
-    def __init__(
-        self, fetcher: Any, shared: Recorder, clock: ManualClock, log: list[Fetch]
-    ) -> None:
+    def __init__(self, fetcher: Any, clock: ManualClock, log: list[Fetch]) -> None:
         self._fetcher = fetcher
-        self._shared = shared
         self._clock = clock
         self._log = log
         self._call: object = None
+        self._is_asking = False
         self.process: Any = None
+
+    def ask(self, keys: KeySet | None, arrived_at: float) -> None:
+        """Do what the process does for an unknown key."""
+        self._is_asking = True
+        Refresher.ask(self.process._refresher, keys, arrived_at)
+        self._is_asking = False
 
     def fetch(
         self, timeout: float, *, text_in_use: str | None = None, no_cache: bool = False
     ) -> Document:
         # A second fetch in the same call asks again what a cache on the way answered.
         if self._call is not self.process._single_flight.current:
-            self._log.append(Fetch(self._clock.passed, self.process, self._shared.is_asked))
+            self._log.append(Fetch(self._clock.passed, self.process, self._is_asking))
         self._call = self.process._single_flight.current
-        self._shared.is_asked = False
         document: Document = self._fetcher.fetch(
             timeout, text_in_use=text_in_use, no_cache=no_cache
         )
@@ -176,11 +170,9 @@ class KeysOverTime(RuleBasedStateMachine):
         if self.keeping_since is not None:
             self.keeping_since = self.clock.passed
 
-    @rule(is_asked=st.booleans())
-    def process_dies_while_it_fetches(self, *, is_asked: bool) -> None:
-        shared = MemoryJWKSCache(self.cache, self.clock)
-        if shared.acquire_lease(TIMEOUT) is not None and is_asked:
-            shared.claim_refetch(TIMEOUT)
+    @rule()
+    def process_dies_while_it_fetches(self) -> None:
+        MemoryJWKSCache(self.cache).acquire_lease(TIMEOUT)
 
     @rule(number=processes)
     def process_is_replaced(self, number: int) -> None:
@@ -327,10 +319,11 @@ class KeysOverTime(RuleBasedStateMachine):
 
     def _process(self, number: int) -> KeySource:
         clock = ManualClock(self.clock, self.skews[number])
-        shared = Recorder(self.cache, clock, policy=POLICY)
-        fetcher = RecordingFetcher(self.fetcher, shared, clock, self.log)
-        fetcher.process = KeySource(ISSUER, fetcher, shared, clock=clock, spawn=at_once)
-        source: KeySource = fetcher.process
+        shared = MemoryJWKSCache(self.cache, policy=POLICY)
+        fetcher = RecordingFetcher(self.fetcher, clock, self.log)
+        source = KeySource(KeyState(ISSUER, POLICY, clock), fetcher, shared, at_once)
+        fetcher.process = source
+        source._refresher.ask = fetcher.ask  # type: ignore[method-assign]
         return source
 
 

@@ -59,7 +59,7 @@ def shared_keys(issuer: FaultyIssuer) -> JWKSCache:
 def share(issuer: FaultyIssuer, *, age: float, text: str | None = None) -> None:
     """Put keys into the cache, as a process does that fetched them so many seconds ago."""
     text = json.dumps(issuer.jwks()) if text is None else text
-    document = SharedDocument("id", text, time.time() - age, None)
+    document = SharedDocument("0123456789abcdef", text, time.time() - age, None)
     shared_keys(issuer).publish(document)
 
 
