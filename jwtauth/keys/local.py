@@ -25,14 +25,14 @@ class _Parsed(NamedTuple):
 class LocalKeys:
     """The keys in ``jwks``: a JWK Set (RFC 7517 §5), or a callable that returns one.
 
-    The callable is called for every token. A result that equals the last one is not parsed again,
-    and a key that stays in the set stays the same object. What the callable raises propagates.
+    The callable is called for every token. A result that equals the last one is not parsed again.
+    What the callable raises propagates.
     """
 
     def __init__(self, issuer: str, jwks: Mapping[str, Any] | Callable[[], object]) -> None:
         self._issuer = issuer
         self._load: Callable[[], object] = jwks if callable(jwks) else lambda: jwks
-        self._latest = _parse({"keys": []}, None)
+        self._latest = _parse({"keys": []})
         self._is_reported = False
 
     def start_search(self) -> KeySearch:
@@ -79,18 +79,18 @@ class LocalKeys:
         jwks, latest = self._load(), self._latest
         if jwks != latest.jwks:
             # One assignment, so that other threads read either set as a whole.
-            self._latest = latest = _parse(jwks, latest.keys)
+            self._latest = latest = _parse(jwks)
         return latest
 
 
-def _parse(jwks: object, previous: KeySet | None) -> _Parsed:
+def _parse(jwks: object) -> _Parsed:
     """Parse a JWK Set, and copy it so that a later change by its owner is noticed."""
     try:
         known = copy.deepcopy(jwks)
     except Exception:  # noqa: BLE001 - a member is nested too deeply, or is not of JSON.
         known = object()  # It equals nothing, so the next result is parsed again.
     try:
-        keys = KeySet(jwks, previous)
+        keys = KeySet(jwks)
     except ValueError:
         return _Parsed(known, KeySet({"keys": []}), "JWKS is not a JWK Set")
     return _Parsed(known, keys, None if len(keys) else "JWKS has no usable key")

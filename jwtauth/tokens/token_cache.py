@@ -6,6 +6,7 @@ checked each time. Rejections are never cached.
 
 import marshal
 from collections import OrderedDict
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,7 +50,7 @@ class CachedToken:
 
 
 class TokenCache:
-    """At most ``size`` verified tokens by digest; the least recently used is dropped first.
+    """At most ``size`` verified tokens by digest; the token that was verified first goes first.
 
     Threads share it without a lock: each step is one operation of ``OrderedDict`` that CPython
     does not interrupt, and the worst result of a race is a token that is verified once more.
@@ -60,24 +61,15 @@ class TokenCache:
         self._tokens: OrderedDict[bytes, CachedToken] = OrderedDict()
 
     def get(self, digest: bytes) -> CachedToken | None:
-        """Return the token with this digest, which becomes the most recently used one."""
-        # Looked up first: most tokens are new, and an exception costs more than a lookup.
-        token = self._tokens.get(digest)
-        if token is not None:
-            try:
-                self._tokens.move_to_end(digest)
-            except KeyError:  # Another thread has just dropped it.
-                return None
-        return token
+        """Return the token with this digest."""
+        return self._tokens.get(digest)
 
     def put(self, digest: bytes, token: CachedToken) -> None:
         """Cache a token."""
         self._tokens[digest] = token
-        while len(self._tokens) > self._size:
-            try:
+        if len(self._tokens) > self._size:
+            with suppress(KeyError):  # Other threads have dropped all of them.
                 self._tokens.popitem(last=False)
-            except KeyError:  # Other threads have dropped all of them.
-                break
 
     def discard(self, digest: bytes) -> None:
         """Drop a token."""

@@ -19,7 +19,12 @@ from jwtauth.testing import SigningKey
 from jwtauth.tokens.claims import ClaimsPolicy
 from jwtauth.tokens.header import Header
 from jwtauth.tokens.jwks import KeySet
-from jwtauth.tokens.trusted_issuer import KeyProvider, KeySearch, TrustedIssuer
+from jwtauth.tokens.trusted_issuer import (
+    KeyProvider,
+    KeySearch,
+    ParsedToken,
+    TrustedIssuer,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -311,7 +316,7 @@ def find(source: KeyProvider, key: SigningKey, search: KeySearch | None = None) 
     issuer = TrustedIssuer(ISSUER, algorithms=["EdDSA"], claims=ClaimsPolicy(), keys=source)
     header = Header(key.algorithm, key.kid, None)
     try:
-        issuer.find_signing_key(header, _MESSAGE, _signature(key), search)
+        issuer.find_signing_key(ParsedToken(header, {}, _MESSAGE, _signature(key)), search)
     except TokenError:
         return False
     return True
@@ -358,4 +363,4 @@ def jwks(keys: Iterable[SigningKey]) -> str:
 def uses(source: KeySource, *keys: SigningKey) -> bool:
     """Whether requests are verified with exactly these keys now."""
     wanted = KeySet({"keys": [key.public_jwk() for key in keys]})
-    return {key.jwk for key in source.current()} == {key.jwk for key in wanted}
+    return set(source.current()) == set(wanted)

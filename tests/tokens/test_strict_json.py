@@ -1,8 +1,6 @@
 """Tokens must be JSON that all parsers read alike; key sets are read leniently."""
 
 import json
-import sys
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -10,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jwtauth.tokens import strict_json
-from jwtauth.tokens.strict_json import MAX_DEPTH, MAX_DIGITS
+from jwtauth.tokens.strict_json import MAX_CONTAINERS, MAX_KEY_SET_DEPTH, MAX_SEPARATORS
 from tests.forging import nested
 
 _VALUES = st.recursive(
@@ -134,12 +132,12 @@ def test_duplicate_members_are_rejected_at_any_depth(text: bytes) -> None:
         ('{"a":1,"a":1}', "duplicate member"),
         ("1e999", "number too large"),
         ("NaN", "NaN is not JSON"),
-        ("9" * (MAX_DIGITS + 1), "integer too long"),
-        (r'"\ud800"', "utf-16"),
+        ("9" * 5_000, "4300 digits"),
+        (r'"\ud800"', "surrogates not allowed"),
     ],
 )
 def test_texts_of_any_length_are_read_strictly(text: str, reason: str) -> None:
-    for padding in ("", "x" * MAX_DIGITS, "x" * 10_000):
+    for padding in ("", "x" * 10_000):
         with pytest.raises(ValueError, match=reason):
             strict_json.loads(f'["{padding}", {text}]'.encode())
 
@@ -163,7 +161,7 @@ def test_different_objects_may_have_members_of_the_same_name() -> None:
     ],
 )
 def test_a_lone_surrogate_is_rejected(text: str) -> None:
-    with pytest.raises(ValueError, match="utf-16"):
+    with pytest.raises(ValueError, match="surrogates not allowed"):
         strict_json.loads(text.encode())
 
 
@@ -172,32 +170,12 @@ def test_a_surrogate_pair_is_one_character() -> None:
 
 
 @pytest.mark.parametrize("sign", ["", "-"])
-def test_integers_are_read_up_to_a_number_of_digits(sign: str) -> None:
-    digits = sign + "9" * (MAX_DIGITS - len(sign))
+def test_integers_are_read_as_far_as_python_reads_them(sign: str) -> None:
+    digits = sign + "9" * 4_300
 
     assert strict_json.loads(digits.encode()) == int(digits)
-    assert strict_json.loads(f"[{digits}]".encode()) == [int(digits)]
-    with pytest.raises(ValueError, match="too long"):
+    with pytest.raises(ValueError, match="4300 digits"):
         strict_json.loads(f"[{digits}9]".encode())
-
-
-@pytest.fixture
-def _fewest_digits() -> Iterator[None]:
-    before = sys.get_int_max_str_digits()
-    sys.set_int_max_str_digits(640)
-    yield
-    sys.set_int_max_str_digits(before)
-
-
-@pytest.mark.usefixtures("_fewest_digits")
-@pytest.mark.parametrize("digits", [640, 641, 5000])
-def test_long_integers_are_read_alike_whatever_the_settings_of_the_process(digits: int) -> None:
-    value = None
-    try:
-        value = strict_json.loads(b"9" * digits)
-    except ValueError as error:
-        assert str(error) == "integer too long"  # noqa: PT017 - 640 digits raise nothing.
-    assert value == (10**640 - 1 if digits == 640 else None)
 
 
 @pytest.mark.parametrize(
@@ -221,32 +199,20 @@ def test_floats_in_the_range_of_a_double_are_read(text: str) -> None:
     assert repr(strict_json.loads(text.encode())) == repr(float(text))
 
 
-_NESTINGS: list[Callable[[int], str]] = [
-    nested,
-    lambda levels: nested(levels - 1, '{"a":', "}").replace(":}", ":{}}"),
-    lambda levels: f'{{"x":"{"[" * 100}", "y":{nested(levels - 1)}}}',
-    lambda levels: f'["{"]" * 100}", {nested(levels - 1)}]',
-    lambda levels: f'["\\"{"]" * 100}\\\\", {nested(levels - 1)}]',
-    lambda levels: f"[{nested(levels - 1)},{nested(levels - 1)}]",
-    lambda levels: f"[{'[],' * 40}{nested(levels - 1)}]",
-    lambda levels: "[[]," * (levels - 1) + "[]" + "]" * (levels - 1),
-]
-
-
-@pytest.mark.parametrize("text", _NESTINGS)
-def test_nesting_is_read_up_to_a_depth(text: Callable[[int], str]) -> None:
-    assert repr(strict_json.loads(text(MAX_DEPTH).encode())) == repr(json.loads(text(MAX_DEPTH)))
-    with pytest.raises(ValueError, match=r"^nested too deeply$"):
-        strict_json.loads(text(MAX_DEPTH + 1).encode())
-
-
 def test_the_limits_are_beyond_what_tokens_need_and_within_what_python_reads() -> None:
-    assert (32, sys.int_info.str_digits_check_threshold) == (MAX_DEPTH, MAX_DIGITS)
+    assert (MAX_CONTAINERS, MAX_SEPARATORS, MAX_KEY_SET_DEPTH) == (300, 1000, 32)
 
 
-def test_brackets_in_strings_and_side_by_side_do_not_nest() -> None:
-    text = json.dumps({"a": '"' + "[{" * 50, "b": [[]] * 50, 'c"\\': [{}] * 50})
-
+@pytest.mark.parametrize(
+    "text",
+    [
+        nested(MAX_CONTAINERS),
+        nested(MAX_CONTAINERS - 1, '{"a":', "}").replace(":}", ":{}}"),
+        json.dumps({"a": '"' + "[{" * 50, "b": [[]] * 50, 'c"\\': [{}] * 50}),
+    ],
+    ids=["arrays", "objects", "side by side"],
+)
+def test_values_may_be_nested_as_deeply_as_their_number_allows(text: str) -> None:
     assert strict_json.loads(text.encode()) == json.loads(text)
 
 
@@ -272,7 +238,7 @@ _LONG: Any = [
     pytest.param(("[]," * 290, "[]"), id="brackets"),
     pytest.param(("0," * 900, "0"), id="integers"),
     pytest.param((f"{'9' * 199}," * 9, "0"), id="integers of many digits"),
-    pytest.param((f"{'9' * 640}," * 9, "0"), id="the longest integers"),
+    pytest.param((f"{'9' * 4_300}," * 3, "0"), id="the longest integers"),
     pytest.param(("0.1,1e99,-1E+99," * 330, "0"), id="floats"),
     pytest.param(("1.7976931348623157E+308,1e308,1e-999," * 99, "0"), id="large floats"),
     pytest.param(('"9e999\\\\",' * 999, '"\\""'), id="strings"),
@@ -314,14 +280,14 @@ def test_long_texts_are_read_as_they_were_written(parts: tuple[str, str]) -> Non
         *((number, "number too large") for number in ("1e309", "1E309", "1e+309", "-1e0000309")),
         *((f"1{'0' * zeros}.0", "number too large") for zeros in (309, 5_000)),
         *((f"1{'0' * (309 - exponent)}e{exponent}", "number too large") for exponent in (9, 99)),
-        *(("9" * digits, "integer too long") for digits in (641, 5_000)),
+        ("9" * 5_000, "Exceeds the limit"),
     ],
 )
 @pytest.mark.parametrize("rest", ["", "0," * 999, '"e",' * 999])
 def test_a_number_that_is_too_large_is_rejected_in_texts_of_any_length(
     number: str, reason: str, rest: str
 ) -> None:
-    with pytest.raises(ValueError, match=f"^{reason}$"):
+    with pytest.raises(ValueError, match=f"^{reason}"):
         strict_json.loads(f"[{rest}{number}]".encode())
 
 
@@ -334,12 +300,10 @@ def test_a_key_set_is_read_like_any_json() -> None:
     assert strict_json.loads_key_set(text) == json.loads(text)
 
 
-def test_a_duplicate_member_of_a_key_set_becomes_nan() -> None:
-    text = '{"keys": [{"a": 1, "b": 2, "a": 3}, {"a": 3}, {"c": {"d": null, "d": null}}]}'
+def test_of_duplicate_members_of_a_key_set_the_last_one_counts() -> None:
+    text = '{"keys": [], "keys": [{"a": 1, "b": 2, "a": "x"}, {"c": {"d": 0, "d": null}}]}'
 
-    assert repr(strict_json.loads_key_set(text)) == (
-        "{'keys': [{'a': nan, 'b': 2.0}, {'a': 3.0}, {'c': {'d': nan}}]}"
-    )
+    assert strict_json.loads_key_set(text) == {"keys": [{"a": "x", "b": 2}, {"c": {"d": None}}]}
 
 
 @pytest.mark.parametrize(
