@@ -3,24 +3,15 @@
 from abc import abstractmethod
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from jwtauth.exceptions import TokenError
 from jwtauth.exceptions import gettext_noop as _
 
 from . import header
-from .claims import Claims, ClaimsPolicy
+from .claims import ClaimsPolicy
 from .header import Header
 from .jwks import KeySet, VerificationKey
-
-
-class ParsedToken(NamedTuple):
-    """The parts of a JWS in compact serialization (RFC 7515 §7.1), not verified yet."""
-
-    header: Header
-    claims: Claims
-    signing_input: bytes
-    signature: bytes
 
 
 @dataclass(slots=True)
@@ -87,21 +78,22 @@ class TrustedIssuer:
         ):
             raise TokenError("invalid_type", _("The token's type is not accepted."))
 
-    def find_signing_key(self, token: ParsedToken, search: KeySearch | None) -> VerificationKey:
+    def find_signing_key(
+        self, parsed: Header, signing_input: bytes, signature: bytes, search: KeySearch | None
+    ) -> VerificationKey:
         """Return the key that verifies the signature.
 
         Raises ``TokenError`` (``unknown_key``, ``invalid_signature``), ``KeysUnavailable``, or the
         exception by which the key provider asks the caller to wait.
         """
-        (algorithm, kid, _typ), _claims, signing_input, signature = token
         keys = self.keys.current(search)
         while True:
-            candidates = keys.select(kid, algorithm)
+            candidates = keys.select(parsed.kid, parsed.algorithm)
             for key in candidates:
                 if search is not None and key in search.tried:
                     continue
                 try:
-                    is_valid = key.verify(algorithm, signing_input, signature)
+                    is_valid = key.verify(parsed.algorithm, signing_input, signature)
                 except Exception as error:
                     raise rejection_for_fault(error) from error
                 if is_valid:
@@ -109,7 +101,7 @@ class TrustedIssuer:
             if search is None:
                 search = self.keys.start_search()
             search.tried.update(candidates)
-            if kid is not None and candidates:
+            if parsed.kid is not None and candidates:
                 self.keys.report_bad_signature()
                 break
             newer = self.keys.confirm_unknown(keys, search)

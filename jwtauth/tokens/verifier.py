@@ -19,7 +19,7 @@ from jwtauth.exceptions import gettext_noop as _
 from . import base64url, header, strict_json
 from .claims import Claims, check_subject
 from .token_cache import CachedToken, TokenCache
-from .trusted_issuer import KeySearch, ParsedToken, TrustedIssuer, rejection_for_fault
+from .trusted_issuer import KeySearch, TrustedIssuer, rejection_for_fault
 
 _MAX_HEADERS: Final = 64
 
@@ -59,14 +59,7 @@ class Verifier:
         that had to wait. Raises ``TokenError``, ``KeysUnavailable``, the exception by which the key
         provider asks the caller to wait, and any exception of the project's own callables.
         """
-        if not isinstance(token, str):
-            raise TokenError("malformed_token", _("The token is not a string."))
-        if len(token) > self._max_token_length:
-            raise TokenError("token_too_large", _("The token is too large."))
-        try:
-            octets = token.encode("ascii")
-        except UnicodeEncodeError:
-            raise TokenError("malformed_token", _("The token is not ASCII text.")) from None
+        octets = self._check_text(token)
         digest = sha256(octets).digest()
         cached = self._token_cache.get(digest)
         issuer = None
@@ -78,28 +71,44 @@ class Verifier:
                     self.hits += 1
                     return claims
                 self._token_cache.discard(digest)
-            parsed = self._parse(octets)
-            issuer = self._trusted_issuer(parsed.claims)
-            verified = self._verify(parsed, issuer, request, search)
+            parsed, claims, signing_input, signature = self._parse(octets)
+            issuer = self._trusted_issuer(claims)
+            issuer.check_header(parsed)
+            starts_at, ends_at = issuer.claims.check_times(claims, self._clock())
+            # Here the project's callables run. Their exceptions say nothing about the token.
+            issuer.claims.check_audience(claims, request)
+            check_subject(claims)
+            key = issuer.find_signing_key(parsed, signing_input, signature, search)
+            issuer.claims.check_required(claims)
         except (TokenError, KeysUnavailable) as error:
             error.issuer = None if issuer is None else issuer.url
             raise
-        self._token_cache.put(digest, verified)
+        self._token_cache.put(
+            digest, CachedToken(marshal.dumps(claims), issuer, key, starts_at, ends_at)
+        )
         self.misses += 1
-        return parsed.claims
+        return claims
 
-    def _parse(self, octets: bytes) -> ParsedToken:
+    def _check_text(self, token: str) -> bytes:
+        if not isinstance(token, str):
+            raise TokenError("malformed_token", _("The token is not a string."))
+        if len(token) > self._max_token_length:
+            raise TokenError("token_too_large", _("The token is too large."))
+        try:
+            return token.encode("ascii")
+        except UnicodeEncodeError:
+            raise TokenError("malformed_token", _("The token is not ASCII text.")) from None
+
+    def _parse(self, octets: bytes) -> tuple[header.Header, Claims, bytes, bytes]:
+        """Return header, claims, signing input and signature, none of them verified."""
         segments = octets.split(b".", 3)
         if len(segments) != 3:  # noqa: PLR2004 - RFC 7515 §7.1
             raise TokenError("malformed_token", _("The token does not have three segments."))
         header_segment, payload, signature = segments
+        signing_input = octets[: -len(signature) - 1]
         try:
-            return ParsedToken(
-                self._parse_header(header_segment),
-                parse_claims(payload),
-                octets[: -len(signature) - 1],
-                _decode_signature(signature),
-            )
+            parsed, claims = self._parse_header(header_segment), parse_claims(payload)
+            return parsed, claims, signing_input, _decode_signature(signature)
         except TokenError:
             raise
         except Exception as error:
@@ -117,19 +126,6 @@ class Verifier:
             error.claimed_issuer = url
             raise error
         return issuer
-
-    def _verify(
-        self, token: ParsedToken, issuer: TrustedIssuer, request: Any, search: KeySearch | None
-    ) -> CachedToken:
-        claims, policy = token.claims, issuer.claims
-        issuer.check_header(token.header)
-        starts_at, ends_at = policy.check_times(claims, self._clock())
-        # Here the project's callables run. Their exceptions say nothing about the token.
-        policy.check_audience(claims, request)
-        check_subject(claims)
-        key = issuer.find_signing_key(token, search)
-        policy.check_required(claims)
-        return CachedToken(marshal.dumps(claims), issuer, key, starts_at, ends_at)
 
 
 def parse_claims(segment: bytes) -> Claims:

@@ -19,12 +19,7 @@ from jwtauth.testing import SigningKey
 from jwtauth.tokens.claims import ClaimsPolicy
 from jwtauth.tokens.header import Header
 from jwtauth.tokens.jwks import KeySet
-from jwtauth.tokens.trusted_issuer import (
-    KeyProvider,
-    KeySearch,
-    ParsedToken,
-    TrustedIssuer,
-)
+from jwtauth.tokens.trusted_issuer import KeyProvider, KeySearch, TrustedIssuer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -316,7 +311,7 @@ def find(source: KeyProvider, key: SigningKey, search: KeySearch | None = None) 
     issuer = TrustedIssuer(ISSUER, algorithms=["EdDSA"], claims=ClaimsPolicy(), keys=source)
     header = Header(key.algorithm, key.kid, None)
     try:
-        issuer.find_signing_key(ParsedToken(header, {}, _MESSAGE, _signature(key)), search)
+        issuer.find_signing_key(header, _MESSAGE, _signature(key), search)
     except TokenError:
         return False
     return True
