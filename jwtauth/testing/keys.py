@@ -1,6 +1,5 @@
 """The private keys that an issuer signs with."""
 
-import weakref
 from dataclasses import dataclass, field
 from typing import Any, Self, TypeAlias
 
@@ -12,10 +11,6 @@ from jwtauth.tokens.algorithms import CURVES, KEY_TYPES, SYNONYMS
 from jwtauth.tokens.jose_keys import KEY_CLASSES, RSAKey
 
 PrivateKey: TypeAlias = Ed25519PrivateKey | ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
-
-# Generating an RSA key takes about 0.1 s, too long for each of hundreds of tests. When a SigningKey
-# is no longer referenced, its material is kept here for the next one.
-_spare_rsa_keys: list[rsa.RSAPrivateKey] = []
 
 
 @dataclass(eq=False)
@@ -33,10 +28,7 @@ class SigningKey:
 
     @classmethod
     def generate(cls, algorithm: str = "EdDSA", kid: str | None = None) -> Self:
-        """Generate a new key.
-
-        No other ``SigningKey`` that is still referenced has the same key material. RSA keys (2048
-        bits) are slow to generate, so the material of a key that was dropped may be used again.
+        """Generate a new key. RSA keys have 2048 bits, and take about 0.1 s.
 
         Raises ``ValueError`` if ``algorithm`` is not one of
         ``jwtauth.tokens.algorithms.ALGORITHMS``.
@@ -46,13 +38,7 @@ class SigningKey:
             return cls(Ed25519PrivateKey.generate(), algorithm, kid)
         if kty == "EC":
             return cls(ec.generate_private_key(CURVES[crv]), algorithm, kid)
-        try:
-            private_key = _spare_rsa_keys.pop()
-        except IndexError:
-            private_key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-        key = cls(private_key, algorithm, kid)
-        weakref.finalize(key, _spare_rsa_keys.append, private_key)
-        return key
+        return cls(rsa.generate_private_key(65537, 2048), algorithm, kid)
 
     def public_jwk(self) -> dict[str, Any]:
         """Return the public half as an issuer publishes it (RFC 7517), with ``use`` and ``alg``."""

@@ -190,7 +190,7 @@ def test_exception_of_the_callable_propagates(caplog: pytest.LogCaptureFixture) 
 def test_state_is_that_of_keys_fetched_just_now() -> None:
     keys = LocalKeys(URL, Issuer(URL).jwks)
 
-    assert keys.status() == keys.refresh() == (URL, "fresh", 0, 2, 0, None, None)
+    assert keys.status() == keys.refresh() == (URL, "fresh", 0, 1, 0, None, None)
 
 
 def test_unknown_key_needs_no_second_look() -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-
 import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
@@ -98,21 +96,6 @@ def test_other_algorithms_are_rejected_by_name(algorithm: str) -> None:
     if algorithm:
         with pytest.raises(ValueError, match="is not one of"):
             SigningKey.generate().sign(MESSAGE, algorithm)
-
-
-def test_living_rsa_keys_never_share_their_material() -> None:
-    keys = [SigningKey.generate("RS256") for _ in range(3)]
-
-    assert len({key.public_jwk()["n"] for key in keys}) == 3
-
-
-def test_material_of_a_dropped_rsa_key_is_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    dropped = SigningKey.generate("RS256")
-    del dropped
-    gc.collect()
-    monkeypatch.setattr(rsa, "generate_private_key", None)
-
-    assert SigningKey.generate("PS256").sign(MESSAGE)
 
 
 def test_repr_names_the_key_and_reveals_nothing() -> None:
