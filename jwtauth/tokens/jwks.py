@@ -134,9 +134,7 @@ class _UnusableKeyError(ValueError):
     """A JWK that cannot verify a signature. The message says why, without repeating content."""
 
 
-def _load_keys(
-    entries: list[Any],
-) -> tuple[list[VerificationKey], tuple[SkippedKey, ...]]:
+def _load_keys(entries: list[Any]) -> tuple[list[VerificationKey], tuple[SkippedKey, ...]]:
     keys: list[VerificationKey] = []
     seen: set[PublicJWK] = set()
     skipped: list[SkippedKey] = []
@@ -241,7 +239,8 @@ def _public_key(jwk: PublicJWK) -> Any:
         if kty == "RSA":
             n, e = jwk.numbers
             return rsa.RSAPublicNumbers(e, n).public_key()
-        # OpenSSL checks the coordinates of an encoded point. It would reduce numbers.
+        # OpenSSL rejects the encoding of a point that is not on the curve, or whose coordinates are
+        # too large.
         curve = CURVES[crv]
         octets = b"".join(number.to_bytes((curve.key_size + 7) // 8) for number in jwk.numbers)
         return ec.EllipticCurvePublicKey.from_encoded_point(curve, b"\4" + octets)
