@@ -2,8 +2,12 @@
 
 import json
 import re
+from functools import partial
 from math import isfinite
 from typing import Any, Final
+
+MAX_DIGITS: Final = 640
+"""The longest integer that is read: every setting of Python allows to convert so many digits."""
 
 MAX_CONTAINERS: Final = 300
 MAX_SEPARATORS: Final = 1000
@@ -25,9 +29,9 @@ _PIECES: Final = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[\]{}]|[^"\[\]{}]+', re.DOTA
 def loads(octets: bytes) -> Any:
     """Parse JSON text that all parsers read alike.
 
-    Raises ``ValueError`` for duplicate members, ``NaN`` and ``Infinity``, numbers that exceed a
-    double, integers that are longer than Python reads, lone surrogates, text that is not UTF-8, and
-    text that exceeds ``MAX_CONTAINERS`` or ``MAX_SEPARATORS``.
+    Raises ``ValueError`` for duplicate members, ``NaN`` and ``Infinity``, numbers that exceed
+    ``MAX_DIGITS`` or a double, lone surrogates, text that is not UTF-8, and text that exceeds
+    ``MAX_CONTAINERS`` or ``MAX_SEPARATORS``.
     """
     text = octets.decode("utf-8").strip(_WHITESPACE)
     # Brackets, commas and colons in strings count, too: telling them apart would cost more.
@@ -36,7 +40,8 @@ def loads(octets: bytes) -> Any:
         or octets.count(b",") + octets.count(b":") > MAX_SEPARATORS
     ):
         raise ValueError("too many values")
-    value, end = _decoder.raw_decode(text)
+    # An integer that is too long needs a text that is longer still.
+    value, end = (_brief_decoder if len(text) <= MAX_DIGITS else _decoder).raw_decode(text)
     if end != len(text):
         raise ValueError("text after the value")
     if b"\\u" in octets:
@@ -78,6 +83,12 @@ def _object(members: list[tuple[str, Any]]) -> dict[str, Any]:
     return value
 
 
+def _integer(digits: str) -> int:
+    if len(digits) > MAX_DIGITS:
+        raise ValueError("integer too long")
+    return int(digits)
+
+
 def _float(digits: str) -> float:
     value = float(digits)
     if not isfinite(value):
@@ -89,4 +100,7 @@ def _constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
 
 
-_decoder = json.JSONDecoder(object_pairs_hook=_object, parse_float=_float, parse_constant=_constant)
+_new_decoder = partial(
+    json.JSONDecoder, object_pairs_hook=_object, parse_float=_float, parse_constant=_constant
+)
+_brief_decoder, _decoder = _new_decoder(), _new_decoder(parse_int=_integer)
