@@ -173,6 +173,13 @@ def test_what_could_not_pass_under_any_key_asks_for_none(token: Any, code: str) 
     assert judge.keys.asked == []
 
 
+def test_a_refusal_of_an_issuer_that_is_not_trusted_carries_what_the_token_claims() -> None:
+    with pytest.raises(TokenError) as caught:
+        Judge().claims(mint(iss="https://evil.test"))
+
+    assert caught.value.claimed_issuer == "https://evil.test"
+
+
 @pytest.mark.parametrize("typ", [..., "", "JWT", "at+jwt", "text/jwt", "application/at+jwt "])
 def test_a_type_that_is_not_allowed_asks_for_no_key(typ: Any) -> None:
     judge = Judge(token_types=["session", "application/session2"])
