@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import json
 import socket
@@ -16,8 +17,9 @@ from http.server import BaseHTTPRequestHandler
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from jwtauth.testing import LoopbackIssuer
-from jwtauth.testing.issuer import DEFAULT_ALGORITHMS
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from jwtauth.testing import LoopbackIssuer, SigningKey
 
 if TYPE_CHECKING:
     import ssl
@@ -255,8 +257,16 @@ def family(host: str) -> socket.AddressFamily:
     return socket.AF_INET6 if ":" in host else socket.AF_INET
 
 
+@functools.cache
+def _rsa_key() -> rsa.RSAPrivateKey:
+    return rsa.generate_private_key(65537, 2048)
+
+
 class FaultyIssuer(LoopbackIssuer):
     """A ``LoopbackIssuer`` that records its requests and misbehaves on demand.
+
+    By default, it has a key for EdDSA, and a key for RS256 that is the same in the whole process:
+    an RSA key is slow to generate.
 
     With an ``ssl_context`` it serves HTTPS. ``protocol`` is ``HTTP/1.1`` or ``HTTP/1.0``. With
     ``etag`` it sends ``ETag`` and answers a matching ``If-None-Match`` with 304.
@@ -267,7 +277,7 @@ class FaultyIssuer(LoopbackIssuer):
 
     def __init__(
         self,
-        algorithms: Iterable[str] = DEFAULT_ALGORITHMS,
+        algorithms: Iterable[str] | None = None,
         *,
         host: str = "127.0.0.1",
         etag: bool = False,
@@ -287,7 +297,9 @@ class FaultyIssuer(LoopbackIssuer):
         """The number of answers with 304."""
         self._changed = threading.Condition()
         self._held = False
-        super().__init__(algorithms, **options)
+        super().__init__(["EdDSA"] if algorithms is None else algorithms, **options)
+        if algorithms is None:
+            self.keys.append(SigningKey(_rsa_key(), "RS256"))
 
     def _new_server(self) -> Server:
         return Server(

@@ -6,8 +6,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateNumbers, RSAPublicKey
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
@@ -67,6 +67,21 @@ def other_spellings(segment: str) -> Iterator[str]:
 def nested(levels: int, opening: str = "[", closing: str = "]") -> str:
     """JSON text of so many levels."""
     return opening * levels + closing * levels
+
+
+def private_jwk(key: SigningKey) -> dict[str, Any]:
+    """The whole key as a JWK, with nothing but its private exponent or scalar for a private half.
+
+    See RFC 7518 §6.2.2 and §6.3.2.
+    """
+    private = key.private_key
+    if isinstance(private, Ed25519PrivateKey):
+        octets = private.private_bytes_raw()
+    else:
+        numbers = private.private_numbers()
+        number = numbers.d if isinstance(numbers, RSAPrivateNumbers) else numbers.private_value
+        octets = number.to_bytes((private.key_size + 7) // 8)
+    return {**key.public_jwk(), "d": encode(octets)}
 
 
 def public_key_as_secrets(key: SigningKey) -> dict[str, bytes]:

@@ -28,7 +28,7 @@ RIM = ("django.core.cache", "django.db", "requests", "urllib3", "http", "socket"
 @pytest.fixture
 def warm(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[LoopbackIssuer]:
     """An issuer whose keys this process has, and a verifier whose locks are counted."""
-    with LoopbackIssuer(trusted=False) as issuer:
+    with LoopbackIssuer(["EdDSA", "RS256"], trusted=False) as issuer:
         settings.JWTAUTH = {"ISSUER": issuer.url, "JWKS_COOLDOWN": 3600}
         with monkeypatch.context() as patch:
             patch.setattr(threading, "Lock", CountingLock)

@@ -38,7 +38,7 @@ def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytes
 def test_app_trusts_the_issuer_of_the_fixture(
     jwt_issuer: Issuer, jwt_token: Callable[..., str], jwt_client: JWTClient
 ) -> None:
-    token = jwt_token(sub="alice", algorithm="RS256")
+    token = jwt_token(sub="alice", algorithm="Ed25519")
     assert verdict(token) == "granted"
     jwt_client.authenticate(sub="bob")
     assert jwt_client.get(PATH).json()["user"]["sub"] == "bob"

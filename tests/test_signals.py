@@ -183,7 +183,7 @@ def refused_tokens(issuer: Issuer) -> dict[str, tuple[str, str | None]]:
         "x": ("malformed_token", None),
         "a.b.c": ("malformed_token", None),
         "x" * 20_000: ("token_too_large", None),
-        issuer.token(algorithm="none"): ("algorithm_not_allowed", None),
+        issuer.token(algorithm="none"): ("algorithm_not_allowed", issuer.url),
         issuer.token(iss=...): ("missing_claim", None),
         issuer.token(iss=5): ("invalid_claim", None),
         issuer.token(iss="https://evil.test"): ("untrusted_issuer", None),
@@ -192,7 +192,7 @@ def refused_tokens(issuer: Issuer) -> dict[str, tuple[str, str | None]]:
         issuer.token(aud="x"): ("invalid_audience", issuer.url),
         issuer.token(headers={"kid": "x"}): ("unknown_key", issuer.url),
         f"{signed}.{ZEROS}": ("invalid_signature", issuer.url),
-        f"{signed}.=": ("malformed_token", issuer.url),
+        f"{signed}.=": ("malformed_token", None),
     }
 
 

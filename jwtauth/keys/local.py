@@ -19,8 +19,8 @@ _UNUSABLE: Final = "JWKS has no usable key"
 class LocalKeys:
     """The keys in ``jwks``: a JWK Set (RFC 7517 §5), or a callable that returns one.
 
-    The callable is called for every token. A result that equals the last one is not parsed again,
-    and a key that stays in the set stays the same object. What the callable raises propagates.
+    The callable is called for every token. A result that equals the last one is not parsed again.
+    What the callable raises propagates.
     """
 
     def __init__(self, issuer: str, jwks: Mapping[str, Any] | Callable[[], object]) -> None:
@@ -74,7 +74,7 @@ class LocalKeys:
             except Exception:  # noqa: BLE001 - a member is nested too deeply, or is not of JSON.
                 known = object()  # It equals nothing, so the next result is parsed again.
             try:
-                keys = KeySet(jwks, keys) or None
+                keys = KeySet(jwks) or None
             except ValueError:
                 keys = None
             # One assignment, so that other threads read either pair as a whole.

@@ -184,7 +184,7 @@ class Refresher:
         if snapshot is not None and text == snapshot.text:
             return snapshot.keys
         try:
-            keys = KeySet.from_text(text, self._state.keys)
+            keys = KeySet.from_text(text)
         except ValueError:
             raise FetchError("the answer is not a JWK Set") from None
         if not len(keys):

@@ -6,15 +6,12 @@ import secrets
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
-from typing import Any, Final, Self
+from typing import Any, Self
 
 from jwtauth.tokens import base64url
 
 from .keys import SigningKey
 from .override import overridden
-
-DEFAULT_ALGORITHMS: Final = ("EdDSA", "RS256")
-"""The algorithm that gateways use by default, and the algorithm of their identity tokens."""
 
 
 class Issuer:
@@ -24,8 +21,9 @@ class Issuer:
     ``algorithms``; tests may change it. ``claims`` are added to every token, for example the
     ``aud`` that an app requires.
 
-    Keys and tokens look like a gateway's: keys have no ``kid``, and the header of a token has only
-    ``alg``. With ``kid=True``, each key has a random ``kid``, and tokens name it.
+    Keys and tokens look like a gateway's: there is one key, for EdDSA and without ``kid``, and the
+    header of a token has only ``alg``. With ``kid=True``, each key has a random ``kid``, and tokens
+    name it.
 
         issuer = Issuer()
         issuer.token(sub="alice", scope="read write")
@@ -44,7 +42,7 @@ class Issuer:
     def __init__(
         self,
         url: str = "https://issuer.test",
-        algorithms: Iterable[str] = DEFAULT_ALGORITHMS,
+        algorithms: Iterable[str] = ("EdDSA",),
         *,
         claims: Mapping[str, Any] | None = None,
         kid: bool = False,
@@ -53,8 +51,6 @@ class Issuer:
         self.kid: bool = kid
         self.claims: dict[str, Any] = dict(claims or {})
         self.keys: list[SigningKey] = list(map(self._new_key, algorithms))
-        # Keys that were rotated out, so that SigningKey.generate() does not reuse their material.
-        self._retired: list[SigningKey] = []
         self._entered: list[ExitStack] = []
 
     def __repr__(self) -> str:
@@ -136,11 +132,11 @@ class Issuer:
         replaces them. Members of header and payload given as ``...`` are left out. A header or
         payload given as ``bytes`` is used unchanged.
 
-        ``key`` signs instead of the first of ``keys`` that fits ``algorithm``, and need not be
-        published. To make tokens that must be rejected, ``algorithm`` may also be ``none``, or an
-        ``HS*`` with its secret as ``key``.
+        The first of ``keys`` that fits ``algorithm`` signs. If there is none, a new key is added.
+        ``key`` signs instead, and need not be published. To make tokens that must be rejected,
+        ``algorithm`` may also be ``none``, or an ``HS*`` with its secret as ``key``.
 
-        Raises ``LookupError`` if no key fits.
+        Raises ``ValueError`` for an unknown algorithm.
         """
         signer = self._signer(algorithm) if key is None and algorithm != "none" else key
         if not isinstance(headers, bytes):
@@ -160,7 +156,6 @@ class Issuer:
         """
         old = self.keys
         new = map(self._new_key, dict.fromkeys(key.algorithm for key in old))
-        self._retired += old
         # One assignment, so that other threads read either set as a whole.
         self.keys = [*new, *(old if keep_old else ())]
 
@@ -175,7 +170,8 @@ class Issuer:
     def _signer(self, algorithm: str) -> SigningKey:
         fitting = [key for key in self.keys if key.fits(algorithm)]
         if not fitting:
-            raise LookupError(f"no key of {self!r} fits {algorithm}: add it to algorithms")
+            fitting = [self._new_key(algorithm)]
+            self.keys = [*self.keys, *fitting]
         # Prefer a key for exactly this algorithm to one for its synonym.
         return min(fitting, key=lambda key: key.algorithm != algorithm)
 

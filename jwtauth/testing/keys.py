@@ -1,27 +1,16 @@
 """The private keys that an issuer signs with."""
 
-import weakref
 from dataclasses import dataclass, field
-from typing import Any, Final, Self, TypeAlias
+from typing import Any, Self, TypeAlias
 
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from jose.backends.base import Key
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from jwtauth.tokens.algorithms import KEY_TYPES, SYNONYMS
-from jwtauth.tokens.jose_keys import KEY_CLASSES
+from jwtauth.tokens import base64url
+from jwtauth.tokens.algorithms import CURVES, KEY_TYPES, SYNONYMS
+from jwtauth.tokens.jose_keys import KEY_CLASSES, RSAKey
 
 PrivateKey: TypeAlias = Ed25519PrivateKey | ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
-
-_CURVES: Final[dict[str | None, type[ec.EllipticCurve]]] = {
-    "P-256": ec.SECP256R1,
-    "P-384": ec.SECP384R1,
-    "P-521": ec.SECP521R1,
-}
-
-# Generating an RSA key takes about 0.1 s, too long for each of hundreds of tests. When a SigningKey
-# is no longer referenced, its material is kept here for the next one.
-_spare_rsa_keys: list[rsa.RSAPrivateKey] = []
 
 
 @dataclass(eq=False)
@@ -31,8 +20,6 @@ class SigningKey:
     ``private_key`` is a private key of ``cryptography`` that fits ``algorithm``, one of
     ``jwtauth.tokens.algorithms.ALGORITHMS``. Like the keys of a gateway, it has no ``kid`` by
     default.
-
-    The methods raise ``ValueError`` for any other algorithm.
     """
 
     private_key: PrivateKey = field(repr=False)
@@ -41,34 +28,28 @@ class SigningKey:
 
     @classmethod
     def generate(cls, algorithm: str = "EdDSA", kid: str | None = None) -> Self:
-        """Generate a new key.
-
-        No other ``SigningKey`` that is still referenced has the same key material. RSA keys (2048
-        bits) are slow to generate, so the material of a key that was dropped may be used again.
+        """Generate a new key. RSA keys have 2048 bits, and take about 0.1 s.
 
         Raises ``ValueError`` if ``algorithm`` is not one of
         ``jwtauth.tokens.algorithms.ALGORITHMS``.
         """
-        kty, curve = KEY_TYPES[_known(algorithm)]
+        kty, crv = KEY_TYPES[_known(algorithm)]
         if kty == "OKP":
             return cls(Ed25519PrivateKey.generate(), algorithm, kid)
         if kty == "EC":
-            return cls(ec.generate_private_key(_CURVES[curve]()), algorithm, kid)
-        try:
-            private_key = _spare_rsa_keys.pop()
-        except IndexError:
-            private_key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-        key = cls(private_key, algorithm, kid)
-        weakref.finalize(key, _spare_rsa_keys.append, private_key)
-        return key
-
-    def private_jwk(self) -> dict[str, Any]:
-        """Return the whole key as a JWK (RFC 7517)."""
-        return self._jwk(self._jose_key())
+            return cls(ec.generate_private_key(CURVES[crv]), algorithm, kid)
+        return cls(rsa.generate_private_key(65537, 2048), algorithm, kid)
 
     def public_jwk(self) -> dict[str, Any]:
-        """Return the public half as an issuer publishes it, with ``use`` and ``alg``."""
-        return self._jwk(self._jose_key().public_key())
+        """Return the public half as an issuer publishes it (RFC 7517), with ``use`` and ``alg``."""
+        public = self.private_key.public_key()
+        if isinstance(public, Ed25519PublicKey):
+            x = base64url.encode(public.public_bytes_raw()).decode()
+            members = {"kty": "OKP", "crv": "Ed25519", "x": x}
+        else:
+            members = KEY_CLASSES[self.algorithm](public, self.algorithm).to_dict()
+        members |= {"use": "sig", "alg": self.algorithm}
+        return members if self.kid is None else {"kid": self.kid, **members}
 
     def fits(self, algorithm: str) -> bool:
         """Return whether this key is for ``algorithm``; EdDSA and Ed25519 are synonyms."""
@@ -77,20 +58,17 @@ class SigningKey:
     def sign(self, message: bytes, algorithm: str | None = None) -> bytes:
         """Sign as JWS does (RFC 7515 §5.1), optionally with another algorithm of this key type.
 
-        Raises ``ValueError`` for an unknown algorithm and ``jose.exceptions.JWKError`` for one
-        that this type of key cannot sign with.
+        Raises ``ValueError`` for an unknown algorithm, and for an algorithm of another key type.
         """
-        signature: bytes = self._jose_key(algorithm).sign(message)
+        name, key = algorithm or self.algorithm, self.private_key
+        if KEY_TYPES[_known(name)][0] != KEY_TYPES[self.algorithm][0]:
+            raise ValueError(f"a key for {self.algorithm} cannot sign with {name}")
+        if isinstance(key, Ed25519PrivateKey):
+            return key.sign(message)
+        if isinstance(key, rsa.RSAPrivateKey):
+            return key.sign(message, *RSAKey(key.public_key(), name).scheme)
+        signature: bytes = KEY_CLASSES[name](key, name).sign(message)
         return signature
-
-    def _jose_key(self, algorithm: str | None = None) -> Key:
-        name = _known(algorithm or self.algorithm)
-        return KEY_CLASSES[name](self.private_key, name)
-
-    def _jwk(self, key: Key) -> dict[str, Any]:
-        members: dict[str, Any] = key.to_dict()
-        members |= {"use": "sig", "alg": self.algorithm}
-        return members if self.kid is None else {"kid": self.kid, **members}
 
 
 def _known(algorithm: str) -> str:

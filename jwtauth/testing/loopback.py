@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler
 from socketserver import BaseServer, ThreadingTCPServer
 from typing import Any
 
-from .issuer import DEFAULT_ALGORITHMS, Issuer
+from .issuer import Issuer
 from .override import overridden
 
 
@@ -32,7 +32,7 @@ class LoopbackIssuer(Issuer):
 
     def __init__(
         self,
-        algorithms: Iterable[str] = DEFAULT_ALGORITHMS,
+        algorithms: Iterable[str] = ("EdDSA",),
         *,
         port: int = 0,
         trusted: bool = True,

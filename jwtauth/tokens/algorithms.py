@@ -1,10 +1,12 @@
 """The signature algorithms that may be allowed, and the key type of each.
 
-An algorithm also needs a class in ``jose_keys.KEY_CLASSES``. A new key type or curve also needs
-``jwks`` and ``jwtauth.testing.keys``.
+An algorithm also needs a class in ``jose_keys.KEY_CLASSES``. A new key type also needs ``jwks`` and
+``jwtauth.testing.keys``.
 """
 
 from typing import Final
+
+from cryptography.hazmat.primitives.asymmetric import ec
 
 _RSA = ("RSA", None)
 _ED25519 = ("OKP", "Ed25519")
@@ -26,6 +28,13 @@ KEY_TYPES: Final[dict[str, tuple[str, str | None]]] = {
 
 See RFC 7518 §3.1, RFC 8037 §3.1 and RFC 9864 §2.2.
 """
+
+CURVES: Final[dict[str | None, ec.EllipticCurve]] = {
+    "P-256": ec.SECP256R1(),
+    "P-384": ec.SECP384R1(),
+    "P-521": ec.SECP521R1(),
+}
+"""The curve of each ``crv`` of an EC key."""
 
 ALGORITHMS: Final = tuple(KEY_TYPES)
 """Every algorithm that may be allowed. All of them are asymmetric."""

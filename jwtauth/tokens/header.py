@@ -26,7 +26,7 @@ def parse(segment: bytes) -> Header:
     """Read the first segment of a token. Raises ``TokenError`` (``malformed_token``)."""
     try:
         parameters = strict_json.loads(base64url.decode(segment))
-    except ValueError:
+    except (ValueError, RecursionError):
         raise TokenError("malformed_token", _("The token's header cannot be decoded.")) from None
     if type(parameters) is not dict:
         raise TokenError("malformed_token", _("The token's header is not a JSON object."))

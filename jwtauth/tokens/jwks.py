@@ -2,11 +2,14 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final, NamedTuple, Self
 
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
 from . import base64url, strict_json
-from .algorithms import KEY_TYPES, SYNONYMS
+from .algorithms import CURVES, KEY_TYPES, SYNONYMS
 from .jose_keys import KEY_CLASSES
 
 MAX_KEYS: Final = 256
@@ -20,24 +23,11 @@ MAX_SKIPPED: Final = 256
 
 _MAX_NAME: Final = 100
 
+_PRIVATE_MEMBERS: Final = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
+
 _MIN_RSA_BITS: Final = 2048
 _MAX_RSA_BITS: Final = 16384
 _MAX_RSA_EXPONENT_BITS: Final = 32
-_PRIVATE_MEMBERS: Final = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
-
-# Infineon's chips generated moduli whose remainders modulo small primes are all powers of 65537.
-# Such a modulus can be factored (ROCA, CVE-2017-15361). One in 200 million others looks the same.
-_ROCA_REMAINDERS: Final = tuple(
-    (prime, frozenset(pow(65537, power, prime) for power in range(prime)))
-    for prime in (11, 13, 17, 19, 37, 53, 61, 71, 73, 79, 97, 103, 107, 109, 127, 151, 157)
-)
-
-# SP 800-186 §3.2.1. OpenSSL reduces larger coordinates, so one point would have several spellings.
-_FIELD_PRIMES: Final = {
-    "P-256": 2**256 - 2**224 + 2**192 + 2**96 - 1,
-    "P-384": 2**384 - 2**128 - 2**96 + 2**32 - 1,
-    "P-521": 2**521 - 1,
-}
 
 _ED25519_OCTETS: Final = 32
 _ED25519_PRIME: Final = 2**255 - 19
@@ -58,32 +48,38 @@ class SkippedKey(NamedTuple):
 
 
 class PublicJWK(NamedTuple):
-    """A JWK that passed the cheap checks, in canonical form: equal keys are equal tuples."""
+    """What identifies a key: two spellings of one JWK are equal here.
+
+    ``numbers`` are ``n`` and ``e`` of an RSA key, ``x`` and ``y`` of an EC key, and ``x`` of an
+    Ed25519 key, whose octets are in reverse order (RFC 8032 §3).
+    """
 
     kid: str | None
     algorithms: tuple[str, ...]
-    members: tuple[tuple[str, str], ...]
+    numbers: tuple[int, ...]
 
 
 class VerificationKey:
-    """A public key of an issuer, ready to verify signatures with its ``algorithms``."""
+    """A public key of an issuer, ready to verify signatures with its ``algorithms``.
+
+    Keys with an equal ``jwk`` are equal.
+    """
 
     def __init__(self, jwk: PublicJWK) -> None:
-        members = dict(jwk.members)
-        self.jwk: PublicJWK = jwk
+        self.jwk = jwk
         self.kid: str | None = jwk.kid
-        self.kty: str = members["kty"]
         self.algorithms: tuple[str, ...] = jwk.algorithms
-        if self.kty == "OKP":
-            _check_ed25519_point(members["x"])
-        try:
-            key: Any = KEY_CLASSES[self.algorithms[0]](members, self.algorithms[0])
-            prepared = key.prepared_key
-        except Exception as error:
-            raise _UnusableKeyError("not a valid public key") from error
+        self.kty: str = KEY_TYPES[jwk.algorithms[0]][0]
+        public_key = _public_key(jwk)
         self._verifiers: dict[str, Callable[[bytes, bytes], bool]] = {
-            name: KEY_CLASSES[name](prepared, name).verify for name in self.algorithms
+            name: KEY_CLASSES[name](public_key, name).verify for name in jwk.algorithms
         }
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, VerificationKey) and self.jwk == other.jwk
+
+    def __hash__(self) -> int:
+        return hash(self.jwk)
 
     def verify(self, algorithm: str, signing_input: bytes, signature: bytes) -> bool:
         """Return whether the signature is valid. ``algorithm`` is one of ``self.algorithms``."""
@@ -96,14 +92,11 @@ class KeySet:
     ``skipped`` names the other keys, at most ``MAX_SKIPPED``.
     """
 
-    def __init__(self, jwks: object, previous: Self | None = None) -> None:
-        """Load a parsed JWK Set (RFC 7517 §5). Raises ``ValueError`` if it is not a JWK Set.
-
-        Keys that ``previous`` contains are reused as the same objects.
-        """
+    def __init__(self, jwks: object) -> None:
+        """Load a parsed JWK Set (RFC 7517 §5). Raises ``ValueError`` if it is not a JWK Set."""
         if not isinstance(jwks, dict) or not isinstance(jwks.get("keys"), list):
             raise ValueError("not a JWK Set")  # noqa: TRY004 - a value from the network.
-        keys, skipped = _load_keys(jwks["keys"], previous or ())
+        keys, skipped = _load_keys(jwks["keys"])
         self.skipped: tuple[SkippedKey, ...] = skipped
         self._keys: dict[VerificationKey, None] = dict.fromkeys(keys)
         candidates: defaultdict[tuple[str | None, str], list[VerificationKey]] = defaultdict(list)
@@ -116,9 +109,9 @@ class KeySet:
         }
 
     @classmethod
-    def from_text(cls, text: str, previous: Self | None = None) -> Self:
+    def from_text(cls, text: str) -> Self:
         """Load the JSON text of a JWK Set. Raises ``ValueError`` if it is not one."""
-        return cls(strict_json.loads_key_set(text), previous)
+        return cls(strict_json.loads_key_set(text))
 
     def select(self, kid: str | None, algorithm: str) -> tuple[VerificationKey, ...]:
         """Return the keys that may verify a token with this header, at most ``MAX_CANDIDATES``.
@@ -141,10 +134,7 @@ class _UnusableKeyError(ValueError):
     """A JWK that cannot verify a signature. The message says why, without repeating content."""
 
 
-def _load_keys(
-    entries: list[Any], previous: Iterable[VerificationKey]
-) -> tuple[list[VerificationKey], tuple[SkippedKey, ...]]:
-    known = {key.jwk: key for key in previous}
+def _load_keys(entries: list[Any]) -> tuple[list[VerificationKey], tuple[SkippedKey, ...]]:
     keys: list[VerificationKey] = []
     seen: set[PublicJWK] = set()
     skipped: list[SkippedKey] = []
@@ -153,12 +143,11 @@ def _load_keys(
             jwk = _check(entry)
             if jwk in seen:
                 continue  # A duplicate is neither used nor listed.
-            # Constructing a public key is expensive, even if it fails. Known keys count too, so
-            # that all processes use the same keys of a set.
+            # Constructing a public key is expensive, even if it fails.
             if MAX_KEYS in (len(keys), len(seen) - len(keys)):
                 raise _UnusableKeyError("too many keys come before it")  # noqa: TRY301
             seen.add(jwk)
-            keys.append(known.get(jwk) or VerificationKey(jwk))
+            keys.append(VerificationKey(jwk))
         except _UnusableKeyError as error:
             if len(skipped) < MAX_SKIPPED:
                 skipped.append(SkippedKey(_name(entry, position), str(error)))
@@ -191,7 +180,7 @@ def _check(entry: Any) -> PublicJWK:
     kid = jwk.get("kid")
     if not isinstance(kid, str | None):
         raise _UnusableKeyError("kid is not a string")
-    return PublicJWK(kid, _algorithms(jwk), tuple(_public_members(jwk).items()))
+    return PublicJWK(kid, _algorithms(jwk), _numbers(jwk))
 
 
 def _algorithms(jwk: dict[str, Any]) -> tuple[str, ...]:
@@ -211,23 +200,23 @@ def _algorithms(jwk: dict[str, Any]) -> tuple[str, ...]:
     return fitting
 
 
-def _public_members(jwk: dict[str, Any]) -> dict[str, str]:
-    """Check the members that make up the public key and return them in canonical form."""
-    kty = jwk["kty"]
-    if kty == "RSA":
-        modulus, exponent = _number(jwk, "n"), _number(jwk, "e")
-        _check_rsa(modulus, exponent)
-        return {"kty": kty, "n": _encode(modulus), "e": _encode(exponent)}
-    crv = jwk["crv"]
-    if kty == "OKP":
-        point = _octets(jwk, "x")
-        if len(point) != _ED25519_OCTETS:
+def _numbers(jwk: dict[str, Any]) -> tuple[int, ...]:
+    """Check the members that make up the public key, and return them."""
+    if jwk["kty"] == "OKP":
+        octets = _octets(jwk, "x")
+        if len(octets) != _ED25519_OCTETS:
             raise _UnusableKeyError(f"x does not have {_ED25519_OCTETS} octets")
-        return {"kty": kty, "crv": crv, "x": base64url.encode(point).decode()}
-    x, y = _number(jwk, "x"), _number(jwk, "y")
-    if max(x, y) >= _FIELD_PRIMES[crv]:
-        raise _UnusableKeyError("a coordinate is too large for its curve")
-    return {"kty": kty, "crv": crv, "x": _encode(x), "y": _encode(y)}
+        return (int.from_bytes(octets, "little"),)
+    if jwk["kty"] == "EC":
+        return int.from_bytes(_octets(jwk, "x")), int.from_bytes(_octets(jwk, "y"))
+    n, e = int.from_bytes(_octets(jwk, "n")), int.from_bytes(_octets(jwk, "e"))
+    if not _MIN_RSA_BITS <= n.bit_length() <= _MAX_RSA_BITS or n % 2 == 0:
+        raise _UnusableKeyError(
+            f"the RSA modulus is not an odd number of {_MIN_RSA_BITS} to {_MAX_RSA_BITS} bits"
+        )
+    if e < 3 or e % 2 == 0 or e.bit_length() > _MAX_RSA_EXPONENT_BITS:  # noqa: PLR2004 - RFC 8017 §3.1
+        raise _UnusableKeyError("the RSA exponent is even, too small or too large")
+    return n, e
 
 
 def _octets(jwk: dict[str, Any], member: str) -> bytes:
@@ -238,28 +227,30 @@ def _octets(jwk: dict[str, Any], member: str) -> bytes:
         raise _UnusableKeyError(f"{member} is not base64url") from None
 
 
-def _number(jwk: dict[str, Any], member: str) -> int:
-    return int.from_bytes(_octets(jwk, member))
+def _public_key(jwk: PublicJWK) -> Any:
+    """Construct the public key, which is expensive. Raises ``_UnusableKeyError``."""
+    kty, crv = KEY_TYPES[jwk.algorithms[0]]
+    if kty == "OKP":
+        _check_ed25519_point(jwk.numbers[0])
+    try:
+        if kty == "OKP":
+            octets = jwk.numbers[0].to_bytes(_ED25519_OCTETS, "little")
+            return Ed25519PublicKey.from_public_bytes(octets)
+        if kty == "RSA":
+            n, e = jwk.numbers
+            return rsa.RSAPublicNumbers(e, n).public_key()
+        # OpenSSL rejects the encoding of a point that is not on the curve, or whose coordinates are
+        # too large.
+        curve = CURVES[crv]
+        octets = b"".join(number.to_bytes((curve.key_size + 7) // 8) for number in jwk.numbers)
+        return ec.EllipticCurvePublicKey.from_encoded_point(curve, b"\4" + octets)
+    except Exception as error:
+        raise _UnusableKeyError("not a valid public key") from error
 
 
-def _encode(number: int) -> str:
-    return base64url.encode(number.to_bytes((number.bit_length() + 7) // 8 or 1)).decode()
-
-
-def _check_rsa(modulus: int, exponent: int) -> None:
-    if not _MIN_RSA_BITS <= modulus.bit_length() <= _MAX_RSA_BITS or modulus % 2 == 0:
-        raise _UnusableKeyError(
-            f"the RSA modulus is not an odd number of {_MIN_RSA_BITS} to {_MAX_RSA_BITS} bits"
-        )
-    if exponent < 3 or exponent % 2 == 0 or exponent.bit_length() > _MAX_RSA_EXPONENT_BITS:  # noqa: PLR2004 - RFC 8017 §3.1
-        raise _UnusableKeyError("the RSA exponent is even, too small or too large")
-    if all(modulus % prime in remainders for prime, remainders in _ROCA_REMAINDERS):
-        raise _UnusableKeyError("the RSA modulus can be factored (ROCA)")
-
-
-def _check_ed25519_point(x: str) -> None:
+def _check_ed25519_point(x: int) -> None:
     """Check what OpenSSL checks only when it verifies (RFC 8032 §5.1.3), and the point's order."""
-    y = int.from_bytes(base64url.decode(x.encode()), "little") & (2**255 - 1)
+    y = x & (2**255 - 1)
     if y >= _ED25519_PRIME or y in _ED25519_SMALL_ORDER:
         raise _UnusableKeyError("the Ed25519 point has a small order or is not canonical")
     # The square of the x coordinate is a fraction. It is a square if this product is one.

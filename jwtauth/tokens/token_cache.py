@@ -6,6 +6,7 @@ checked each time. Rejections are never cached.
 
 import marshal
 from collections import OrderedDict
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,11 +74,9 @@ class TokenCache:
     def put(self, digest: bytes, token: CachedToken) -> None:
         """Cache a token."""
         self._tokens[digest] = token
-        while len(self._tokens) > self._size:
-            try:
+        if len(self._tokens) > self._size:
+            with suppress(KeyError):  # Other threads have dropped all of them.
                 self._tokens.popitem(last=False)
-            except KeyError:  # Other threads have dropped all of them.
-                break
 
     def discard(self, digest: bytes) -> None:
         """Drop a token."""

@@ -9,6 +9,7 @@ checks whose result cannot change: see ``CachedToken.claims``.
 import marshal
 import time
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from hashlib import sha256
 from typing import Any, Final
 
@@ -20,7 +21,7 @@ from .claims import Claims, check_subject
 from .token_cache import CachedToken, TokenCache
 from .trusted_issuer import KeySearch, TrustedIssuer, rejection_for_fault
 
-_MAX_HEADERS: Final = 256
+_MAX_HEADERS: Final = 64
 
 
 class Verifier:
@@ -42,11 +43,10 @@ class Verifier:
         clock: Callable[[], float] | None = None,
     ) -> None:
         self.issuers: dict[str, TrustedIssuer] = {issuer.url: issuer for issuer in issuers}
-        self._algorithms = frozenset().union(*(i.algorithms for i in self.issuers.values()))
         self._max_token_length = max_token_length
         self._token_cache = TokenCache(token_cache_size)
-        # Headers of verified tokens. A gateway signs thousands of tokens with the same header.
-        self._headers: dict[bytes, header.Header] = {}
+        # A gateway signs thousands of tokens with the same header.
+        self._parse_header = lru_cache(_MAX_HEADERS)(header.parse)
         # time.time() is looked up at each call, so that tests may replace it.
         self._clock = clock or (lambda: time.time())  # noqa: PLW0108
         self.hits: int = 0
@@ -59,77 +59,62 @@ class Verifier:
         that had to wait. Raises ``TokenError``, ``KeysUnavailable``, the exception by which the key
         provider asks the caller to wait, and any exception of the project's own callables.
         """
-        if not isinstance(token, str):
-            raise TokenError("malformed_token", _("The token is not a string."))
-        if len(token) > self._max_token_length:
-            raise TokenError("token_too_large", _("The token is too large."))
-        try:
-            octets = token.encode("ascii")
-        except UnicodeEncodeError:
-            raise TokenError("malformed_token", _("The token is not ASCII text.")) from None
+        octets = self._check_text(token)
         digest = sha256(octets).digest()
         cached = self._token_cache.get(digest)
-        if cached is not None:
-            try:
-                claims = cached.claims(self._clock(), request, search)
-            except (TokenError, KeysUnavailable) as error:
-                error.issuer = cached.issuer.url
-                raise
-            if claims is not None:
-                self.hits += 1
-                return claims
-            self._token_cache.discard(digest)
-        return self._verify(octets, digest, request, search)
-
-    def _verify(
-        self, octets: bytes, digest: bytes, request: Any, search: KeySearch | None
-    ) -> Claims:
         issuer = None
         try:
-            segments = octets.split(b".", 3)
-            if len(segments) != 3:  # noqa: PLR2004 - RFC 7515 §7.1
-                raise TokenError("malformed_token", _("The token does not have three segments."))  # noqa: TRY301
-            header_segment, payload_segment, signature_segment = segments
-            parsed = self._headers.get(header_segment) or header.parse(header_segment)
-            if parsed.algorithm not in self._algorithms:
-                raise TokenError(  # noqa: TRY301
-                    "algorithm_not_allowed", _("The token's algorithm is not allowed.")
-                )
-            claims = parse_claims(payload_segment)
-            issuer = self.trusted_issuer(claims)
+            if cached is not None:
+                issuer = cached.issuer
+                claims = cached.claims(self._clock(), request, search)
+                if claims is not None:
+                    self.hits += 1
+                    return claims
+                self._token_cache.discard(digest)
+            parsed, claims, signing_input, signature = self._parse(octets)
+            issuer = self._trusted_issuer(claims)
             issuer.check_header(parsed)
             starts_at, ends_at = issuer.claims.check_times(claims, self._clock())
-            signature = _decode_signature(signature_segment)
-        except TokenError as error:
-            error.issuer = None if issuer is None else issuer.url
-            raise
-        except Exception as error:
-            raise rejection_for_fault(error) from error
-        try:
             # Here the project's callables run. Their exceptions say nothing about the token.
             issuer.claims.check_audience(claims, request)
             check_subject(claims)
-            signing_input = octets[: -len(signature_segment) - 1]
             key = issuer.find_signing_key(parsed, signing_input, signature, search)
             issuer.claims.check_required(claims)
         except (TokenError, KeysUnavailable) as error:
-            error.issuer = issuer.url
+            error.issuer = None if issuer is None else issuer.url
             raise
-        if header_segment not in self._headers:
-            if len(self._headers) >= _MAX_HEADERS:
-                self._headers.clear()
-            self._headers[header_segment] = parsed
         self._token_cache.put(
             digest, CachedToken(marshal.dumps(claims), issuer, key, starts_at, ends_at)
         )
         self.misses += 1
         return claims
 
-    def trusted_issuer(self, claims: Claims) -> TrustedIssuer:
-        """Return the issuer that a token claims, if it is trusted.
+    def _check_text(self, token: str) -> bytes:
+        if not isinstance(token, str):
+            raise TokenError("malformed_token", _("The token is not a string."))
+        if len(token) > self._max_token_length:
+            raise TokenError("token_too_large", _("The token is too large."))
+        try:
+            return token.encode("ascii")
+        except UnicodeEncodeError:
+            raise TokenError("malformed_token", _("The token is not ASCII text.")) from None
 
-        Raises ``TokenError``: ``missing_claim``, ``invalid_claim`` or ``untrusted_issuer``.
-        """
+    def _parse(self, octets: bytes) -> tuple[header.Header, Claims, bytes, bytes]:
+        """Return header, claims, signing input and signature, none of them verified."""
+        segments = octets.split(b".", 3)
+        if len(segments) != 3:  # noqa: PLR2004 - RFC 7515 §7.1
+            raise TokenError("malformed_token", _("The token does not have three segments."))
+        header_segment, payload, signature = segments
+        signing_input = octets[: -len(signature) - 1]
+        try:
+            parsed, claims = self._parse_header(header_segment), parse_claims(payload)
+            return parsed, claims, signing_input, _decode_signature(signature)
+        except TokenError:
+            raise
+        except Exception as error:
+            raise rejection_for_fault(error) from error
+
+    def _trusted_issuer(self, claims: Claims) -> TrustedIssuer:
         if "iss" not in claims:
             raise TokenError("missing_claim", _("The token has no iss claim."))
         url = claims["iss"]
@@ -147,7 +132,7 @@ def parse_claims(segment: bytes) -> Claims:
     """Read the second segment of a token. Raises ``TokenError`` (``malformed_token``)."""
     try:
         claims = strict_json.loads(base64url.decode(segment))
-    except ValueError:
+    except (ValueError, RecursionError):
         raise TokenError("malformed_token", _("The token's payload cannot be decoded.")) from None
     if type(claims) is not dict:
         raise TokenError("malformed_token", _("The token's payload is not a JSON object."))

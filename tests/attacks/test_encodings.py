@@ -84,7 +84,7 @@ _TRAPS: Final = {
     "lists nested 5,000 deep": nested(5_000),
     "lists nested 10,000 deep, never closed": "[" * 10_000,
     "objects nested 2,000 deep": nested(2_000, '{"a":', "}").replace(":}", ":1}"),
-    "nested deeper than is read": nested(40),
+    "nested deeper than is read": nested(301),
     "a number of 5,000 digits": "9" * 5_000,
     "a negative number of 5,000 digits": "-" + "9" * 5_000,
     "a number of 5,000 zeros": "1" + "0" * 5_000 + ".0",

@@ -16,6 +16,7 @@ from django.core.exceptions import ImproperlyConfigured
 from jwtauth.signals import keys_refresh_failed
 from jwtauth.testing import SigningKey
 from tests.faults import Answer, FaultyIssuer
+from tests.forging import private_jwk
 from tests.keys.certificates import Authority
 from tests.requesting import ask, verdict
 
@@ -56,7 +57,6 @@ NO_ANSWERS: Final = {
     "keys null": Answer(body={"keys": None}),
     "an error": Answer(body={"error": "server_error", "error_description": "Sorry."}),
     "nested deeply": Answer(body=b"[" * 100_000),
-    "keys twice": Answer(body=b'{"keys": [], "keys": []}'),
     "201": Answer(status=201),
     "204": Answer(status=204, body=b""),
     "206": Answer(status=206),
@@ -110,7 +110,7 @@ NO_USABLE_KEYS: Final = {
     "no key": {"keys": []},
     "a shared secret": {"keys": [{"kty": "oct", "k": "AAAA"}]},
     "no objects": {"keys": [None, 1, "RSA", []]},
-    "nothing but a private key": {"keys": [SigningKey.generate("ES256").private_jwk()]},
+    "nothing but a private key": {"keys": [private_jwk(SigningKey.generate("ES256"))]},
 }
 
 

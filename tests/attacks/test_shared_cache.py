@@ -13,7 +13,7 @@ from jwtauth.settings import get_settings
 from jwtauth.testing import SigningKey
 from jwtauth.verification import jwks_cache_for
 from tests.faults import FaultyIssuer
-from tests.forging import encode, nested
+from tests.forging import encode, nested, private_jwk
 from tests.requesting import verdict
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ FORGER: Final = SigningKey.generate("EdDSA", "forger")
 SECRET: Final = b"s" * 32
 UNUSABLE: Final = {
     "keys": [
-        FORGER.private_jwk(),
+        private_jwk(FORGER),
         {"kty": "oct", "k": encode(SECRET), "kid": "secret", "alg": "HS256"},
         {"kty": "OKP", "crv": "Ed25519", "x": encode((1).to_bytes(32, "little")), "kid": "weak"},
     ]

@@ -14,6 +14,7 @@ import pytest
 from jwtauth.settings.schema import KEYS
 from jwtauth.testing import SigningKey
 from jwtauth.tokens.jwks import KeySet
+from tests.forging import private_jwk
 from tests.jwtauth_settings.reading import TOP, URL, resolve_later, the_problem
 
 
@@ -192,7 +193,7 @@ def test_what_is_not_a_set_of_keys_says_so(jwks: Any, words: str) -> None:
 
 
 def test_key_set_without_usable_keys_says_why() -> None:
-    jwks = {"keys": [{"kid": "a", "kty": "oct"}, SigningKey.generate().private_jwk()]}
+    jwks = {"keys": [{"kid": "a", "kty": "oct"}, private_jwk(SigningKey.generate())]}
     (first, _), (second, _) = skipped = KeySet(jwks).skipped
 
     reasons = "; ".join(f"{name}: {reason}" for name, reason in skipped)

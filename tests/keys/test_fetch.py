@@ -159,7 +159,7 @@ def test_body_that_cannot_be_decoded_is_an_error(
     assert reason(issuer) == problem
 
 
-@pytest.mark.parametrize("length", [2, 15, -20, -9])
+@pytest.mark.parametrize("length", [2, 15, -20])
 def test_gzip_body_without_its_end_is_text_without_its_end(
     issuer: FaultyIssuer, length: int
 ) -> None:

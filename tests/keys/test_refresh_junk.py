@@ -10,6 +10,7 @@ import pytest
 from jwtauth.keys.shared_cache import SharedDocument
 from jwtauth.keys.state import Failure
 from jwtauth.testing import SigningKey
+from tests.forging import private_jwk
 
 from .doubles import Deployment, MemoryJWKSCache, ask, find, jwks, unavailable, uses
 
@@ -55,8 +56,8 @@ def test_document_without_usable_keys_is_logged_once_and_replaced(
     "jwk",
     [
         {"kty": "oct", "k": "c2VjcmV0", "kid": "planted"},
-        SigningKey.generate("EdDSA", "planted").private_jwk(),
-        SigningKey.generate("RS256", "planted").private_jwk(),
+        private_jwk(SigningKey.generate("EdDSA", "planted")),
+        private_jwk(SigningKey.generate("RS256", "planted")),
         {"kty": "OKP", "crv": "Ed25519", "x": "A" * 43, "kid": "planted"},
     ],
 )

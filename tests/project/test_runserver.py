@@ -123,7 +123,7 @@ def test_single_thread_serves_tokens_of_the_embedded_issuer() -> None:
 @pytest.mark.parametrize("audience", ["", "https://api.test"])
 def test_tokens_of_a_configured_issuer_are_verified_instead(audience: str) -> None:
     with (
-        LoopbackIssuer() as issuer,
+        LoopbackIssuer(["EdDSA", "RS256"]) as issuer,
         # In one thread: the demo does not ask itself.
         running(
             "127.0.0.1:0", "--nothreading", JWTAUTH_ISSUER=issuer.url, JWTAUTH_AUDIENCE=audience

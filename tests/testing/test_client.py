@@ -26,7 +26,7 @@ def test_every_request_carries_the_token(jwt_client: JWTClient) -> None:
 
 
 def test_token_is_made_to_order(jwt_client: JWTClient) -> None:
-    token = jwt_client.authenticate({"sub": "a"}, lifetime=60, algorithm="RS256", plan="gold")
+    token = jwt_client.authenticate({"sub": "a"}, lifetime=60, algorithm="Ed25519", plan="gold")
 
     user = jwt_client.get(PATH).json()["user"]
     assert (user["sub"], user["plan"], user["exp"] - user["iat"]) == ("a", "gold", 60)

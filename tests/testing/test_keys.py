@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import gc
-from typing import Any
-
 import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
-from jose.exceptions import JWKError
 
 from jwtauth.testing import SigningKey
 from jwtauth.tokens import base64url
 from jwtauth.tokens.algorithms import ALGORITHMS, KEY_TYPES
-from jwtauth.tokens.jose_keys import KEY_CLASSES
 
 MESSAGE = b"signed by one, verified by another"
 HASHES = {"256": hashes.SHA256(), "384": hashes.SHA384(), "512": hashes.SHA512()}
@@ -83,20 +78,6 @@ def test_kid_is_published_if_there_is_one() -> None:
     assert SigningKey.generate(kid="").public_jwk()["kid"] == ""
 
 
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_private_jwk_is_the_public_one_with_the_private_half(algorithm: str) -> None:
-    key = SigningKey.generate(algorithm, "the kid")
-    private = key.private_jwk()
-
-    assert {**private, **key.public_jwk()} == private
-    material: Any = private
-    if private["kty"] == "OKP":
-        octets = base64url.decode(private["d"].encode())
-        material = Ed25519PrivateKey.from_private_bytes(octets)
-    signer = KEY_CLASSES[algorithm](material, algorithm)
-    verify(key.public_jwk(), algorithm, signer.sign(MESSAGE))
-
-
 def test_key_signs_with_another_algorithm_of_its_type() -> None:
     key = SigningKey.generate("RS256")
 
@@ -104,7 +85,7 @@ def test_key_signs_with_another_algorithm_of_its_type() -> None:
 
 
 def test_key_cannot_sign_with_an_algorithm_of_another_type() -> None:
-    with pytest.raises(JWKError):
+    with pytest.raises(ValueError, match="a key for ES256 cannot sign with RS256"):
         SigningKey.generate("ES256").sign(MESSAGE, "RS256")
 
 
@@ -112,23 +93,9 @@ def test_key_cannot_sign_with_an_algorithm_of_another_type() -> None:
 def test_other_algorithms_are_rejected_by_name(algorithm: str) -> None:
     with pytest.raises(ValueError, match="is not one of EdDSA, Ed25519, RS256"):
         SigningKey.generate(algorithm)
-    with pytest.raises(ValueError, match="is not one of"):
-        SigningKey(Ed25519PrivateKey.generate(), algorithm).public_jwk()
-
-
-def test_living_rsa_keys_never_share_their_material() -> None:
-    keys = [SigningKey.generate("RS256") for _ in range(3)]
-
-    assert len({key.public_jwk()["n"] for key in keys}) == 3
-
-
-def test_material_of_a_dropped_rsa_key_is_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    dropped = SigningKey.generate("RS256")
-    del dropped
-    gc.collect()
-    monkeypatch.setattr(rsa, "generate_private_key", None)
-
-    assert SigningKey.generate("PS256").sign(MESSAGE)
+    if algorithm:
+        with pytest.raises(ValueError, match="is not one of"):
+            SigningKey.generate().sign(MESSAGE, algorithm)
 
 
 def test_repr_names_the_key_and_reveals_nothing() -> None:

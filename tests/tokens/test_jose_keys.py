@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from jose.backends.cryptography_backend import CryptographyECKey
-from jose.exceptions import JWKError
 
 from jwtauth.tokens import base64url, jose_keys
 from jwtauth.tokens.algorithms import ALGORITHMS
@@ -35,11 +34,9 @@ if TYPE_CHECKING:
 RFC8037_PRIVATE = Ed25519PrivateKey.from_private_bytes(
     base64url.decode(b"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A")
 )
-RFC8037_PUBLIC = {
-    "kty": "OKP",
-    "crv": "Ed25519",
-    "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo",
-}
+RFC8037_PUBLIC = Ed25519PublicKey.from_public_bytes(
+    base64url.decode(b"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo")
+)
 RFC8037_JWS = (
     "eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc."
     "hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_MuM0KAg"
@@ -81,42 +78,11 @@ assert jwk.get_key("EdDSA") is jwk.get_key("PS256") is None
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
-@pytest.mark.parametrize("algorithm", ["EdDSA", "Ed25519", "RS256", *PSS])
-def test_a_key_signs_what_its_public_half_verifies(algorithm: str) -> None:
-    private = KEY_CLASSES[algorithm](signing_key(algorithm).private_key, algorithm)
-    public = private.public_key()
-    signature = private.sign(b"message")
-
-    assert public.verify(b"message", signature) is True
-    assert public.verify(b"massage", signature) is False
-    assert public.verify(b"message", signature[:-1]) is False
-    assert public.public_key() is public
-
-
-@pytest.mark.parametrize("algorithm", ["EdDSA", "Ed25519", "RS256", *PSS])
-def test_a_key_is_written_as_the_jwk_that_it_was_read_from(algorithm: str) -> None:
-    private = KEY_CLASSES[algorithm](signing_key(algorithm).private_key, algorithm)
-    public = private.public_key().to_dict()
-
-    assert public["alg"] == algorithm
-    assert KEY_CLASSES[algorithm](public, algorithm).to_dict() == public
-    assert "d" not in public
-    assert public.items() <= private.to_dict().items()
-
-
-@pytest.mark.parametrize("algorithm", ["EdDSA", *PSS])
-def test_a_public_key_cannot_sign(algorithm: str) -> None:
-    public = KEY_CLASSES[algorithm](signing_key(algorithm).public_jwk(), algorithm)
-
-    with pytest.raises((AttributeError, JWKError), match="sign"):
-        public.sign(b"message")
-
-
 @pytest.mark.parametrize("key_class", dict.fromkeys((Ed25519Key, KEY_CLASSES["EdDSA"])))
 def test_a_signature_that_is_too_short_does_not_borrow_from_its_message(
     key_class: type[Any],
 ) -> None:
-    signature = Ed25519Key(RFC8037_PRIVATE, "EdDSA").sign(b"message")
+    signature = RFC8037_PRIVATE.sign(b"message")
     public = key_class(RFC8037_PUBLIC, "EdDSA")
 
     assert public.verify(b"message", signature) is True
@@ -135,21 +101,15 @@ def test_an_unexpected_error_is_not_taken_for_an_invalid_signature(
     signer = signing_key(algorithm)
 
     with pytest.raises(TypeError):
-        key_class(signer.public_jwk(), algorithm).verify(None, signer.sign(b"message"))
+        key_class(signer.private_key.public_key(), algorithm).verify(None, signer.sign(b"message"))
 
 
-def test_the_signature_of_rfc_8037_is_created_and_verified() -> None:
+def test_the_signature_of_rfc_8037_is_verified() -> None:
     signing_input = RFC8037_JWS.rpartition(".")[0].encode()
     signature = taken_apart(RFC8037_JWS)[2]
 
     assert KEY_CLASSES["EdDSA"](RFC8037_PUBLIC, "EdDSA").verify(signing_input, signature) is True
-    assert Ed25519Key(RFC8037_PRIVATE, "EdDSA").sign(signing_input) == signature
-
-
-@pytest.mark.parametrize("value", ["", "AAAA", "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo="])
-def test_an_ed25519_key_of_another_length_or_spelling_is_rejected(value: str) -> None:
-    with pytest.raises(ValueError, match=r"."):
-        Ed25519Key({**RFC8037_PUBLIC, "x": value}, "EdDSA")
+    assert KEY_CLASSES["EdDSA"](RFC8037_PUBLIC, "EdDSA").verify(b"", signature) is False
 
 
 @pytest.mark.parametrize("algorithm", PSS)
@@ -188,16 +148,13 @@ def _load_without(module: str, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 
 def test_libsodium_verifies_ed25519_if_it_is_installed() -> None:
-    library = "libsodium" if find_spec("nacl") else "OpenSSL"
-
-    assert library == jose_keys.ED25519_LIBRARY
-    assert HAS_LIBSODIUM is (library == "libsodium")
+    assert HAS_LIBSODIUM is bool(find_spec("nacl"))
 
 
 def test_without_libsodium_openssl_verifies_ed25519(monkeypatch: pytest.MonkeyPatch) -> None:
     loaded = _load_without("nacl.bindings", monkeypatch)
 
-    assert loaded.ED25519_LIBRARY == "OpenSSL"
+    assert loaded.HAS_LIBSODIUM is False
     for name in ("EdDSA", "Ed25519"):
         assert loaded.KEY_CLASSES[name] is loaded.Ed25519Key
         public = loaded.KEY_CLASSES[name](RFC8037_PUBLIC, name)

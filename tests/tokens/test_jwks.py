@@ -14,7 +14,7 @@ from jwtauth.testing import SigningKey
 from jwtauth.tokens import base64url, jwks
 from jwtauth.tokens.algorithms import ALGORITHMS
 from jwtauth.tokens.jwks import MAX_CANDIDATES, MAX_KEYS, MAX_SKIPPED, KeySet, VerificationKey
-from tests.forging import encode, nested, other_spellings
+from tests.forging import encode, nested, other_spellings, private_jwk
 from tests.judging import key_set, signing_key
 
 if TYPE_CHECKING:
@@ -244,7 +244,7 @@ PRIVATE = "contains a private key, which is no longer secret"
 
 @pytest.mark.parametrize("algorithm", ["EdDSA", "RS256", "ES256"])
 def test_a_private_key_is_skipped(algorithm: str) -> None:
-    assert _reason(signing_key(algorithm).private_jwk()) == PRIVATE
+    assert _reason(private_jwk(signing_key(algorithm))) == PRIVATE
 
 
 @pytest.mark.parametrize("member", ["d", "p", "q", "dp", "dq", "qi", "oth", "k"])
@@ -366,33 +366,6 @@ def test_an_rsa_exponent_that_is_even_too_small_or_too_large_is_skipped(exponent
     )
 
 
-def test_a_roca_modulus_is_skipped() -> None:
-    # Powers of 65537 have the remainders that the moduli of those chips have.
-    modulus = pow(65537, 200)
-
-    assert _reason(_jwk("RS256", n=_number(modulus))) == "the RSA modulus can be factored (ROCA)"
-
-
-ROCA_PRIMES = (11, 13, 17, 19, 37, 53, 61, 71, 73, 79, 97, 103, 107, 109, 127, 151, 157)
-
-
-def test_the_primes_of_the_roca_test_are_the_published_ones() -> None:
-    assert tuple(prime for prime, _ in jwks._ROCA_REMAINDERS) == ROCA_PRIMES
-
-
-@pytest.mark.parametrize("prime", ROCA_PRIMES)
-def test_one_other_remainder_shows_that_a_modulus_is_not_a_roca_modulus(prime: int) -> None:
-    product = 2
-    for other in ROCA_PRIMES:
-        product *= other if other != prime else 1
-    powers = {pow(65537, power, prime) for power in range(prime)}
-    modulus = pow(65537, 200)
-    while modulus % prime in powers:
-        modulus += product
-
-    assert _key(_jwk("RS256", n=_number(modulus)))
-
-
 @pytest.mark.parametrize("algorithm", FIELD_PRIMES)
 @pytest.mark.parametrize("member", ["x", "y"])
 def test_a_coordinate_that_is_not_below_the_prime_of_its_curve_is_skipped(
@@ -402,9 +375,7 @@ def test_a_coordinate_that_is_not_below_the_prime_of_its_curve_is_skipped(
     prime = FIELD_PRIMES[algorithm]
 
     for value in (prime, prime + coordinate, coordinate << 8, 2**4000):
-        assert _reason(_jwk(algorithm, **{member: _number(value)})) == (
-            "a coordinate is too large for its curve"
-        )
+        assert _reason(_jwk(algorithm, **{member: _number(value)})) == "not a valid public key"
 
 
 @pytest.mark.parametrize("algorithm", FIELD_PRIMES)
@@ -627,7 +598,7 @@ def test_a_set_contains_nothing_but_its_keys(thing: object) -> None:
 UNUSABLE = [
     {"kty": "oct", "k": "AAAA"},
     {"kty": "OKP", "crv": "Ed448", "x": encode(bytes(57))},
-    signing_key("ES256").private_jwk(),
+    private_jwk(signing_key("ES256")),
     _jwk("RS256", n=_number(2**1024 - 1)),
     _jwk("ES256", x="="),
     _jwk("ES256", y=_jwk("ES256")["x"]),
@@ -667,7 +638,7 @@ def test_a_fault_of_ours_is_not_blamed_on_a_key(
         *("NaN", "Infinity", "-Infinity", '{"kty": NaN}', "1e999", "9" * 5_000, "-" + "9" * 99_999),
         *('{"a": 1, "a": 2}', '{"kty": "RSA", "kty": "RSA"}', '{"a": {"b": 1, "b": 1}}'),
         '"' + r"\ud800" + '"',
-        '{"kid": 1, "kid": "' + "]" * 99 + r"\"}" + '"}',
+        '{"kty": 1, "x": "' + "]" * 99 + r"\"}" + '"}',
     ],
     ids=lambda odd: f"{odd[:12]}-{len(odd)}",
 )
@@ -694,29 +665,20 @@ def test_a_foreign_member_of_a_key_does_not_affect_the_key(odd: str) -> None:
     assert (len(keys), keys.skipped) == (1, ())
 
 
-@pytest.mark.parametrize("member", ["kty", "crv", "x", "use", "alg", "kid"])
-def test_a_key_with_a_duplicate_member_that_matters_is_skipped(member: str) -> None:
-    jwk = json.dumps(_jwk())[:-1]
-    again = json.dumps({member: _jwk()[member]})[1:]
-    keys = KeySet.from_text(f'{{"keys": [{jwk}, {again}, {json.dumps(_jwk("ES256"))}]}}')
+@pytest.mark.parametrize(("name", "is_used"), [("EdDSA", True), ("RS256", False)])
+def test_of_duplicate_members_the_last_one_counts(name: str, *, is_used: bool) -> None:
+    jwk = json.dumps(_jwk(alg="ES256"))[:-1]
+    keys = KeySet.from_text(f'{{"keys": [{jwk}, "alg": "{name}"}}, {json.dumps(_jwk("ES256"))}]}}')
 
-    assert [key.kty for key in keys] == ["EC"]
-    assert len(keys.skipped) == 1
+    assert [key.kty for key in keys] == ["OKP"] * is_used + ["EC"]
 
 
-@pytest.mark.parametrize(
-    "odd", [*(nested(levels) for levels in (20, 60)), "NaN", "9" * 5_000, '"verify", "key_ops": 1']
-)
+@pytest.mark.parametrize("odd", [*(nested(levels) for levels in (20, 60)), "NaN", "9" * 5_000])
 def test_an_odd_value_does_not_count_as_absent(odd: str) -> None:
     jwk = json.dumps(_jwk())[:-1]
     keys = KeySet.from_text(f'{{"keys": [{jwk}, "key_ops": {odd}}}]}}')
 
     assert [skipped.reason for skipped in keys.skipped] == ["key_ops does not contain verify"]
-
-
-def test_two_lists_of_keys_are_rejected() -> None:
-    with pytest.raises(ValueError, match=r"^not a JWK Set$"):
-        KeySet.from_text('{"keys": [], "keys": []}')
 
 
 def test_the_result_does_not_depend_on_how_deep_the_caller_is() -> None:
@@ -784,16 +746,6 @@ def test_the_same_invalid_key_is_tried_once() -> None:
 
     assert len(keys) == 1
     assert keys.skipped == (('"invalid 0"', "not a valid public key"),)
-
-
-@pytest.mark.parametrize("bad", [_many(300), _invalid(300)])
-def test_a_set_uses_the_same_keys_whether_or_not_it_has_a_previous_set(
-    bad: list[dict[str, Any]],
-) -> None:
-    last = _jwk("RS256")
-    document = {"keys": [*bad, last]}
-
-    assert len(KeySet(document, previous=KeySet({"keys": [last]}))) == len(KeySet(document))
 
 
 # Names of skipped keys.
@@ -913,34 +865,14 @@ def test_selecting_again_returns_the_same_tuple() -> None:
 # From set to set.
 
 
-def test_keys_of_the_previous_set_are_the_same_objects() -> None:
-    old = key_set(signing_key("EdDSA"), signing_key("RS256"))
-    new = KeySet({"keys": [_jwk("ES256"), {**_jwk("EdDSA"), "x5t": "AA"}]}, previous=old)
-
-    (kept,) = new.select(signing_key("EdDSA").kid, "EdDSA")
-    assert kept in old
-    assert kept in new
-    assert old.select(signing_key("RS256").kid, "RS256")[0] not in new
-    assert new.select(signing_key("ES256").kid, "ES256")[0] not in old
-
-
-def test_keys_of_the_previous_set_are_not_constructed_again(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_keys_of_two_sets_are_equal_whatever_their_spelling() -> None:
     old = key_set(*map(signing_key, ("EdDSA", "RS256", "ES256")))
-    monkeypatch.setattr(jwks, "VerificationKey", Mock(side_effect=AssertionError))
     respelled = _jwk("RS256", n=encode(b"\0" + _octets(_jwk("RS256"), "n")))
-    new = KeySet({"keys": [_jwk("ES256"), _jwk("EdDSA"), respelled]}, previous=old)
+    new = KeySet({"keys": [_jwk("ES512"), {**_jwk("EdDSA"), "x5t": "AA"}, respelled]})
 
-    assert set(new) == set(old)
-
-
-def test_sets_that_are_loaded_from_text_share_keys_too() -> None:
-    old = key_set(signing_key())
-    new = KeySet.from_text(json.dumps({"keys": [_jwk("ES256"), _jwk()]}), old)
-
-    assert set(old) < set(new)
-    assert not set(old) & set(KeySet.from_text(json.dumps({"keys": [_jwk()]})))
+    assert [key in old for key in new] == [False, True, True]
+    assert [key in new for key in old] == [True, True, False]
+    assert len(set(old) | set(new)) == 4
 
 
 @pytest.mark.parametrize(
@@ -952,18 +884,11 @@ def test_sets_that_are_loaded_from_text_share_keys_too() -> None:
     ],
 )
 def test_a_key_that_changed_is_another_key(changed: dict[str, Any]) -> None:
-    old = key_set(signing_key())
-    new = KeySet({"keys": [_jwk(**changed)]}, previous=old)
+    old, new = _key(_jwk()), _key(_jwk(**changed))
 
-    assert not set(old) & set(new)
+    assert old != new
+    assert len({old, new}) == 2
 
 
 def test_a_key_that_may_verify_less_than_before_is_another_key() -> None:
-    old = KeySet({"keys": [_jwk("RS256", alg=...)]})
-    new = KeySet({"keys": [_jwk("RS256")]}, previous=old)
-
-    assert not set(old) & set(new)
-
-
-def test_without_a_previous_set_keys_are_new() -> None:
-    assert not set(key_set(signing_key())) & set(key_set(signing_key()))
+    assert _key(_jwk("RS256", alg=...)) != _key(_jwk("RS256"))

@@ -110,7 +110,7 @@ def test_a_token_whose_key_stands_in_a_newer_set_is_still_served() -> None:
     judge, token = Judge(), mint()
     judge.claims(token)
     jwks = {"keys": [signing_key("ES256").public_jwk(), ED25519.public_jwk()]}
-    judge.keys.set = KeySet(jwks, previous=judge.keys.set)
+    judge.keys.set = KeySet(jwks)
 
     assert [_checks(judge, token) for _ in range(2)] == [0, 0]
 
@@ -129,7 +129,7 @@ def test_a_key_is_looked_for_once_in_a_set_that_stays() -> None:
         judge.claims(token)
     assert len(looked_for) == 1
 
-    judge.keys.set = Recording({"keys": [ED25519.public_jwk()]}, previous=judge.keys.set)
+    judge.keys.set = Recording({"keys": [ED25519.public_jwk()]})
     for _ in range(3):
         judge.claims(token)
     assert len(looked_for) == 2
@@ -138,9 +138,7 @@ def test_a_key_is_looked_for_once_in_a_set_that_stays() -> None:
 def test_a_token_is_judged_anew_where_another_key_took_the_name_of_its_own() -> None:
     judge, token = Judge(), mint()
     judge.claims(token)
-    judge.keys.set = KeySet(
-        {"keys": [SigningKey.generate("EdDSA", ED25519.kid).public_jwk()]}, previous=judge.keys.set
-    )
+    judge.keys.set = KeySet({"keys": [SigningKey.generate("EdDSA", ED25519.kid).public_jwk()]})
 
     assert judge.code(token) == "invalid_signature"
 
@@ -273,6 +271,22 @@ def test_the_token_that_was_not_used_for_longest_goes_first() -> None:
     assert _checks(judge, two) == 1
 
 
+def test_a_token_that_another_thread_forgets_at_this_moment_is_not_there() -> None:
+    class Vanishing(OrderedDict[bytes, CachedToken]):
+        def move_to_end(self, key: bytes, last: bool = True) -> None:  # noqa: FBT001, FBT002 - as it is.
+            del self[key]
+            super().move_to_end(key, last)
+
+    judge, token = Judge(), mint()
+    judge.claims(token)
+    memory = judge.verifier._token_cache
+    memory._tokens = Vanishing(memory._tokens)
+
+    assert memory.get(sha256(token.encode()).digest()) is None
+    assert len(memory._tokens) == 0
+    assert _checks(judge, token) == 1
+
+
 @pytest.mark.parametrize("size", [1, 2, 7])
 def test_no_more_tokens_than_its_size_are_remembered(size: int) -> None:
     judge = Judge(token_cache_size=size)
@@ -307,22 +321,6 @@ def test_a_token_cache_that_other_threads_empty_at_this_moment_is_no_error() -> 
 
     judge.claims(token)
     assert len(memory._tokens) == 0
-
-
-def test_a_token_that_another_thread_forgets_at_this_moment_is_not_there() -> None:
-    class Vanishing(OrderedDict[bytes, CachedToken]):
-        def move_to_end(self, key: bytes, last: bool = True) -> None:  # noqa: FBT001, FBT002 - as it is.
-            del self[key]
-            super().move_to_end(key, last)
-
-    judge, token = Judge(), mint()
-    judge.claims(token)
-    memory = judge.verifier._token_cache
-    memory._tokens = Vanishing(memory._tokens)
-
-    assert memory.get(sha256(token.encode()).digest()) is None
-    assert len(memory._tokens) == 0
-    assert _checks(judge, token) == 1
 
 
 @pytest.fixture

@@ -173,6 +173,13 @@ def test_what_could_not_pass_under_any_key_asks_for_none(token: Any, code: str) 
     assert judge.keys.asked == []
 
 
+def test_a_refusal_of_an_issuer_that_is_not_trusted_carries_what_the_token_claims() -> None:
+    with pytest.raises(TokenError) as caught:
+        Judge().claims(mint(iss="https://evil.test"))
+
+    assert caught.value.claimed_issuer == "https://evil.test"
+
+
 @pytest.mark.parametrize("typ", [..., "", "JWT", "at+jwt", "text/jwt", "application/at+jwt "])
 def test_a_type_that_is_not_allowed_asks_for_no_key(typ: Any) -> None:
     judge = Judge(token_types=["session", "application/session2"])
@@ -244,9 +251,9 @@ def test_without_further_words_an_issuer_accepts_any_type() -> None:
 
 def test_refusals_are_given_in_one_order() -> None:
     wrong: dict[str, Any] = {
-        "alg": "none",
         "payload": b"[]",
         "iss": "https://evil.test",
+        "alg": "none",
         "typ": "other",
         "exp": NOW - 1,
         "nbf": NOW + 1,
@@ -269,9 +276,9 @@ def test_refusals_are_given_in_one_order() -> None:
         del wrong[next(iter(wrong))]
 
     assert codes == [
-        "algorithm_not_allowed",
         "malformed_token",
         "untrusted_issuer",
+        "algorithm_not_allowed",
         "invalid_type",
         "token_expired",
         "token_not_yet_valid",
@@ -404,7 +411,7 @@ def test_after_a_refetch_only_new_keys_are_tried() -> None:
     old, new, forged = (SigningKey.generate("EdDSA") for _ in range(3))
     judge = Judge()
     judge.keys.set = key_set(old)
-    judge.keys.others = KeySet({"keys": [new.public_jwk(), old.public_jwk()]}, judge.keys.set)
+    judge.keys.others = key_set(new, old)
 
     with counted_calls() as calls:
         assert judge.claims(mint(key=new))
@@ -419,7 +426,7 @@ def test_a_new_key_is_tried_after_one_that_was_tried_before() -> None:
     old, new = (SigningKey.generate("EdDSA") for _ in range(2))
     judge = Judge()
     judge.keys.set = key_set(old)
-    judge.keys.others = KeySet({"keys": [old.public_jwk(), new.public_jwk()]}, judge.keys.set)
+    judge.keys.others = key_set(old, new)
 
     assert judge.claims(mint(key=new))
 
@@ -483,9 +490,10 @@ def test_a_refusal_names_the_trusted_issuer_and_only_once_it_is_known() -> None:
     judge = Judge(required_claims={"account": "ours"})
     issuers: dict[str, str | None] = {}
     for token in (
-        *("x", mint(b"{}"), mint(iss="https://evil.test"), mint(headers={"alg": "none"})),
-        *(mint(exp=0), mint(aud="x"), mint(sub=5), mint(headers={"kid": "x"}), mint()),
-        *(with_signature(mint(), bytes(64)), mint(account="theirs"), mint() + "="),
+        *("x", mint() + "=", mint(b"{}"), mint(iss="https://evil.test")),
+        *(mint(headers={"alg": "none"}), mint(exp=0), mint(aud="x"), mint(sub=5)),
+        *(mint(headers={"kid": "x"}), mint(), mint(account="theirs")),
+        with_signature(mint(), bytes(64)),
     ):
         with pytest.raises(TokenError) as caught:
             judge.claims(token)
@@ -613,7 +621,7 @@ def test_a_remembered_token_costs_neither(algorithm: str) -> None:
         ("x" * 16385, 0),
         ("." * 16384, 0),
         ("a.b", 0),
-        (mint(headers={"alg": "none"}), 1),
+        (mint(headers={"alg": "none"}), 2),
         (mint(iss="https://evil.test"), 2),
         (mint(exp=0), 2),
         (mint(headers={"kid": "unknown"}), 2),
@@ -641,24 +649,12 @@ def test_a_token_with_a_bad_signature_costs_one_check() -> None:
     assert signature_checks(calls) == 1
 
 
-def test_the_headers_of_refused_tokens_are_not_kept() -> None:
-    judge = Judge()
-    judge.code(mint(headers={"kid": "unknown"}))
-    judge.code(with_signature(mint(), bytes(64)))
-
-    assert judge.verifier._headers == {}
-
-
 def test_a_bounded_number_of_headers_is_kept() -> None:
     judge = Judge()
-    for number in range(256):
+    for number in range(65):
         judge.claims(mint(headers={"n": number}))
-    assert len(judge.verifier._headers) == 256
-    judge.claims(mint(sub="another", headers={"n": 0}))
-    assert len(judge.verifier._headers) == 256
 
-    judge.claims(mint(headers={"n": "one more"}))
-    assert len(judge.verifier._headers) == 1
+    assert judge.verifier._parse_header.cache_info().currsize == 64
 
 
 # The same everywhere.
