@@ -71,7 +71,7 @@ class RSAKey(CryptographyRSAKey):  # type: ignore[misc]
         scheme: padding.AsymmetricPadding = padding.PKCS1v15()
         if algorithm.startswith("PS"):
             scheme = padding.PSS(padding.MGF1(digest), salt_length=digest.digest_size)
-        self.scheme = scheme, digest
+        self.scheme: tuple[padding.AsymmetricPadding, Any] = scheme, digest
         self._octets = (key.key_size + 7) // 8
 
     def verify(self, msg: bytes, sig: bytes) -> bool:

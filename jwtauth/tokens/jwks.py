@@ -66,7 +66,7 @@ class VerificationKey:
     """
 
     def __init__(self, jwk: PublicJWK) -> None:
-        self.jwk = jwk
+        self.jwk: PublicJWK = jwk
         self.kid: str | None = jwk.kid
         self.algorithms: tuple[str, ...] = jwk.algorithms
         self.kty: str = KEY_TYPES[jwk.algorithms[0]][0]
