@@ -13,6 +13,7 @@ Without ``JWTAUTH_ISSUER``, and only while debugging is on, the demo uses its em
 
 import os
 import secrets
+import sys
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
@@ -106,7 +107,8 @@ if _ISSUER:
 elif DEMO_EMBEDDED_ISSUER:
     # The default address of a server. runserver replaces it with its own.
     JWTAUTH["ISSUER"] = "http://127.0.0.1:8000/__zuplo/issuer"
-    # Not fetched: a server with a single thread would wait for its own response.
-    JWTAUTH["JWKS"] = embedded.jwks
+    # A server with a single thread would wait for its own response. The app's commands ask it.
+    if not any(argument.startswith("jwtauth_") for argument in sys.argv[1:2]):
+        JWTAUTH["JWKS"] = embedded.jwks
 if _AUDIENCE:
     JWTAUTH["AUDIENCE"] = _AUDIENCE

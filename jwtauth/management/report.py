@@ -69,13 +69,22 @@ class ReportCommand(BaseCommand):
         """Yield the lines for people, except the summary, with the style of each line."""
         for section in report["sections"]:
             yield section.title, self.style.MIGRATE_HEADING
+            width = max([8, *map(len, section.facts)])
             for name, value in section.facts.items():
                 for line in [value] if isinstance(value, str) else value:
-                    yield f"  {name:<9} {line}", None
+                    yield f"  {name:<{width}}  {line}", None
             for warning in section.warnings:
                 yield f"  WARNING: {warning}", self.style.WARNING
             for error in section.errors:
                 yield f"  ERROR: {error}", self.style.ERROR
+
+
+def duration(seconds: float) -> str:
+    """Return the seconds in a suitable unit."""
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if abs(seconds) >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"
 
 
 def shown(value: Any) -> str:

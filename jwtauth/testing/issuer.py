@@ -95,7 +95,7 @@ class Issuer:
         /,
         *,
         lifetime: float = 300,
-        algorithm: str = "EdDSA",
+        algorithm: str | None = None,
         headers: Mapping[str, Any] | bytes | None = None,
         key: SigningKey | bytes | None = None,
         **more_claims: Any,
@@ -122,7 +122,7 @@ class Issuer:
         self,
         payload: Mapping[str, Any] | bytes,
         *,
-        algorithm: str = "EdDSA",
+        algorithm: str | None = None,
         headers: Mapping[str, Any] | bytes | None = None,
         key: SigningKey | bytes | None = None,
     ) -> str:
@@ -132,13 +132,14 @@ class Issuer:
         replaces them. Members of header and payload given as ``...`` are left out. A header or
         payload given as ``bytes`` is used unchanged.
 
-        The first of ``keys`` that fits ``algorithm`` signs. If there is none, a new key is added.
-        ``key`` signs instead, and need not be published. To make tokens that must be rejected,
-        ``algorithm`` may also be ``none``, or an ``HS*`` with its secret as ``key``.
+        The first of ``keys`` that fits ``algorithm`` signs, or the first of them all. ``key`` signs
+        instead, and need not be published. To make tokens that must be rejected, ``algorithm`` may
+        also be ``none``, or an ``HS*`` with its secret as ``key``.
 
-        Raises ``ValueError`` for an unknown algorithm.
+        Raises ``LookupError`` if no key fits.
         """
         signer = self._signer(algorithm) if key is None and algorithm != "none" else key
+        algorithm = algorithm or getattr(signer, "algorithm", "HS256")
         if not isinstance(headers, bytes):
             kid = getattr(signer, "kid", None)
             standard = {"alg": algorithm, "kid": ... if kid is None else kid}
@@ -167,11 +168,10 @@ class Issuer:
         kid = f"{algorithm.lower()}-{secrets.token_hex(8)}" if self.kid else None
         return SigningKey.generate(algorithm, kid)
 
-    def _signer(self, algorithm: str) -> SigningKey:
-        fitting = [key for key in self.keys if key.fits(algorithm)]
+    def _signer(self, algorithm: str | None) -> SigningKey:
+        fitting = [key for key in self.keys if algorithm is None or key.fits(algorithm)]
         if not fitting:
-            fitting = [self._new_key(algorithm)]
-            self.keys = [*self.keys, *fitting]
+            raise LookupError(f"no key of {self!r} fits {algorithm}: add a SigningKey to its keys")
         # Prefer a key for exactly this algorithm to one for its synonym.
         return min(fitting, key=lambda key: key.algorithm != algorithm)
 

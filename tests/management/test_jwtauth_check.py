@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from tests.keys.certificates import Authority
 
 
-UNCONFIRMED = "not confirmed: tokens are accepted only if iss and aud match"
+UNCONFIRMED = "not confirmed by a discovery document"
 
 
 def check(*arguments: str, **options: Any) -> Result:
@@ -70,9 +70,9 @@ def test_healthy_issuer_is_told_with_its_keys(issuer: FaultyIssuer) -> None:
 
     assert result.code == 0
     assert f"Fetch     {issuer.jwks_url}\n" in result.out
-    assert 'Key       kid "first": OKP, for EdDSA, Ed25519\n' in result.out
-    assert 'Key       kid "second": RSA, for RS256\n' in result.out
-    assert "Clock     0 s off the issuer's\n" in result.out
+    assert 'Key       "first": OKP, for EdDSA, Ed25519\n' in result.out
+    assert 'Key       "second": RSA, for RS256\n' in result.out
+    assert "Clock     agrees with the issuer's\n" in result.out
     assert f'Issuer    "{issuer.url}" in its discovery document\n' in result.out
     assert result.out.endswith("Issuers with errors: 0 of 1.\n")
     assert issuer.fetches == 1
@@ -98,8 +98,8 @@ def test_json_is_one_object_with_all_facts(issuer: FaultyIssuer) -> None:
             "title": issuer.url,
             "facts": {
                 "Fetch": issuer.jwks_url,
-                "Clock": "0 s off the issuer's",
-                "Key": ["kid null: OKP, for EdDSA, Ed25519", "kid null: RSA, for RS256"],
+                "Clock": "agrees with the issuer's",
+                "Key": ["without kid: OKP, for EdDSA, Ed25519", "without kid: RSA, for RS256"],
                 "Skipped": [],
                 "Issuer": f'"{issuer.url}" in its discovery document',
                 "Cache": "no keys",
@@ -130,7 +130,7 @@ def test_answer_without_keys_is_a_failure_with_its_reason(
 
     assert (result.code, result.error) == (1, "Issuers with errors: 1 of 1.")
     assert f"  ERROR: {reason}\n" in result.out
-    assert "  ERROR: Requests get 503, except with keys in use or in the cache.\n" in result.out
+    assert "  ERROR: Processes that find no keys in memory or the cache answer 503.\n" in result.out
     assert check("--json").json["ok"] is False
 
 
@@ -139,7 +139,10 @@ def test_set_without_usable_keys_is_a_failure(issuer: FaultyIssuer) -> None:
 
     found = section()
 
-    assert found["errors"] == ["Requests get 503, except with keys in use or in the cache."]
+    assert found["errors"] == [
+        "No usable keys: the JWK Set has no usable key.",
+        "Processes that find no keys in memory or the cache answer 503.",
+    ]
     assert found["facts"]["Skipped"] == ["key 1: kty is not RSA, EC or OKP"]
 
 
@@ -212,7 +215,7 @@ def test_issuer_with_a_slash_too_many_fails_and_its_own_name_is_shown(
     assert f'  ERROR: Its tokens are rejected: set ISSUER to "{issuer.url}".\n' in result.out
     assert found["Issuer"] == f'"{issuer.url}" in its discovery document'
     assert verdict(issuer.token()) == "untrusted_issuer"
-    assert ("Requests get 503" in result.out) is discovery
+    assert ("answer 503" in result.out) is discovery
 
 
 @pytest.mark.parametrize(
@@ -324,7 +327,7 @@ def test_skipped_keys_are_named_by_their_kid_or_else_their_position(issuer: Faul
 
 
 def test_key_without_kid_is_shown_too(issuer: FaultyIssuer) -> None:
-    assert "Key       kid null: OKP, for EdDSA, Ed25519" in check().out
+    assert "Key       without kid: OKP, for EdDSA, Ed25519" in check().out
 
 
 def test_issuer_without_a_key_for_any_allowed_algorithm_fails(
@@ -351,7 +354,7 @@ def test_clocks_further_apart_than_leeway_are_a_warning(
 
     assert found["warnings"] == ["The clocks differ. Synchronize the host's, or raise LEEWAY."]
     assert result.code == 0
-    assert re.search(r"  Clock     (9\d|10\d) s off the issuer's\n", result.out)
+    assert re.search(r"  Clock     (9\d|10\d) s (ahead of|behind) the issuer's\n", result.out)
 
     settings.JWTAUTH = {"ISSUER": issuer.url, "LEEWAY": 110}
     assert section()["warnings"] == []
@@ -364,7 +367,7 @@ def test_time_in_a_cache_on_the_way_is_not_taken_for_a_clock_s_error(
     date = http_date(time.time() - 100)
     issuer.jwks_answer = Answer(headers={"Date": date, "Age": age})
 
-    assert (facts()["Clock"] == "0 s off the issuer's") is agrees
+    assert (facts()["Clock"] == "agrees with the issuer's") is agrees
 
 
 @pytest.mark.parametrize("date", [None, "yesterday"])
@@ -389,7 +392,7 @@ def test_cache_that_processes_cannot_share_is_a_warning(
     result = check()
 
     assert result.code == 0
-    assert "WARNING: Processes cannot share the cache, so each fetches all keys." in result.out
+    assert "WARNING: Not all processes can share this cache: they fetch keys, too." in result.out
 
 
 @pytest.mark.parametrize(
@@ -441,8 +444,8 @@ def test_keys_in_the_setting_are_listed_and_none_are_fetched(
     assert result.code == 0
     assert result.out.splitlines() == [
         issuer.url,
-        "  Key       kid null: OKP, for EdDSA, Ed25519",
-        "  Key       kid null: RSA, for RS256",
+        "  Key       without kid: OKP, for EdDSA, Ed25519",
+        "  Key       without kid: RSA, for RS256",
         "  Skipped   key 3: kty is not RSA, EC or OKP",
         "Issuers with errors: 0 of 1.",
     ]
@@ -452,7 +455,7 @@ def test_keys_in_the_setting_are_listed_and_none_are_fetched(
 @pytest.mark.parametrize(
     ("result", "error"),
     [
-        ({"keys": []}, "Requests get 503, except with keys in use or in the cache."),
+        ({"keys": []}, "Processes that find no keys in memory or the cache answer 503."),
         ("nonsense", "No usable keys: the answer is not a JWK Set."),
         (None, "No usable keys: the answer is not a JWK Set."),
     ],

@@ -195,8 +195,8 @@ def test_good_token_passes_every_check(settings: Settings, algorithm: str) -> No
 def test_settings_are_shown_beside_what_the_token_holds(issuer: FaultyIssuer) -> None:
     facts = facts_of(make(issuer, claim(scope="read")))
 
-    assert re.fullmatch(r"20.* UTC, \+(299|300) s from now \(LEEWAY = 0\)", facts.pop("exp"))
-    assert re.fullmatch(r"20.* UTC, -[012] s from now \(LEEWAY = 0\)", facts.pop("iat"))
+    assert re.fullmatch(r"20.* UTC, in 5 min \(LEEWAY = 0\)", facts.pop("exp"))
+    assert re.fullmatch(r"20.* UTC, [012] s ago \(LEEWAY = 0\)", facts.pop("iat"))
     demands = "(REQUIRED_CLAIMS = {'account': ['acme', 'ajax'], 'tenant': True, 'level': 3})"
     assert json.loads(facts.pop("kid")) == issuer.keys[0].kid
     assert facts == {
@@ -258,9 +258,9 @@ def test_times_are_shown_as_dates_and_relative_to_now(issuer: FaultyIssuer) -> N
     past = facts_of(make(issuer, claim(exp=now - 600, nbf=now - 1200)))
     future = facts_of(make(issuer, claim(nbf=now + 600)))
 
-    assert re.search(r" UTC, -60\d s from now", past["exp"])
-    assert re.search(r" UTC, -120\d s from now", past["nbf"])
-    assert re.search(r" UTC, \+(600|59\d) s from now", future["nbf"])
+    assert re.search(r" UTC, 10 min ago", past["exp"])
+    assert re.search(r" UTC, 20 min ago", past["nbf"])
+    assert re.search(r" UTC, in 10 min", future["nbf"])
     assert facts_of(make(issuer, claim(iat="now")))["iat"] == '"now" (LEEWAY = 0)'
 
 
@@ -272,7 +272,7 @@ def test_issuer_that_is_nearly_right_gets_a_hint(
 ) -> None:
     (hint,) = warnings_of(make(issuer, claim(iss=change(issuer.url))))
 
-    assert hint.startswith(f'iss differs from "{issuer.url}" only in scheme, case or slash. ')
+    assert hint.startswith(f'iss differs from "{issuer.url}" only in scheme, case or slash.')
 
 
 def test_token_without_sub_is_accepted_with_a_warning(
@@ -289,7 +289,7 @@ def test_token_without_sub_is_accepted_with_a_warning(
 def test_keys_of_the_issuer_are_listed_if_none_verifies_the_token(issuer: FaultyIssuer) -> None:
     result = explain(make(issuer, unpublished_key))
 
-    assert f'  Key       kid "{issuer.keys[0].kid}": OKP, for EdDSA, Ed25519\n' in result.out
+    assert f'  Key       "{issuer.keys[0].kid}": OKP, for EdDSA, Ed25519\n' in result.out
 
 
 def test_key_of_the_token_that_was_skipped_is_named_with_the_reason(
@@ -426,7 +426,7 @@ def test_terminal_is_asked_without_an_echo(
 
 
 def test_nothing_on_standard_input_is_not_a_token(issuer: FaultyIssuer) -> None:
-    assert explain(" \n").error.startswith("The token would not be accepted (malformed_token): ")
+    assert explain(" \n").error == "Standard input contains no token."
 
 
 def test_wrong_settings_are_told_before_a_token_is_asked_for(settings: Settings) -> None:

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from tests.conftest import Hands
 
 
-KEYS = "  Keys      2\n"
-SHARED = "  Cache     keys fetched 0 s ago\n"
+KEYS = "  Keys      2, 0 s old\n"
+SHARED = "  Cache     keys fetched 0 s ago, used for at most 24 h\n"
 
 
 def refresh(*arguments: str, **options: Any) -> Result:
@@ -106,7 +106,8 @@ def test_failure_leaves_the_old_keys_and_counts(issuer: FaultyIssuer, settings: 
 
     assert (result.code, result.error) == (1, "Issuers with errors: 1 of 1.")
     assert result.out.endswith(
-        f"{KEYS}{SHARED}  ERROR: No usable keys: the issuer answered with status 500.\n"
+        f"{KEYS}{SHARED}"
+        "  ERROR: The keys could not be refreshed: the issuer answered with status 500.\n"
     )
     failure = shared(issuer).failure
     assert failure is not None
@@ -118,8 +119,8 @@ def test_failure_without_old_keys_says_no_more_than_the_reason(issuer: FaultyIss
     issuer.jwks_answer = Answer(body={"keys": []})
 
     assert refresh().out.endswith(
-        "  Keys      0\n  Cache     no keys\n"
-        "  ERROR: No usable keys: the JWK Set has no usable key.\n"
+        "  Keys      0, 0 s old\n  Cache     no keys\n"
+        "  ERROR: The keys could not be refreshed: the JWK Set has no usable key.\n"
     )
 
 
@@ -144,7 +145,7 @@ def test_cache_that_processes_cannot_share_is_a_warning(
     result = refresh()
 
     assert result.code == 0
-    assert "WARNING: Processes cannot share the cache" in result.out
+    assert "WARNING: Not all processes can share this cache" in result.out
 
 
 def test_json_is_one_object_with_the_state_of_each_issuer(issuer: FaultyIssuer) -> None:
@@ -156,7 +157,7 @@ def test_json_is_one_object_with_the_state_of_each_issuer(issuer: FaultyIssuer) 
     assert [section["title"] for section in good.json["sections"]] == [issuer.url]
     assert (bad.code, bad.json["ok"]) == (1, False)
     assert bad.json["sections"][0]["errors"] == [
-        "No usable keys: the issuer answered with status 500."
+        "The keys could not be refreshed: the issuer answered with status 500."
     ]
 
 
@@ -178,7 +179,10 @@ def test_keys_in_the_setting_that_cannot_be_used_are_a_failure(
     result = refresh()
 
     assert (result.code, result.error) == (1, "Issuers with errors: 1 of 2.")
-    assert "\nmine\n  Keys      0\n  ERROR: No usable keys: JWKS has no usable key.\n" in result.out
+    assert (
+        "\nmine\n  Keys      0, 0 s old\n"
+        "  ERROR: The keys could not be refreshed: JWKS has no usable key.\n" in result.out
+    )
 
 
 def test_receivers_hear_of_it(issuer: FaultyIssuer) -> None:

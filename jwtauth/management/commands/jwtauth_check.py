@@ -11,7 +11,7 @@ from django.conf import settings as django_settings
 
 from jwtauth.keys.fetch import FetchError
 from jwtauth.keys.url_policy import problem_with
-from jwtauth.management.report import MAX_TEXT, ReportCommand, Section, shown
+from jwtauth.management.report import MAX_TEXT, ReportCommand, Section, duration, shown
 from jwtauth.settings import IssuerSettings, Settings
 from jwtauth.settings.checks import can_be_shared
 from jwtauth.tokens.jwks import KeySet
@@ -24,15 +24,14 @@ class Command(ReportCommand):
     For each issuer, the command shows whether it answers, which of its keys can be
     used, why the others are skipped, whether its discovery document confirms its
     name, whether the clocks agree, whether the cache works and can be shared, and how
-    old the keys in the cache are. Keys are fetched as for a request, with the same
-    time limit. For an issuer with the setting JWKS, the command shows the keys in
-    the setting and fetches nothing.
+    old the keys in the cache are. Each fetch has the time limit JWKS_TIMEOUT. For an
+    issuer with the setting JWKS, the command shows the keys in the setting and
+    fetches nothing.
 
     The command sees no token, so the iss and aud of tokens may still not match. To
     examine a token, use jwtauth_explain.
 
-    The keys in use and the keys in the cache do not change. To load keys into the
-    cache, use jwtauth_refresh.
+    The command changes no keys. To load keys into the cache, use jwtauth_refresh.
 
     The exit code is 1 if there are errors, and 0 if there are only warnings.
     """
@@ -48,7 +47,7 @@ class Command(ReportCommand):
         section = Section(issuer.issuer)
         keys = add_keys(section, issuer)
         if not keys:
-            section.errors.append("Requests get 503, except with keys in use or in the cache.")
+            section.errors.append("Processes that find no keys in memory or the cache answer 503.")
         elif all(issuer.algorithms.isdisjoint(key.algorithms) for key in keys):
             section.errors.append("Requests get 401: no key supports an algorithm in ALGORITHMS.")
         if issuer.jwks is None:
@@ -69,24 +68,32 @@ def add_keys(section: Section, issuer: IssuerSettings) -> KeySet | None:
         reason = error if isinstance(error, FetchError) else "the answer is not a JWK Set"
         section.errors.append(f"No usable keys: {reason}.")
         return None
+    if not keys:
+        section.errors.append("No usable keys: the JWK Set has no usable key.")
     section.facts["Key"] = [
-        f"kid {shown(key.kid)}: {key.kty}, for {', '.join(key.algorithms)}" for key in keys
+        f"{shown(key.kid) if key.kid else 'without kid'}: {key.kty}, "
+        f"for {', '.join(key.algorithms)}"
+        for key in keys
     ]
     section.facts["Skipped"] = [f"{key.name}: {key.reason}" for key in keys.skipped]
     return keys
 
 
 def add_cache(section: Section, issuer: IssuerSettings, settings: Settings) -> None:
-    """Try the cache out, and show the age of the keys in it."""
+    """Try the cache out, and show how long the keys in it are used."""
     cache = jwks_cache_for(issuer, settings)
     if not can_be_shared(settings.cache):
-        section.warnings.append("Processes cannot share the cache, so each fetches all keys.")
+        section.warnings.append("Not all processes can share this cache: they fetch keys, too.")
     if problem := cache.problem():
-        section.errors.append(f"The cache does not work: {problem:.{MAX_TEXT}}.")
+        section.errors.append(f"The cache does not work: {problem.rstrip('.'):.{MAX_TEXT}}.")
     document = cache.read().document
     section.facts["Cache"] = "no keys"
     if document:
-        section.facts["Cache"] = f"keys fetched {time.time() - document.fetched_at:.0f} s ago"
+        age = time.time() - document.fetched_at
+        left = issuer.jwks_ttl + issuer.jwks_stale_ttl - age
+        section.facts["Cache"] = (
+            f"keys fetched {duration(age)} ago, used for at most {duration(left)}"
+        )
 
 
 def _fetch(section: Section, issuer: IssuerSettings) -> str:
@@ -96,8 +103,10 @@ def _fetch(section: Section, issuer: IssuerSettings) -> str:
     document = fetcher_for(issuer).fetch(issuer.jwks_timeout)
     if document.sent_at is not None:
         # The issuer sent the answer within that whole second, and between the request and now.
-        error = max(asked_at - (document.sent_at + 1), document.sent_at - time.time(), 0)
-        section.facts["Clock"] = f"{error:.0f} s off the issuer's"
+        ahead, behind = asked_at - (document.sent_at + 1), document.sent_at - time.time()
+        error, side = max((ahead, "ahead of"), (behind, "behind"))
+        clock = f"{duration(error)} {side} the issuer's"
+        section.facts["Clock"] = clock if error > 0 else "agrees with the issuer's"
         if error > issuer.leeway:
             section.warnings.append("The clocks differ. Synchronize the host's, or raise LEEWAY.")
     return document.text
@@ -107,7 +116,7 @@ def _add_name(section: Section, issuer: IssuerSettings) -> None:
     """Compare the issuer with the name in its discovery document."""
     url = replace(issuer, discovery=True).discovery_url or ""
     fetcher = fetcher_for(replace(issuer, jwks_url=url, discovery=False))
-    section.facts["Issuer"] = "not confirmed: tokens are accepted only if iss and aud match"
+    section.facts["Issuer"] = "not confirmed by a discovery document"
     # With JWKS_URL, an issuer need not be a URL.
     if problem_with(url, allow_plain_http=django_settings.DEBUG) is None:
         with suppress(FetchError, ValueError, RecursionError, LookupError, TypeError):

@@ -9,11 +9,12 @@ from dataclasses import replace
 from typing import Any
 
 from django.conf import settings as django_settings
+from django.core.management.base import CommandError
 
 from jwtauth.exceptions import KeysUnavailable, TokenError
 from jwtauth.keys.single_flight import retry_when_ready
 from jwtauth.management.commands.jwtauth_check import add_keys
-from jwtauth.management.report import ReportCommand, Section, shown
+from jwtauth.management.report import ReportCommand, Section, duration, shown
 from jwtauth.settings import Settings
 from jwtauth.settings.schema import KEYS
 from jwtauth.tokens.claims import MAX_NUMERIC_DATE
@@ -26,7 +27,7 @@ _TIMES = dict.fromkeys(("exp", "nbf", "iat"), "LEEWAY")
 
 
 class Command(ReportCommand):
-    """Verify a token as a request would, and show it with the settings that matter.
+    """Verify a token as a request would, and show what it is compared with.
 
     The command reads the token from standard input. An argument would end up in the
     shell's history and in the list of processes. You can paste the token with the
@@ -87,7 +88,10 @@ class Command(ReportCommand):
 def _read_token(stream: Any) -> str:
     """Return the longest word: the rest is a header's name, a prefix and quotes, if anything."""
     text = getpass.getpass("Token (hidden): ") if stream.isatty() else stream.read()
-    return max(re.split(r"[\s\"',:;]+", text), key=len)
+    token = max(re.split(r"[\s\"',:;]+", text), key=len)
+    if not token:
+        raise CommandError("Standard input contains no token.")
+    return token
 
 
 def _decode(segment: str) -> dict[str, Any]:
@@ -111,14 +115,15 @@ def _text_of(claim: str, value: Any) -> str:
     is_time = type(value) in (int, float) and 0 <= value <= MAX_NUMERIC_DATE
     if claim not in _TIMES or not is_time:
         return shown(value)
-    seconds = f"{value - time.time():+.0f} s from now"
-    return time.strftime(f"%Y-%m-%d %H:%M:%S UTC, {seconds}", time.gmtime(value))
+    left = value - time.time()
+    relative = f"in {duration(left)}" if left > 0 else f"{duration(-left)} ago"
+    return time.strftime(f"%Y-%m-%d %H:%M:%S UTC, {relative}", time.gmtime(value))
 
 
 def _warnings(iss: str, claims: dict[str, Any], settings: Settings) -> Iterator[str]:
     for url in settings.issuers:
         if iss != url and _simplified(iss) == _simplified(url):
-            yield f"iss differs from {shown(url)} only in scheme, case or slash. Correct ISSUER."
+            yield f"iss differs from {shown(url)} only in scheme, case or slash."
     if settings.user_id_claim == "sub" and claims and "sub" not in claims:
         yield "Without sub, all callers look like one user. Configure claimsFromUser."
 
