@@ -139,15 +139,15 @@ class Issuer:
         Raises ``LookupError`` if no key fits.
         """
         signer = self._signer(algorithm) if key is None and algorithm != "none" else key
-        algorithm = algorithm or getattr(signer, "algorithm", "HS256")
+        alg: str = algorithm or getattr(signer, "algorithm", "HS256")
         if not isinstance(headers, bytes):
             kid = getattr(signer, "kid", None)
-            standard = {"alg": algorithm, "kid": ... if kid is None else kid}
+            standard = {"alg": alg, "kid": ... if kid is None else kid}
             headers = _json({**standard, **(headers or {})})
         if not isinstance(payload, bytes):
             payload = _json(payload)
         message = base64url.encode(headers) + b"." + base64url.encode(payload)
-        signature = base64url.encode(_signature(message, algorithm, signer))
+        signature = base64url.encode(_signature(message, alg, signer))
         return (message + b"." + signature).decode()
 
     def rotate(self, *, keep_old: bool = False) -> None:
