@@ -139,7 +139,7 @@ class Issuer:
         Raises ``LookupError`` if no key fits.
         """
         signer = self._signer(algorithm) if key is None and algorithm != "none" else key
-        alg: str = algorithm or getattr(signer, "algorithm", "HS256")
+        alg = str(algorithm or getattr(signer, "algorithm", "HS256"))
         if not isinstance(headers, bytes):
             kid = getattr(signer, "kid", None)
             standard = {"alg": alg, "kid": ... if kid is None else kid}
