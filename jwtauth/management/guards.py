@@ -23,7 +23,7 @@ TOKEN, LOGIN, DECIDES, UNKNOWN, OPEN = range(5)
 _HOOKS = (
     *("authentication_classes", "permission_classes", "get_authenticators", "get_permissions"),
     *("check_permissions", "permission_denied", "has_permission", "get_permission_required"),
-    *("test_func", "get_test_func", "handle_no_permission"),
+    *("test_func", "get_test_func", "handle_no_permission", "admin_view"),
 )
 
 
@@ -135,14 +135,15 @@ def _drf_guard(view: Any, method: str) -> Guard:
 def _level(permission: Any, method: str) -> int:
     """Return what a permission, or several with operators, asks for."""
     kind: Any = type(permission)
-    if kind is drf.NOT:
-        return OPEN - _level(permission.op1, method)
-    if kind in {drf.AND, drf.OR}:
-        combine = min if kind is drf.AND else max
-        return combine(_level(permission.op1, method), _level(permission.op2, method))
     decider = inspect.unwrap(getattr(kind, "has_permission", kind))
     if not _is_library(decider):
         return DECIDES
+    # The operators of adrf are subclasses.
+    if issubclass(kind, drf.NOT):
+        return OPEN - _level(permission.op1, method)
+    if issubclass(kind, drf.AND | drf.OR):
+        combine = min if issubclass(kind, drf.AND) else max
+        return combine(_level(permission.op1, method), _level(permission.op2, method))
     needs_user = decider not in {drf.BasePermission.has_permission, drf.AllowAny.has_permission}
     if decider is drf.IsAuthenticatedOrReadOnly.has_permission:
         needs_user = method not in drf.SAFE_METHODS
