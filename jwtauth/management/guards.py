@@ -57,7 +57,7 @@ def guards_of(view: Any) -> dict[str, list[Guard]]:
     for method, handler in _handlers(view, instance):
         found[method] = [*shared, *_guards(handler)]
         if isinstance(instance, APIView):
-            found[method].append(decides or _drf_guard(instance, method))
+            found[method].append(_drf_guard(instance, method))
     return found or {"": shared}
 
 
@@ -116,11 +116,15 @@ def _replaces(cls: type, name: str) -> bool:
 
 def _drf_guard(view: Any, method: str) -> Guard:
     """Return what the permissions and authentication classes of a view ask for."""
+    if decides := _overridden(view, ("permission_classes", "get_permissions", "check_permissions")):
+        return decides
     permissions = view.get_permissions()
     level = min((_level(each, method) for each in permissions), default=OPEN)
     detail = " & ".join(map(_name, permissions)) or "no permission class"
     if level == OPEN:
         return Guard(OPEN, "open", detail)
+    if decides := _overridden(view):
+        return decides
     authenticators = view.get_authenticators()
     ours = [each for each in authenticators if isinstance(each, ZuploJWTAuthentication)]
     others = [_name(each) for each in authenticators if each not in ours]

@@ -466,6 +466,7 @@ ENDPOINTS = [
     path("computed", Computed.as_view()),
     path("get-permissions", OwnGetPermissions.as_view()),
     path("get-authenticators", OwnClasses.as_view()),
+    path("get-authenticators/open", OwnClasses.as_view(permission_classes=[drf.AllowAny])),
     path("own-dispatch", OwnEndpointDispatch.as_view()),
     path("own-dispatch/instead", InsteadOfPermissions.as_view()),
     path("own-initial", OwnInitial.as_view()),
