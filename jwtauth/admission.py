@@ -3,7 +3,7 @@
 from typing import Any
 
 # On Python 3.11, inspect's function does not recognize marked functions.
-from asgiref.sync import iscoroutinefunction, sync_to_async
+from asgiref.sync import async_to_sync, iscoroutinefunction, sync_to_async
 from django.http import JsonResponse
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import APIException, NotAuthenticated
@@ -15,20 +15,26 @@ from .responses import rejection
 class Admission:
     """Authenticates requests with an authentication class, synchronous or not.
 
-    In an event loop, a synchronous class runs in a thread.
+    A class of the other kind is adapted as Django adapts views: a synchronous one runs in a thread.
     """
 
     def __init__(self, authentication_class: type[BaseAuthentication], *, is_async: bool) -> None:
         if is_async and authentication_class is ZuploJWTAuthentication:
             authentication_class = AsyncZuploJWTAuthentication
         self.authentication_class = authentication_class
-        self._class_is_async = iscoroutinefunction(authentication_class.authenticate)  # pyright: ignore[reportDeprecated] - asyncio's is.
+        self._is_coroutine_function = iscoroutinefunction(authentication_class.authenticate)  # pyright: ignore[reportDeprecated] - asyncio's is.
+        self._needs_thread = not (
+            self._is_coroutine_function
+            or issubclass(authentication_class, AsyncZuploJWTAuthentication)
+        )
 
     def authenticate(self, request: Any) -> APIException | None:
         """Set the user of an accepted request, or return the error that rejects it."""
+        method: Any = self.authentication_class().authenticate
+        if self._is_coroutine_function:
+            method = async_to_sync(method)
         try:
-            authenticated: Any = self.authentication_class().authenticate(request)
-            _admit(request, authenticated)
+            _admit(request, method(request))
         except APIException as error:
             # The traceback leads to the request, and to frames that hold the token.
             return error.with_traceback(None)
@@ -37,7 +43,7 @@ class Admission:
     async def aauthenticate(self, request: Any) -> APIException | None:
         """Authenticate in an event loop, as ``authenticate`` does outside."""
         method: Any = self.authentication_class().authenticate
-        if not self._class_is_async:
+        if self._needs_thread:
             method = sync_to_async(method)
         try:
             _admit(request, await method(request))

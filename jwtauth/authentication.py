@@ -6,7 +6,7 @@ from inspect import isawaitable
 from typing import Any, TypeAlias
 
 # On Python 3.11, inspect's function does not recognize marked functions.
-from asgiref.sync import async_to_sync, iscoroutinefunction, markcoroutinefunction, sync_to_async
+from asgiref.sync import async_to_sync, iscoroutinefunction, sync_to_async
 from django.dispatch import Signal
 from django.views.decorators.debug import sensitive_variables
 from rest_framework.authentication import BaseAuthentication
@@ -127,7 +127,8 @@ class AsyncZuploJWTAuthentication(ZuploJWTAuthentication):
     resolver, which does no I/O.
     """
 
-    @markcoroutinefunction
+    # It is not marked as a coroutine function: adrf would pass it to async_to_sync(), which calls
+    # it without a running event loop and awaits what it returns.
     def authenticate(  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride] - its callers await it.
         self, request: Request
     ) -> Coroutine[Any, Any, Authenticated | None]:

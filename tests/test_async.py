@@ -11,6 +11,7 @@ from unittest.mock import AsyncMock
 
 import pytest
 from adrf.views import APIView as AsyncAPIView
+from asgiref.sync import iscoroutinefunction
 from django.http import HttpRequest, JsonResponse
 from django.test import AsyncClient, AsyncRequestFactory, RequestFactory
 from django.urls import path
@@ -329,6 +330,18 @@ def test_the_class_serves_synchronous_views_too(
     response = synchronous(RequestFactory().get("/", **with_token(issuer.token(lifetime=-1))))
     assert (response.status_code, response.data["code"]) == (401, "token_expired")
     assert synchronous(RequestFactory().get("/")).headers["WWW-Authenticate"] == CHALLENGE
+
+
+@pytest.mark.parametrize("view_class", [View, HalfSynchronousView])
+async def test_adrf_may_recognize_marked_functions(
+    issuer: FaultyIssuer, settings: Settings, view_class: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As on Python 3.12, where the function of inspect recognizes them.
+    monkeypatch.setattr("adrf.requests.iscoroutinefunction", iscoroutinefunction)
+    settings.ROOT_URLCONF = (path("", view_class.as_view()),)
+
+    response: Any = await AsyncClient().get("/", **with_token(issuer.token(sub="ada")))
+    assert response.json()["user"] == "ada"
 
 
 async def test_the_class_serves_synchronous_views_of_an_asynchronous_server(

@@ -199,7 +199,14 @@ class AsyncNamed(AsyncZuploJWTAuthentication):
         return super().authenticate_header(request).replace("api", "named")
 
 
-@pytest.mark.parametrize("authentication_class", [Named, AsyncNamed])
+class CoroutineNamed(AsyncNamed):
+    """A class with an own coroutine function, which does not notice synchronous callers."""
+
+    async def authenticate(self, request: Request) -> Any:  # type: ignore[override]
+        return await super().authenticate(request)
+
+
+@pytest.mark.parametrize("authentication_class", [Named, AsyncNamed, CoroutineNamed])
 @pytest.mark.parametrize("name", VIEWS)
 def test_authentication_class_of_either_kind_serves_views_of_either_kind(
     site: Site,

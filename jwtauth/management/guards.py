@@ -23,7 +23,7 @@ TOKEN, LOGIN, DECIDES, UNKNOWN, OPEN = range(5)
 _HOOKS = (
     *("authentication_classes", "permission_classes", "get_authenticators", "get_permissions"),
     *("check_permissions", "permission_denied", "has_permission", "get_permission_required"),
-    *("test_func", "get_test_func", "handle_no_permission"),
+    *("test_func", "get_test_func", "handle_no_permission", "admin_view"),
 )
 
 
@@ -57,7 +57,7 @@ def guards_of(view: Any) -> dict[str, list[Guard]]:
     for method, handler in _handlers(view, instance):
         found[method] = [*shared, *_guards(handler)]
         if isinstance(instance, APIView):
-            found[method].append(decides or _drf_guard(instance, method))
+            found[method].append(_drf_guard(instance, method))
     return found or {"": shared}
 
 
@@ -116,11 +116,15 @@ def _replaces(cls: type, name: str) -> bool:
 
 def _drf_guard(view: Any, method: str) -> Guard:
     """Return what the permissions and authentication classes of a view ask for."""
+    if decides := _overridden(view, ("permission_classes", "get_permissions", "check_permissions")):
+        return decides
     permissions = view.get_permissions()
     level = min((_level(each, method) for each in permissions), default=OPEN)
     detail = " & ".join(map(_name, permissions)) or "no permission class"
     if level == OPEN:
         return Guard(OPEN, "open", detail)
+    if decides := _overridden(view):
+        return decides
     authenticators = view.get_authenticators()
     ours = [each for each in authenticators if isinstance(each, ZuploJWTAuthentication)]
     others = [_name(each) for each in authenticators if each not in ours]
@@ -135,14 +139,15 @@ def _drf_guard(view: Any, method: str) -> Guard:
 def _level(permission: Any, method: str) -> int:
     """Return what a permission, or several with operators, asks for."""
     kind: Any = type(permission)
-    if kind is drf.NOT:
-        return OPEN - _level(permission.op1, method)
-    if kind in {drf.AND, drf.OR}:
-        combine = min if kind is drf.AND else max
-        return combine(_level(permission.op1, method), _level(permission.op2, method))
     decider = inspect.unwrap(getattr(kind, "has_permission", kind))
     if not _is_library(decider):
         return DECIDES
+    # The operators of adrf are subclasses.
+    if issubclass(kind, drf.NOT):
+        return OPEN - _level(permission.op1, method)
+    if issubclass(kind, drf.AND | drf.OR):
+        combine = min if issubclass(kind, drf.AND) else max
+        return combine(_level(permission.op1, method), _level(permission.op2, method))
     needs_user = decider not in {drf.BasePermission.has_permission, drf.AllowAny.has_permission}
     if decider is drf.IsAuthenticatedOrReadOnly.has_permission:
         needs_user = method not in drf.SAFE_METHODS

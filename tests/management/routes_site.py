@@ -418,6 +418,10 @@ def endpoint(*permissions: Any, **attributes: Any) -> Any:
     return Endpoint.as_view(permission_classes=permissions, **attributes)
 
 
+def async_endpoint(*permissions: Any) -> Any:
+    return AsyncEndpoint.as_view(permission_classes=permissions)
+
+
 OURS_AND_SESSION = (ZuploJWTAuthentication, SessionAuthentication)
 
 ENDPOINTS = [
@@ -462,6 +466,7 @@ ENDPOINTS = [
     path("computed", Computed.as_view()),
     path("get-permissions", OwnGetPermissions.as_view()),
     path("get-authenticators", OwnClasses.as_view()),
+    path("get-authenticators/open", OwnClasses.as_view(permission_classes=[drf.AllowAny])),
     path("own-dispatch", OwnEndpointDispatch.as_view()),
     path("own-dispatch/instead", InsteadOfPermissions.as_view()),
     path("own-initial", OwnInitial.as_view()),
@@ -471,8 +476,12 @@ ENDPOINTS = [
     path("own/partial", endpoint(partial(OwnPermission))),
     path("login", LoginEndpoint.as_view()),
     path("login/outside", login_required(endpoint(drf.IsAuthenticated))),
-    path("async", AsyncEndpoint.as_view(permission_classes=[drf.IsAuthenticated])),
-    path("async/open", AsyncEndpoint.as_view(permission_classes=[drf.AllowAny])),
+    path("async", async_endpoint(drf.IsAuthenticated)),
+    path("async/open", async_endpoint(drf.AllowAny)),
+    path("async/and", async_endpoint(drf.IsAuthenticated & OwnPermission)),
+    path("async/or", async_endpoint(drf.IsAuthenticated | drf.AllowAny)),
+    path("async/or/read-only", async_endpoint(drf.IsAdminUser | drf.IsAuthenticatedOrReadOnly)),
+    path("async/not", async_endpoint(~drf.IsAuthenticated)),
     path("marked", token_not_required(endpoint(drf.IsAuthenticated))),
 ]
 
@@ -518,6 +527,11 @@ class OtherSite(admin.AdminSite):
         return super().has_permission(request)
 
 
+class SiteWithOwnView(admin.AdminSite):
+    def admin_view(self, view: Any, cacheable: bool = False) -> Any:  # noqa: FBT001, FBT002
+        return super().admin_view(view, cacheable)
+
+
 class GroupAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # Not generic at run time.
     def get_urls(self) -> list[Any]:
         return [
@@ -533,6 +547,7 @@ class GroupAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # Not generic at 
 own_site = admin.AdminSite("own")
 own_site.register(Group, GroupAdmin)
 other_site = OtherSite("other")
+site_with_own_view = SiteWithOwnView("own-view")
 
 ninja = NinjaAPI()
 
@@ -555,6 +570,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("own-admin/", own_site.urls),
     path("other-admin/", other_site.urls),
+    path("own-view-admin/", site_with_own_view.urls),
     re_path(r"^regex/(?P<year>[0-9]{4})/$", plain),
     re_path(r"regex/anywhere", plain),
     path("nested/<int:number>/", include([path("deeper/<slug:name>/", plain)])),

@@ -170,6 +170,7 @@ def test_a_token_passes_what_asks_for_one_and_nothing_else(issuer: FaultyIssuer)
         (path("static/", view), "/static/*", "exempt: EXEMPT_PATHS"),
         (path("static/<path:file>", view), "/static/*", "exempt: EXEMPT_PATHS"),
         (path("a-b/(c)/<int:d>", view), "/a-b/(c)/*", "exempt: EXEMPT_PATHS"),
+        (path("a:b,c=d!e%f/<int:g>", view), "/a:b,c=d!e%f/*", "exempt: EXEMPT_PATHS"),
         (path("", include([path("static/<x>", view)])), "/static/*", "exempt: EXEMPT_PATHS"),
         (re_path(r"^static/(?P<path>.*)$", view), "/static/*", "exempt: EXEMPT_PATHS"),
         (re_path(r"^static\-files/", view), "/static-files/*", "exempt: EXEMPT_PATHS"),

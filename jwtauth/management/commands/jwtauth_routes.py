@@ -19,7 +19,7 @@ _OUR_MIDDLEWARE: Final = "jwtauth.middleware.TokenRequiredMiddleware"
 _LOGIN_MIDDLEWARE: Final = "django.contrib.auth.middleware.LoginRequiredMiddleware"
 
 # A regular expression: the text that it starts with, and its end if it matches only this text.
-_LITERAL: Final = re.compile(r"\^((?:(?:[\w/@~-]|\\\W)(?![*+?{]))*)(?:(\$|\\Z)|[^|]*)")
+_LITERAL: Final = re.compile(r"\^((?:(?:[^\\.^$*+?{}\[\]()|]|\\\W)(?![*+?{]))*)(?:(\$|\\Z)|[^|]*)")
 
 
 class Command(ReportCommand):
