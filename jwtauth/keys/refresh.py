@@ -110,11 +110,12 @@ class Refresher:
     def _obtain_lease(self, is_done: Callable[[], bool]) -> str | None:
         """Look into the shared cache until that is enough, or until this process may fetch."""
         timeout = self._state.policy.timeout
-        late_at = self._clock.monotonic() + timeout + _GRACE
+        # If the holder was killed, the process that takes its place needs as much time again.
+        late_at = self._clock.monotonic() + 2 * timeout + _GRACE
         while not is_done():
             lease = None
             if self._clock.monotonic() >= late_at:
-                # Its holder should have delivered or lost it by now.
+                # The cache does not expire the lease.
                 lease = self._shared.take_lease(timeout)
             elif self._view.lease is None:
                 lease = self._shared.acquire_lease(timeout)
