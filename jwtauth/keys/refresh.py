@@ -218,8 +218,8 @@ class Refresher:
             state.claim = claim = fetch_id
             state.claim_held_until = self._clock.monotonic() + policy.cooldown
             state.claim_ends_at = state.claim_held_until + _GRACE
-        elif snapshot is not None and keys is snapshot.keys:
-            # Other keys may be older than the answer to that claim, in a cache on the way.
+        elif snapshot is not None and (no_cache or keys is snapshot.keys):
+            # At least as new as the answer to that claim; a cache on the way may have an older one.
             claim = snapshot.claim
         state.failure = None
         state.install(keys, document.text, claim, began_at - age)
