@@ -54,10 +54,13 @@ class Refresher:
 
     def run(self, work: Callable[[], None], call: Call) -> None:
         """Do this work as this call; log errors and changes."""
+        is_connected = self._shared.is_connected
         try:
             self._look()
-            # Importing the cache's client and connecting do not count as waiting for keys.
-            call.started_at, call.is_preparing = self._clock.monotonic(), False
+            if not is_connected:
+                # Importing the cache's client and connecting do not count as waiting for keys.
+                call.started_at = self._clock.monotonic()
+            call.is_preparing = False
             work()
         except Exception as error:
             logger.exception("%s: refreshing the keys failed unexpectedly.", self._state.issuer)

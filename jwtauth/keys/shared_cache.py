@@ -118,6 +118,11 @@ class JWKSCache:
         self.policy = policy
         self._lifetime = policy.ttl + policy.stale_ttl
 
+    @property
+    def is_connected(self) -> bool:
+        """Whether this process has called the cache before."""
+        return worker_for(self._alias).is_warm
+
     def read(self) -> SharedView:
         """Read all entries at once.
 

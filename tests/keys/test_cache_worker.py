@@ -94,6 +94,14 @@ def test_first_call_may_take_longer_than_all_others(
     assert worker_for("default").is_warm
 
 
+def test_cache_is_connected_after_the_first_call() -> None:
+    cache = jwks_cache()
+    assert not cache.is_connected
+    cache.read()
+
+    assert cache.is_connected
+
+
 def test_call_that_hangs_returns_the_other_value(gate: Gate) -> None:
     warm_up()
 
