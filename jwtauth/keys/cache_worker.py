@@ -100,7 +100,9 @@ class CacheWorker:
 
     def _start_thread(self) -> Jobs:
         """Start a thread, unless a job hangs. Raises ``RuntimeError`` if no thread can start."""
-        if self._hanging and not self._hanging.done() and time.monotonic() < self._paused_until:
+        if self._hanging is None or self._hanging.done():
+            self._pause = _PAUSE_AFTER_HANG
+        elif time.monotonic() < self._paused_until:
             raise TimeoutError("an earlier call still hangs")
         # Django's Redis cache imports its client in the first call, whose time is limited.
         with suppress(Exception):
@@ -126,7 +128,8 @@ def _serve(alias: str, jobs: Jobs) -> None:
                     del caches[alias]
                     cache.close()
             future.set_exception(error)
-        close_old_connections()  # A cache in a database uses them.
+        with suppress(Exception):
+            close_old_connections()  # A cache in a database uses them.
         # An idle thread keeps no results alive.
         del item, future, job
     caches.close_all()

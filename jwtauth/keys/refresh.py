@@ -54,10 +54,13 @@ class Refresher:
 
     def run(self, work: Callable[[], None], call: Call) -> None:
         """Do this work as this call; log errors and changes."""
+        is_connected = self._shared.is_connected
         try:
             self._look()
-            # Importing the cache's client and connecting do not count as waiting for keys.
-            call.started_at, call.is_preparing = self._clock.monotonic(), False
+            if not is_connected:
+                # Importing the cache's client and connecting do not count as waiting for keys.
+                call.started_at = self._clock.monotonic()
+            call.is_preparing = False
             work()
         except Exception as error:
             logger.exception("%s: refreshing the keys failed unexpectedly.", self._state.issuer)
@@ -110,11 +113,12 @@ class Refresher:
     def _obtain_lease(self, is_done: Callable[[], bool]) -> str | None:
         """Look into the shared cache until that is enough, or until this process may fetch."""
         timeout = self._state.policy.timeout
-        late_at = self._clock.monotonic() + timeout + _GRACE
+        # If the holder was killed, the process that takes its place needs as much time again.
+        late_at = self._clock.monotonic() + 2 * timeout + _GRACE
         while not is_done():
             lease = None
             if self._clock.monotonic() >= late_at:
-                # Its holder should have delivered or lost it by now.
+                # The cache does not expire the lease.
                 lease = self._shared.take_lease(timeout)
             elif self._view.lease is None:
                 lease = self._shared.acquire_lease(timeout)
@@ -217,8 +221,8 @@ class Refresher:
             state.claim = claim = fetch_id
             state.claim_held_until = self._clock.monotonic() + policy.cooldown
             state.claim_ends_at = state.claim_held_until + _GRACE
-        elif snapshot is not None and keys is snapshot.keys:
-            # Other keys may be older than the answer to that claim, in a cache on the way.
+        elif snapshot is not None and (no_cache or keys is snapshot.keys):
+            # At least as new as the answer to that claim; a cache on the way may have an older one.
             claim = snapshot.claim
         state.failure = None
         state.install(keys, document.text, claim, began_at - age)

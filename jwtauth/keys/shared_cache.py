@@ -42,7 +42,7 @@ class SharedDocument(NamedTuple):
     """A JWKS and the fetch that returned it.
 
     ``fetched_at`` is the Unix time of the host that fetched, less the ``Age`` of the response.
-    ``claim`` is the id of the last asked fetch that returned this JWKS, perhaps this fetch.
+    ``claim`` is the id of this fetch if it was an asked one, or of an earlier asked fetch.
     """
 
     id: str
@@ -117,6 +117,11 @@ class JWKSCache:
         self._prefix = f"jwtauth:{_SCHEMA}:{digest}"
         self.policy = policy
         self._lifetime = policy.ttl + policy.stale_ttl
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether this process has called the cache before."""
+        return worker_for(self._alias).is_warm
 
     def read(self) -> SharedView:
         """Read all entries at once.

@@ -63,7 +63,7 @@ async def aretry_when_ready(function: Callable[..., T], *args: Any) -> T:
 class Call:
     """A call in progress: ``future`` is done when it has ended, with or without success.
 
-    While ``is_preparing``, ``started_at`` is when the call was made. Then the work sets it anew.
+    While ``is_preparing``, ``started_at`` is when the call was made. Then the work may set it anew.
     """
 
     __slots__ = ("future", "is_preparing", "started_at")

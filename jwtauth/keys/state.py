@@ -76,7 +76,7 @@ class CachePolicy:
 class Snapshot:
     """Keys as they were at ``fetched_at``; a background refresh starts at ``ahead_at``.
 
-    ``claim`` is the id of the last asked fetch that returned this set.
+    ``claim`` is the id of the last asked fetch that is not newer than this set.
     """
 
     keys: KeySet
@@ -177,8 +177,8 @@ class KeyState:
 
         The result is newer keys, which may have it; or ``keys``, if the issuer does not know it;
         or ``None``, if only the issuer can tell. The issuer does not know the key if the snapshot
-        answers an asked fetch whose claim was held after the token arrived. The claim is named,
-        never dated, since the clocks of two hosts differ.
+        is not older than an asked fetch whose claim was held after the token arrived. The claim is
+        named, never dated, since the clocks of two hosts differ.
         """
         snapshot = self.snapshot
         if snapshot is None:

@@ -229,8 +229,14 @@ class MemoryJWKSCache(JWKSCache):
     ) -> None:
         super().__init__("default", issuer, f"{issuer}/jwks", policy)
         self._cache: Any = cache
+        self._was_called = False
+
+    @property
+    def is_connected(self) -> bool:
+        return self._was_called
 
     def _run(self, job: Callable[[BaseCache], T], otherwise: T, _action: str = "") -> T:
+        self._was_called = True
         try:
             return job(self._cache)
         except ConnectionError:

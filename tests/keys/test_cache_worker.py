@@ -94,6 +94,14 @@ def test_first_call_may_take_longer_than_all_others(
     assert worker_for("default").is_warm
 
 
+def test_cache_is_connected_after_the_first_call() -> None:
+    cache = jwks_cache()
+    assert not cache.is_connected
+    cache.read()
+
+    assert cache.is_connected
+
+
 def test_call_that_hangs_returns_the_other_value(gate: Gate) -> None:
     warm_up()
 
@@ -148,6 +156,40 @@ def test_pause_does_not_grow_by_threads_that_have_ended(
         assert worker.call(get, "otherwise") == "missing"
         gate.open()
         wait_until(lambda: len(worker_threads()) == 1)
+
+
+def test_pause_does_not_grow_by_calls_that_only_take_too_long(
+    monkeypatch: pytest.MonkeyPatch, clock: Clock
+) -> None:
+    warm_up()
+    worker = worker_for("default")
+    for _ in range(3):
+        gate = Gate()
+        monkeypatch.setattr(ScriptedCache, "before", gate)
+        assert worker.call(get, "otherwise") == "otherwise"
+        gate.open()
+        wait_until(lambda: not worker_threads())
+    hanging = Gate()
+    monkeypatch.setattr(ScriptedCache, "before", hanging)
+    assert worker.call(get, "otherwise") == "otherwise"
+    clock.now += 60
+    monkeypatch.setattr(ScriptedCache, "before", lambda _operation: None)
+
+    assert worker.call(get, "otherwise") == "missing"
+    hanging.open()
+
+
+def test_thread_survives_a_database_connection_that_cannot_be_closed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    worker = worker_for("default")
+
+    def close_old_connections() -> None:
+        raise ConnectionError
+
+    monkeypatch.setattr(cache_worker, "close_old_connections", close_old_connections)
+    assert worker.call(get, "otherwise") == "missing"
+    assert worker.call(get, "otherwise") == "missing"
 
 
 def test_job_behind_one_that_hangs_is_never_run(gate: Gate) -> None:

@@ -178,7 +178,7 @@ def test_lease_that_another_process_seems_to_hold_each_time_is_waited_for_only_s
     monkeypatch.setattr(JWKSCache, "acquire_lease", lambda _self, _seconds: None)
 
     assert deployment.process().current()
-    assert deployment.clock.passed == pytest.approx(6, abs=0.6)
+    assert deployment.clock.passed == pytest.approx(11, abs=0.6)
 
 
 def test_lease_that_the_cache_does_not_expire_is_waited_for_once(deployment: Deployment) -> None:
@@ -187,11 +187,11 @@ def test_lease_that_the_cache_does_not_expire_is_waited_for_once(deployment: Dep
     source = deployment.process()
 
     assert source.current()
-    assert deployment.clock.passed == pytest.approx(6, abs=0.3)
+    assert deployment.clock.passed == pytest.approx(11, abs=0.3)
     assert deployment.cache.named("lease") is None
     deployment.clock.advance(540)
     source.current()
-    assert deployment.clock.passed == pytest.approx(546, abs=0.3)
+    assert deployment.clock.passed == pytest.approx(551, abs=0.3)
     assert deployment.issuer.fetches == 2
 
 

@@ -93,6 +93,32 @@ def test_process_that_was_killed_during_a_fetch_delays_the_others_by_the_timeout
     assert deployment.cache.named("lease") is None
 
 
+@pytest.mark.parametrize("is_asked", [True, False])
+def test_processes_wait_for_the_slow_fetch_of_the_one_that_replaces_a_killed_process(
+    deployment: Deployment, *, is_asked: bool
+) -> None:
+    source, neighbour = deployment.process(), deployment.process()
+    if is_asked:
+        source.refresh()
+        neighbour.current()
+    fetches = deployment.issuer.fetches
+    neighbour._refresher._shared.acquire_lease(5)
+    shared, lease = neighbour._refresher._shared, None
+
+    def sleep(seconds: float) -> None:
+        nonlocal lease
+        deployment.clock.advance(seconds)
+        lease = lease or shared.acquire_lease(5)
+        if lease and deployment.clock.passed >= 9.9:
+            neighbour._refresher._fetch(lease, no_cache=True, asked=is_asked)
+
+    source._refresher._clock.sleep = sleep  # type: ignore[method-assign]
+
+    assert find(source, UNPUBLISHED) is False if is_asked else source.current()
+    assert deployment.issuer.fetches == fetches + 1
+    assert deployment.clock.passed == pytest.approx(9.9, abs=0.3)
+
+
 def test_process_that_was_given_keys_between_look_and_lease_does_not_fetch(
     deployment: Deployment,
 ) -> None:

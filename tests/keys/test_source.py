@@ -149,6 +149,26 @@ def test_refresh_that_began_before_the_keys_expired_makes_no_request_wait(
     assert source.current()
 
 
+def test_slow_look_into_the_cache_makes_no_request_wait_for_a_refresh_that_began_before(
+    deployment: Deployment,
+) -> None:
+    later = Later()
+    source = deployment.warm_process(spawn=later)
+    deployment.clock.advance(TTL - 0.1)
+    source.current()
+    deployment.cache.before = lambda _operation: deployment.clock.advance(0.2)
+    states = []
+
+    def current() -> None:
+        assert source.current()
+        states.append(state(source))
+
+    deployment.issuer.before = current
+    later.run()
+
+    assert states == ["expired"]
+
+
 def test_request_waits_for_one_refresh_only_however_short_the_lifetime() -> None:
     deployment = Deployment(ttl=0.01)
     deployment.issuer.seconds = 0.5

@@ -428,3 +428,18 @@ def test_token_whose_algorithm_no_key_fits_causes_a_fetch_too(
     newer = source.confirm_unknown(keys, search)
 
     assert len(newer.select(None, "ES256")) == 1
+
+
+def test_answer_to_an_asked_fetch_counts_although_an_operator_has_loaded_other_keys(
+    deployment: Deployment,
+) -> None:
+    source, neighbour = deployment.warm_process(), deployment.warm_process()
+    ask(source)
+    deployment.issuer.rotate()
+    deployment.process().refresh()
+    deployment.clock.advance(1)
+
+    assert not find(source, UNPUBLISHED)
+    assert not find(neighbour, UNPUBLISHED)
+    source.refresh()
+    assert not find(source, UNPUBLISHED)
