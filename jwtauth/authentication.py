@@ -1,4 +1,7 @@
-"""The authentication class for Django REST Framework."""
+"""The authentication classes for Django REST Framework.
+
+``_shared_results`` lets a view use the result that the middleware's class left on the request.
+"""
 
 from asyncio import get_running_loop
 from collections.abc import Coroutine

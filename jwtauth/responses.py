@@ -1,7 +1,7 @@
 """HTTP responses for rejected requests: status, body and headers (RFC 6750 §3, RFC 9110).
 
-Django REST Framework renders the exceptions. ``rejection`` does the same for the middleware and for
-``token_required``.
+The authentication classes raise the exceptions, and Django REST Framework renders them.
+``Admission.reject`` passes them to ``rejection``, for the middleware and for ``token_required``.
 """
 
 import re

@@ -11,8 +11,8 @@ from django.dispatch import Signal
 keys_refreshed: Final = Signal()
 """An issuer's keys were fetched: ``issuer`` (str), ``keys`` (int, how many are usable).
 
-The process that fetched sends it, in the thread that fetched. Requests that waited for the keys go
-on before the receivers are called. ``sender`` is the ``Refresher`` class.
+The process that fetched sends it, in the thread of the refresh. Requests that waited for the keys
+go on before the receivers are called. ``sender`` is the ``Refresher`` class.
 """
 
 keys_refresh_failed: Final = Signal()

@@ -126,8 +126,8 @@ class JWKSCache:
     def read(self) -> SharedView:
         """Read all entries at once.
 
-        The first call of a process imports the client and connects, which may take seconds; later
-        calls take at most 0.5 s.
+        The first call of a process imports the client and connects, which may take seconds. Each
+        later attempt takes at most 0.5 s, and a call that fails is attempted twice.
         """
         keys = [self._key(name) for name in ("jwks", "failure", "lease", "claim")]
         # Copied in the job: a client that returns anything else fails there.

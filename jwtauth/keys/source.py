@@ -1,8 +1,9 @@
 """The key source: one issuer's keys, and which requests wait for newer ones.
 
 No method that a request calls blocks. If the request has to wait, the method raises ``WouldBlock``
-for the drivers in ``single_flight``. ``_seconds_to_wait`` decides how long a request waits for keys
-that are missing or expired, and ``confirm_unknown`` how long it waits if its key is unknown.
+for the drivers in ``single_flight``. ``_waits_until`` decides how long a request waits for keys
+that are missing or expired, and ``confirm_unknown`` how long it waits if its key is unknown, which
+``KeyState.answer`` decides. ``jwtauth.verification`` lets requests to open views not wait at all.
 """
 
 from collections.abc import Callable

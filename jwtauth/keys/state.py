@@ -12,6 +12,9 @@ All times are readings of this process's monotonic clock. T, S and C are ``ttl``
 | ``claim_ends_at``: C and 1 s | the first look that finds a claim | later looks count it |
 
 A fetch is *asked* if an unknown key or a bad signature caused it; all others are ordinary.
+
+A child process keeps this state after a fork. ``single_flight`` and ``cache_worker`` forget the
+threads of the parent.
 """
 
 import logging

@@ -1,6 +1,7 @@
 """The names, defaults and validators of the settings in ``JWTAUTH``, and their typed values.
 
-``Key`` and ``KEYS`` mean the keys of the dict ``JWTAUTH``, not cryptographic keys.
+``Key`` and ``KEYS`` mean the keys of the dict ``JWTAUTH``, not cryptographic keys. To add a
+setting, add a field with a new check id. ``loader`` derives the rest.
 """
 # ruff: noqa: RUF009 - _key() makes a new field at each call, as field() does.
 

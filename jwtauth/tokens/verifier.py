@@ -28,7 +28,8 @@ class Verifier:
     """Verifies tokens of a fixed set of issuers.
 
     ``max_token_length`` is in characters. ``token_cache_size`` is the number of verified tokens
-    that are cached until they expire. ``clock`` returns Unix time in seconds.
+    that are cached until they expire. Their defaults are for tests. ``clock`` returns Unix time in
+    seconds.
 
     ``hits`` counts the tokens that were accepted from the token cache, ``misses`` the tokens that
     were accepted after a full verification.
