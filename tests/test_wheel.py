@@ -142,7 +142,7 @@ def test_the_installed_wheel_serves_a_new_project_with_the_three_settings(
     directory = tmp_path / "project"
     directory.mkdir()
 
-    with LoopbackIssuer() as issuer:
+    with LoopbackIssuer(["EdDSA", "RS256"]) as issuer:
         project = ReadmeProject(directory, issuer=issuer.url, python=str(python))
         imported = project.run("-c", "import jwtauth; print(jwtauth.__file__)")
         assert imported.startswith(str(site_packages))

@@ -29,6 +29,13 @@ _MIN_RSA_BITS: Final = 2048
 _MAX_RSA_BITS: Final = 16384
 _MAX_RSA_EXPONENT_BITS: Final = 32
 
+# Infineon's chips generated moduli whose remainders modulo small primes are all powers of 65537.
+# Such a modulus can be factored (ROCA, CVE-2017-15361). One in 200 million others looks the same.
+_ROCA_REMAINDERS: Final = tuple(
+    (prime, frozenset(pow(65537, power, prime) for power in range(prime)))
+    for prime in (11, 13, 17, 19, 37, 53, 61, 71, 73, 79, 97, 103, 107, 109, 127, 151, 157)
+)
+
 _ED25519_OCTETS: Final = 32
 _ED25519_PRIME: Final = 2**255 - 19
 _ED25519_D: Final = -121665 * pow(121666, -1, _ED25519_PRIME)
@@ -216,6 +223,8 @@ def _numbers(jwk: dict[str, Any]) -> tuple[int, ...]:
         )
     if e < 3 or e % 2 == 0 or e.bit_length() > _MAX_RSA_EXPONENT_BITS:  # noqa: PLR2004 - RFC 8017 §3.1
         raise _UnusableKeyError("the RSA exponent is even, too small or too large")
+    if all(n % prime in remainders for prime, remainders in _ROCA_REMAINDERS):
+        raise _UnusableKeyError("the RSA modulus can be factored (ROCA)")
     return n, e
 
 
