@@ -892,3 +892,30 @@ def test_a_key_that_changed_is_another_key(changed: dict[str, Any]) -> None:
 
 def test_a_key_that_may_verify_less_than_before_is_another_key() -> None:
     assert _key(_jwk("RS256", alg=...)) != _key(_jwk("RS256"))
+
+
+def test_a_roca_modulus_is_skipped() -> None:
+    # Powers of 65537 have the remainders that the moduli of those chips have.
+    modulus = pow(65537, 200)
+
+    assert _reason(_jwk("RS256", n=_number(modulus))) == "the RSA modulus can be factored (ROCA)"
+
+
+ROCA_PRIMES = (11, 13, 17, 19, 37, 53, 61, 71, 73, 79, 97, 103, 107, 109, 127, 151, 157)
+
+
+def test_the_primes_of_the_roca_test_are_the_published_ones() -> None:
+    assert tuple(prime for prime, _ in jwks._ROCA_REMAINDERS) == ROCA_PRIMES
+
+
+@pytest.mark.parametrize("prime", ROCA_PRIMES)
+def test_one_other_remainder_shows_that_a_modulus_is_not_a_roca_modulus(prime: int) -> None:
+    product = 2
+    for other in ROCA_PRIMES:
+        product *= other if other != prime else 1
+    powers = {pow(65537, power, prime) for power in range(prime)}
+    modulus = pow(65537, 200)
+    while modulus % prime in powers:
+        modulus += product
+
+    assert _key(_jwk("RS256", n=_number(modulus)))
