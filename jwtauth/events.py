@@ -32,8 +32,8 @@ class RejectionWatch:
     """Warn once a minute while this process rejects tokens and accepts none.
 
     One rejected token says little, and anybody can send it. Several in a row, without a single
-    accepted one, are what a wrong setting looks like, here or at the gateway. The decision is made
-    at each rejection: there is no thread and no timer, and an accepted token costs one assignment.
+    accepted one, are what a wrong setting looks like, here or at the gateway. Each rejection checks
+    whether to warn, so this needs no thread and no timer. An accepted token costs one assignment.
     Threads share it without a lock. The worst result of a race is a second warning.
     """
 

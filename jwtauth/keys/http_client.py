@@ -51,7 +51,7 @@ class HTTPClient(HTTPAdapter):
     def get(self, url: str, headers: Mapping[str, str]) -> tuple[str | None, Mapping[str, str]]:
         """Return the text and the headers of the answer; no text if nothing changed (304).
 
-        Raises ``FetchError`` for an answer without text, and any exception if there is no answer.
+        Raises ``FetchError`` if the answer has no text. What ``send()`` raises propagates.
         """
         with requests.Session() as session:
             settings: Any = session.merge_environment_settings(url, {}, True, None, None)  # noqa: FBT003

@@ -50,7 +50,7 @@ class LocalKeys:
         return keys
 
     def report_bad_signature(self) -> None:
-        """Do nothing: there is no issuer to ask."""
+        """Do nothing. The keys come from the setting."""
 
     def status(self) -> Status:
         """Return the state as a request would find it."""

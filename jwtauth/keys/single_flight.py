@@ -63,7 +63,7 @@ async def aretry_when_ready(function: Callable[..., T], *args: Any) -> T:
 class Call:
     """A call in progress: ``future`` is done when it has ended, with or without success.
 
-    While ``is_preparing``, ``started_at`` is when the call was made. Then the work may set it anew.
+    ``started_at`` is the time of the call. The work may reset it when ``is_preparing`` ends.
     """
 
     __slots__ = ("future", "is_preparing", "started_at")
@@ -95,7 +95,7 @@ def in_background(work: Callable[[], None]) -> None:
 class SingleFlight:
     """Runs at most one call at a time.
 
-    ``then`` is called in the same thread once a call has ended and nobody waits for it.
+    When a call has ended, its thread calls ``then``. Requests do not wait for that.
     """
 
     def __init__(self, clock: Clock, spawn: Spawn, then: Callable[[], None]) -> None:

@@ -21,7 +21,7 @@ _WRONG_ISSUER: Final = re.compile(
 )
 
 _OUR_CLASS: Final = "jwtauth.authentication.ZuploJWTAuthentication"
-_OUR_MIDDLEWARE: Final = "jwtauth.middleware.TokenRequiredMiddleware"
+OUR_MIDDLEWARE: Final = "jwtauth.middleware.TokenRequiredMiddleware"
 _ALLOW_ANY: Final = "rest_framework.permissions.AllowAny"
 
 _MUST_PRECEDE: Final = {
@@ -78,7 +78,7 @@ def check_deployment(**_: Any) -> Iterator[CheckMessage]:
 def check_authentication_classes(**_: Any) -> Iterator[CheckMessage]:
     """Warnings W002, W004 and W007."""
     is_ours = [_is_a(each, _OUR_CLASS) for each in _framework("DEFAULT_AUTHENTICATION_CLASSES")]
-    has_middleware = uses(django_settings.MIDDLEWARE, _OUR_MIDDLEWARE)
+    has_middleware = uses(django_settings.MIDDLEWARE, OUR_MIDDLEWARE)
     hint = f'Put "{_OUR_CLASS}" first in REST_FRAMEWORK["DEFAULT_AUTHENTICATION_CLASSES"].'
     if any(is_ours) and not is_ours[0]:
         message = "A class other than ZuploJWTAuthentication sets WWW-Authenticate in every 401."
@@ -91,13 +91,13 @@ def check_authentication_classes(**_: Any) -> Iterator[CheckMessage]:
     is_open = all(_is_a(each, _ALLOW_ANY) for each in permissions)
     if any(is_ours) and is_open and not has_middleware:
         message = 'REST_FRAMEWORK["DEFAULT_PERMISSION_CLASSES"] allows requests without a token.'
-        hint = f'Set it to [IsAuthenticated], or add "{_OUR_MIDDLEWARE}" to MIDDLEWARE.'
+        hint = f'Set it to [IsAuthenticated], or add "{OUR_MIDDLEWARE}" to MIDDLEWARE.'
         yield Warning(message, hint=hint, id="jwtauth.W004")
 
 
 def check_middleware(**_: Any) -> Iterator[CheckMessage]:
     """Warning W005."""
-    is_ours = [_is_a(each, _OUR_MIDDLEWARE) for each in django_settings.MIDDLEWARE]
+    is_ours = [_is_a(each, OUR_MIDDLEWARE) for each in django_settings.MIDDLEWARE]
     place = is_ours.index(True) if any(is_ours) else 0
     before, after = django_settings.MIDDLEWARE[:place], django_settings.MIDDLEWARE[place:]
     wrong = [

@@ -142,15 +142,21 @@ def test_cache_that_hangs_forever_is_tried_ever_more_rarely(gate: Gate, clock: C
     wait_until(lambda: len(worker_threads()) == 1)
 
 
+def hang(monkeypatch: pytest.MonkeyPatch) -> Gate:
+    """Call the cache, which hangs until the gate is opened."""
+    gate = Gate()
+    monkeypatch.setattr(ScriptedCache, "before", gate)
+    assert worker_for("default").call(get, "otherwise") == "otherwise"
+    return gate
+
+
 def test_pause_does_not_grow_by_threads_that_have_ended(
     monkeypatch: pytest.MonkeyPatch, clock: Clock
 ) -> None:
     warm_up()
     worker = worker_for("default")
     for _ in range(3):
-        gate = Gate()
-        monkeypatch.setattr(ScriptedCache, "before", gate)
-        assert worker.call(get, "otherwise") == "otherwise"
+        gate = hang(monkeypatch)
         clock.now += 60
         monkeypatch.setattr(ScriptedCache, "before", lambda _operation: None)
         assert worker.call(get, "otherwise") == "missing"
@@ -164,14 +170,9 @@ def test_pause_does_not_grow_by_calls_that_only_take_too_long(
     warm_up()
     worker = worker_for("default")
     for _ in range(3):
-        gate = Gate()
-        monkeypatch.setattr(ScriptedCache, "before", gate)
-        assert worker.call(get, "otherwise") == "otherwise"
-        gate.open()
+        hang(monkeypatch).open()
         wait_until(lambda: not worker_threads())
-    hanging = Gate()
-    monkeypatch.setattr(ScriptedCache, "before", hanging)
-    assert worker.call(get, "otherwise") == "otherwise"
+    hanging = hang(monkeypatch)
     clock.now += 60
     monkeypatch.setattr(ScriptedCache, "before", lambda _operation: None)
 

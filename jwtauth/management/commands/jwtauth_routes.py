@@ -13,9 +13,8 @@ from jwtauth.admission import is_open
 from jwtauth.management.guards import LOGIN, OPEN, TOKEN, UNKNOWN, Guard, guards_of
 from jwtauth.management.report import ReportCommand
 from jwtauth.settings import Settings
-from jwtauth.settings.checks import uses
+from jwtauth.settings.checks import OUR_MIDDLEWARE, uses
 
-_OUR_MIDDLEWARE: Final = "jwtauth.middleware.TokenRequiredMiddleware"
 _LOGIN_MIDDLEWARE: Final = "django.contrib.auth.middleware.LoginRequiredMiddleware"
 
 # A regular expression: the text that it starts with, and its end if it matches only this text.
@@ -79,7 +78,7 @@ def _describe(pattern: URLPattern, route: str, path: str, settings: Settings) ->
     is_exempt = path in settings.exempt_paths
     exempt = "token_not_required" if is_open(view) else "EXEMPT_PATHS" if is_exempt else ""
     shared, middleware = [], django_settings.MIDDLEWARE
-    if uses(middleware, _OUR_MIDDLEWARE) and not (exempt or settings.report_only):
+    if uses(middleware, OUR_MIDDLEWARE) and not (exempt or settings.report_only):
         shared.append(Guard(TOKEN, "TokenRequiredMiddleware"))
     if uses(middleware, _LOGIN_MIDDLEWARE) and getattr(view, "login_required", True):
         shared.append(Guard(LOGIN, "Django login", "LoginRequiredMiddleware"))
